@@ -1,0 +1,57 @@
+// Causal attention over a paged KV cache: one ragged batch of prompt chunks and generating
+// sequences.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ops/context.h"
+
+namespace hearth::ops {
+
+constexpr int kKvBlockTokens = 16;  // equals engine::kBlockTokens; the runner checks
+
+// One layer's pages. Keys are stored transposed so that one vector holds a dimension of sixteen
+// tokens:
+//   keys   [blocks, kv_heads, head_dim, 16]
+//   values [blocks, kv_heads, 16, head_dim]
+struct KvPages {
+  TensorView keys;    // f32, f16 or bf16
+  TensorView values;  // same type
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+};
+
+// Rows [row, row + count) of the batch are positions [position, position + count) of a sequence
+// whose pages are blocks[0 .. ceil((position + count) / 16)).
+struct KvSequence {
+  int32_t row = 0;
+  int32_t count = 0;
+  int32_t position = 0;
+  const int32_t* blocks = nullptr;
+};
+
+// Writes keys and values [tokens, kv_heads, head_dim] f32 (rows may be strided) of this step into
+// their pages.
+void kv_store(Context& ctx, TensorView keys, TensorView values,
+              std::span<const KvSequence> sequences, const KvPages& pages);
+
+// Copies whole blocks: pages of `from` become those of `to`.
+void kv_copy_block(Context& ctx, const KvPages& pages, int32_t from, int32_t to);
+
+struct Attention {
+  float scale = 1.0f;    // on q·k, usually 1/sqrt(head_dim)
+  int32_t window = 0;    // a position sees itself and window - 1 before it; 0: all
+  float softcap = 0.0f;  // scores become softcap * tanh(score / softcap); 0: off (Gemma 2)
+};
+
+// q, out [tokens, heads, head_dim] f32; heads is a multiple of pages.kv_heads. kv_store() of the
+// same rows ran before.
+//
+// Batch-invariant: scores and sums are taken in spans of the sequence that are fixed by absolute
+// position and merged in order, so a row's result depends neither on chunking, nor on its
+// neighbours, nor on threads. Memory is O(1) in context.
+void attention(Context& ctx, TensorView q, std::span<const KvSequence> sequences,
+               const KvPages& pages, const Attention& attention, TensorView out);
+
+}  // namespace hearth::ops

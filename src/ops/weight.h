@@ -1,0 +1,36 @@
+// The matrix of a linear layer as the kernels read it.
+//
+// f32, f16 and bf16 matrices are read in place, row-major [out, in], straight from the mapped file.
+// Quantised formats are packed when loaded and own their memory.
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/tensor.h"
+
+namespace hearth::ops {
+
+enum class WeightFormat : uint8_t { kF32, kF16, kBF16 };
+
+const char* to_string(WeightFormat format);
+WeightFormat weight_format(DType dtype);  // CHECKs that the type is one of the three
+
+// How a product is computed when the weight is bf16. kAuto takes bf16 arithmetic where the machine
+// has it: inputs are rounded to bf16 and products are summed in f32. kF32 keeps the inputs in f32.
+enum class ComputeType : uint8_t { kAuto, kF32 };
+
+struct Weight {
+  WeightFormat format = WeightFormat::kF32;
+  int64_t out = 0;
+  int64_t in = 0;
+  TensorView matrix;  // [out, in]
+  Buffer owned;       // holds the matrix when it does not live in a mapped file
+  ComputeType compute = ComputeType::kAuto;
+
+  bool empty() const { return matrix.empty(); }
+};
+
+// A weight over memory that outlives it.
+Weight weight_view(TensorView matrix);
+
+}  // namespace hearth::ops
