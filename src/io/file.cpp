@@ -1,0 +1,127 @@
+#include "io/file.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+#include "base/error.h"
+
+namespace hearth::io {
+namespace {
+
+[[noreturn]] void throw_errno(const std::string& path, const char* doing) {
+  const int error = errno;
+  throw_error(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, path, "could not {}: {}",
+              doing, std::strerror(error));
+}
+
+class Descriptor {
+ public:
+  Descriptor(const std::string& path, int flags, mode_t mode = 0)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {
+    if (fd_ < 0) throw_errno(path, "open");
+  }
+  ~Descriptor() { ::close(fd_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+size_t regular_size(const Descriptor& file, const std::string& path) {
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) throw_errno(path, "stat");
+  if (!S_ISREG(info.st_mode))
+    throw_error(ErrorCode::kIo, path, "expected a file, found a folder or device");
+  return static_cast<size_t>(info.st_size);
+}
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+void write_all(const Descriptor& file, const std::string& path, std::string_view contents) {
+  while (!contents.empty()) {
+    const ssize_t written = ::write(file.get(), contents.data(), contents.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw_errno(path, "write");
+    contents.remove_prefix(static_cast<size_t>(written));
+  }
+  if (::fsync(file.get()) != 0) throw_errno(path, "sync");
+}
+
+}  // namespace
+
+bool file_exists(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0;
+}
+
+std::string read_file(const std::string& path, size_t bytes_max) {
+  const Descriptor file(path, O_RDONLY);
+  const size_t size = regular_size(file, path);
+  if (size > bytes_max) {
+    throw_error(ErrorCode::kTooLarge, path, "{} bytes are over the limit of {}", size, bytes_max);
+  }
+  std::string contents(size, '\0');
+  size_t filled = 0;
+  while (filled < size) {
+    const ssize_t got = ::read(file.get(), contents.data() + filled, size - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_errno(path, "read");
+    if (got == 0) break;
+    filled += static_cast<size_t>(got);
+  }
+  contents.resize(filled);
+  return contents;
+}
+
+void write_file_atomic(const std::string& path, std::string_view contents) {
+  const std::string temporary = path + ".tmp." + std::to_string(::getpid());
+  try {
+    {
+      const Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      write_all(file, temporary, contents);
+    }
+    if (::rename(temporary.c_str(), path.c_str()) != 0) throw_errno(path, "rename into place");
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  const Descriptor folder(folder_of(path), O_RDONLY | O_DIRECTORY);
+  ::fsync(folder.get());
+}
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  const Descriptor file(path, O_RDONLY);
+  size_ = regular_size(file, path);
+  if (size_ == 0) return;
+  void* map = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.get(), 0);
+  if (map == MAP_FAILED) throw_errno(path, "map");
+  data_ = static_cast<const std::byte*>(map);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+}  // namespace hearth::io

@@ -1,0 +1,38 @@
+// Files: whole reads, atomic writes, and read-only maps.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace hearth::io {
+
+bool file_exists(const std::string& path);
+
+// The whole file. Throws Error kNotFound, kTooLarge (over bytes_max) or kIo, naming the path.
+std::string read_file(const std::string& path, size_t bytes_max = size_t{1} << 30);
+
+// Replaces the file in one step: a temporary beside it, fsync, rename, fsync of the folder. A
+// reader or a crash sees the old contents or the new, never a part.
+void write_file_atomic(const std::string& path, std::string_view contents);
+
+// A file in memory, read-only, paged in by the kernel. The bytes live as long as the object.
+// Movable.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace hearth::io
