@@ -13,8 +13,8 @@
 namespace hearth::io {
 
 struct JsonLimits {
-  size_t bytes_max = size_t{256} << 20;
-  int depth_max = 128;
+  size_t bytes_max = size_t{256} << 20;  // of the whole text
+  int depth_max = 128;                   // of nested arrays and objects
 };
 
 // Parses one JSON text. Throws Error{kInvalidArgument} with line, column and what was expected;
