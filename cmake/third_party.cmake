@@ -1,5 +1,5 @@
 # Third-party libraries from Debian, as targets named third::x. Static archives where Debian ships them, so
-# that the program built here runs on another recent x86-64 Linux.
+# that the program built here runs on another recent x86-64 Linux; libraries that come only as shared objects are not used.
 find_package(PkgConfig REQUIRED)
 
 function(third_static name)  # third_static(name archive... [INCLUDE dir])
@@ -18,11 +18,11 @@ function(third_static name)  # third_static(name archive... [INCLUDE dir])
   add_library(third::${name} ALIAS third_${name})
 endfunction()
 
-third_static(fmt fmt)
-third_static(spdlog spdlog)
-target_compile_definitions(third_fmt INTERFACE FMT_SHARED=0)
-target_compile_definitions(third_spdlog INTERFACE SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
-target_link_libraries(third_spdlog INTERFACE third_fmt)
+add_library(third_fmt STATIC ${CMAKE_CURRENT_LIST_DIR}/fmt.cpp)
+add_library(third::fmt ALIAS third_fmt)
+# Only base/log.cpp sees spdlog, as headers: Debian has no archive of it either.
+third_static(spdlog)
+target_compile_definitions(third_spdlog INTERFACE SPDLOG_FMT_EXTERNAL)
 third_static(json)
 third_static(beast)
 target_compile_definitions(third_beast INTERFACE BOOST_ASIO_NO_DEPRECATED)
@@ -34,4 +34,3 @@ third_static(openssl ssl crypto)
 target_link_libraries(third_openssl INTERFACE ${CMAKE_DL_LIBS})
 third_static(pcre2 pcre2-8)
 third_static(utf8proc utf8proc)
-third_static(prometheus prometheus-cpp-core)

@@ -1,20 +1,43 @@
-// Logging for people who run Hearth: one line an event, key=value fields, stderr by default.
+// Logging for people who run Hearth: one line an event, key=value fields, on stderr.
 //
 //   log::info("model loaded name={} parameters={} ms={}", name, parameters, ms);
+//
+// Thread-safe. A line below the level costs one comparison.
 #pragma once
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace hearth::log {
 
-using spdlog::debug;
-using spdlog::error;
-using spdlog::info;
-using spdlog::warn;
+enum class Level { kDebug, kInfo, kWarn, kError };
 
-// Sends the log to stderr with times in UTC. `level` is one of trace, debug, info, warn, error,
-// off; anything else throws Error naming the choices.
+// One of debug, info, warn, error, off; anything else throws Error naming the choices. Call it
+// once, early in main.
 void init(const std::string& level);
+
+bool enabled(Level level);
+void write(Level level, std::string_view line);
+
+template <typename... Args>
+void debug(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::kDebug))
+    write(Level::kDebug, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void info(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::kInfo)) write(Level::kInfo, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void warn(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::kWarn)) write(Level::kWarn, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void error(fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(Level::kError))
+    write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
+}
 
 }  // namespace hearth::log

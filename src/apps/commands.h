@@ -1,0 +1,13 @@
+// The subcommands of `hearth`: each adds itself to the command line and runs from its callback. One
+// file a command.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace hearth::apps {
+
+void add_version_command(CLI::App& app);
+
+}  // namespace hearth::apps
