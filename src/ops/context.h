@@ -29,13 +29,34 @@ class Workers {
 // next step, so that the steady state allocates nothing.
 class Arena {
  public:
+  // A point to go back to: which chunk was being filled, and how far.
+  struct Mark {
+    size_t chunk = 0;
+    size_t used = 0;
+  };
+
   virtual ~Arena() = default;
   virtual void* allocate(size_t bytes) = 0;  // 64-byte aligned, contents undefined
   virtual void reset() = 0;
+  virtual Mark mark() const = 0;
+  virtual void release(Mark mark) = 0;  // everything allocated since mark() is free again
 
   TensorView tensor(DType dtype, Shape shape) {
     return {allocate(static_cast<size_t>(shape.count()) * dtype_bytes(dtype)), dtype, shape};
   }
+};
+
+// Frees what a block allocated when it ends: the layers of a model share one set of temporaries.
+class ArenaScope {
+ public:
+  explicit ArenaScope(Arena& arena) : arena_(arena), mark_(arena.mark()) {}
+  ~ArenaScope() { arena_.release(mark_); }
+  ArenaScope(const ArenaScope&) = delete;
+  ArenaScope& operator=(const ArenaScope&) = delete;
+
+ private:
+  Arena& arena_;
+  Arena::Mark mark_;
 };
 
 struct Context {
