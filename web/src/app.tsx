@@ -1,5 +1,5 @@
 // The page: a bar on top, the conversation or the live charts in the middle, the settings at the side.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 import { ApiError, Model, listModels, serverVersion } from './api';
 import { Composer } from './composer';
@@ -75,7 +75,8 @@ export function App() {
   const { history, error } = useStats(key);
   const follow = useFollow(turns);
 
-  useEffect(() => { document.documentElement.dataset.theme = theme; }, [theme]);
+  // Before the effects of children, which read the colours of the theme.
+  useLayoutEffect(() => { document.documentElement.dataset.theme = theme; }, [theme]);
   useEffect(() => { serverVersion().then(setVersion, () => setVersion('')); }, []);
 
   const model = models.some((entry) => entry.id === chosen) ? chosen : models[0]?.id ?? '';

@@ -65,12 +65,12 @@ function options(chart: Chart, width: number): uPlot.Options {
     cursor: { y: false },
     legend: { live: true },
     scales: { y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.15)] } },
-    axes: [{ ...axis, size: 30, values: (_, seconds) => seconds.map(clockTime) }, { ...axis, size: 46 }],
+    axes: [{ ...axis, size: 30, space: 90, values: (_, seconds) => seconds.map(clockTime) }, { ...axis, size: 46 }],
     series: [
       {},
       ...chart.lines.map((line) => ({
         label: line.label, stroke: cssColor(line.color), width: 2, points: { show: false }, spanGaps: true,
-        value: (_: uPlot, raw: number | null) => (raw === null || raw === undefined ? '–' : `${raw.toFixed(raw < 10 ? 1 : 0)} ${chart.unit}`.trim()),
+        value: (_: uPlot, raw: number | null) => (raw === null || raw === undefined ? '–' : `${raw.toFixed(raw < 10 && !Number.isInteger(raw) ? 1 : 0)} ${chart.unit}`.trim()),
       })),
     ],
   };
