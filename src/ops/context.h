@@ -15,7 +15,8 @@ namespace hearth::ops {
 struct Kernels;  // ops/kernels.h
 
 // A pool of threads that run one parallel loop at a time. Which thread runs a task never changes
-// its result: each task writes its own outputs, and reductions across tasks do not exist.
+// its result: each task writes its own outputs, and reductions across tasks do not exist. Tasks do
+// not throw and do not call run().
 class Workers {
  public:
   virtual ~Workers() = default;

@@ -1,0 +1,34 @@
+// Loops over rows and ranges on the workers of a Context, and only when they are worth it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "ops/context.h"
+
+namespace hearth::backend::cpu {
+
+// Elements below which a loop over rows stays on the calling thread: about the work of ten
+// microseconds.
+constexpr int64_t kParallelElementsMin = 32 * 1024;
+
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
+// Calls body(row) for each row of a [rows, n] tensor.
+template <typename Body>
+void for_rows(ops::Context& ctx, int64_t rows, int64_t n, const Body& body) {
+  const int64_t per_task = std::clamp<int64_t>(kParallelElementsMin / std::max<int64_t>(n, 1), 1,
+                                               std::max<int64_t>(rows, 1));
+  const int64_t tasks = divide_up(rows, per_task);
+  if (rows * n < 2 * kParallelElementsMin || tasks <= 1) {
+    for (int64_t row = 0; row < rows; ++row) body(row);
+    return;
+  }
+  ctx.workers.run(tasks, [&](int64_t task, int) {
+    const int64_t end = std::min(rows, (task + 1) * per_task);
+    for (int64_t row = task * per_task; row < end; ++row) body(row);
+  });
+}
+
+}  // namespace hearth::backend::cpu

@@ -1,0 +1,37 @@
+#include "ops/weight.h"
+
+#include "base/check.h"
+
+namespace hearth::ops {
+
+const char* to_string(WeightFormat format) {
+  switch (format) {
+    case WeightFormat::kF32:
+      return "f32";
+    case WeightFormat::kF16:
+      return "f16";
+    case WeightFormat::kBF16:
+      return "bf16";
+  }
+  return "?";
+}
+
+WeightFormat weight_format(DType dtype) {
+  CHECK(dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16,
+        "a matrix is read in place as f32, f16 or bf16, not {}", to_string(dtype));
+  if (dtype == DType::kF32) return WeightFormat::kF32;
+  return dtype == DType::kF16 ? WeightFormat::kF16 : WeightFormat::kBF16;
+}
+
+Weight weight_view(TensorView matrix) {
+  CHECK(matrix.shape.rank() == 2 && matrix.data != nullptr, "expected [out, in], came {}",
+        matrix.shape.to_string());
+  Weight weight;
+  weight.format = weight_format(matrix.dtype);
+  weight.out = matrix.shape[0];
+  weight.in = matrix.shape[1];
+  weight.matrix = matrix;
+  return weight;
+}
+
+}  // namespace hearth::ops
