@@ -2,11 +2,12 @@
 //
 // There are no phases: a sequence that generates has one token to compute, a prompt chunk has n. A
 // forward pass is one ragged batch over all of them. Spans point into the engine's memory and are
-// valid until run() returns.
+// valid until the step is committed.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -15,7 +16,20 @@
 
 namespace hearth::engine {
 
+// What the brain wants back of a sequence in this step.
+enum class Want : uint8_t {
+  kNothing,  // more of the known tokens is still to come
+  kToken,    // the last row's logits choose the next token
+  kPooled,   // the pooled hidden state: the whole text has been computed with this step
+};
+
+// How the hidden states of a text become one vector. The runner keeps the running sum of kMean in
+// the slot, and starts it anew when `fresh` is set.
+enum class Pooling : uint8_t { kNone, kLast, kFirst, kMean };
+
 struct StepSequence {
+  RequestId request = 0;
+  int32_t choice = 0;  // 0 .. n - 1
   // Index in [0, max_num_seqs), stable while the sequence runs; the runner may keep per-slot state
   // (token counts for penalties) and drops it when `fresh` is set.
   int32_t slot = 0;
@@ -29,16 +43,19 @@ struct StepSequence {
   // Blocks of positions [0, computed + count), kBlockTokens each.
   std::span<const BlockId> blocks;
   AdapterId adapter = kBaseModel;
+  // The seed in it is this choice's own. The next token's index is tokens.size() - prompt_tokens,
+  // whatever was preempted and recomputed before.
   const SamplingParams* sampling = nullptr;
   // Not null: restricts the token sampled in this step.
   TokenConstraint* constraint = nullptr;
-  // True when computed + count == tokens.size(): the last row's logits choose the next token.
-  bool sample = false;
+  Want want = Want::kNothing;
+  Pooling pooling = Pooling::kNone;
   // Tokens that must not be chosen yet (end of sequence before min_tokens).
   std::span<const TokenId> banned;
 };
 
-// The contents of block `from` go to block `to` before anything is computed (copy on write).
+// The contents of block `from` go to block `to` before anything is computed (copy on write). No
+// block is `to` twice, and none is both `from` and `to`: the order does not matter.
 struct BlockCopy {
   BlockId from = kNoBlock;
   BlockId to = kNoBlock;
@@ -52,11 +69,17 @@ struct StepPlan {
 };
 
 struct SequenceResult {
-  // Empty when StepSequence::sample was false; more than one when speculation was accepted.
+  // Empty unless kToken was wanted. More than one where the runner knows how the text goes on
+  // (accepted speculation, a grammar with one way on); the keys and values of all but what was
+  // planned are computed in the next step.
   std::vector<SampledToken> sampled;
-  // With prompt_logprobs: one entry for each prompt position in [max(computed, 1), computed +
-  // count) that is < prompt_tokens.
+  // With prompt_logprobs: row i of [computed, computed + count) speaks of token i + 1; one entry
+  // for each of those that is still in the prompt, i + 1 < prompt_tokens.
   std::vector<SampledToken> prompt;
+  // When kPooled was wanted: the vector.
+  std::vector<float> pooled;
+  // Not empty: this sequence cannot go on, and why; it ends with FinishReason::kError.
+  std::string error;
 };
 
 struct StepResult {

@@ -1,0 +1,50 @@
+// The limits of one engine. Each has a name, a default and a reason; nothing grows past them.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "base/clock.h"
+#include "engine/types.h"
+
+namespace hearth::engine {
+
+struct EngineConfig {
+  // Blocks of the KV cache, kBlockTokens tokens each; the runner owns as many.
+  int32_t num_blocks = 4096;
+  // Longest sequence, prompt and output together.
+  int32_t max_model_len = 4096;
+  // Sequences that run at once: the runner's slots.
+  int32_t max_num_seqs = 128;
+  // Tokens computed in one step; not less than max_num_seqs, so that each one that generates gets
+  // its token in each step.
+  int32_t max_num_batched_tokens = 2048;
+  // Prompts that may be computed in part at the same time.
+  int32_t max_num_partial_prefills = 8;
+  // How many of those may be long; the rest of the places is the lane of the short ones.
+  int32_t max_long_partial_prefills = 2;
+  // A prompt with more left to compute is long. It gets this many tokens of a step, and what the
+  // others leave.
+  int32_t long_prefill_token_threshold = 512;
+  // Requests that wait for their first step; the next one is refused.
+  int32_t max_queued_requests = 1024;
+  // Prompt tokens of the requests that wait; a request is always taken by an empty queue.
+  int64_t max_queued_tokens = int64_t{1} << 22;
+  // Sequences of one request (n).
+  int32_t max_choices = 128;
+  // A request that waits for memory is overtaken by at most this many short ones.
+  int32_t max_overtaken = 64;
+  // Blocks that an admission leaves free, so that those who run can grow, per thousand of
+  // num_blocks.
+  int32_t watermark_permille = 10;
+  // A request waits at most this long for each level of priority that a later one is above it;
+  // 0: priorities are strict, and low ones may starve.
+  Nanos priority_aging = 30 * kSecond;
+  // Whether computed blocks are kept and found again by their contents.
+  bool prefix_caching = true;
+  // Key of the hash of block contents. Secret and random in a server: nobody who cannot read it can
+  // make two texts collide.
+  uint64_t prefix_hash_key = 0x6865617274680001u;
+};
+
+}  // namespace hearth::engine

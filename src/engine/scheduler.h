@@ -1,0 +1,133 @@
+// The brain of one engine: decides what each step computes and keeps account of every block.
+//
+//   loop: plan(now) -> runner.run(plan) -> commit(result, now)
+//
+// add(), cancel() and finish() may come at any time between these calls, also while a step is in
+// flight. One thread calls everything. No clock, no tensor, no randomness: the same calls give the
+// same plans.
+//
+// A step is filled in this order, each by rank (see sequence.h):
+//   1. every sequence that generates gets its next token;
+//   2. every prompt in progress gets a share: long_prefill_token_threshold tokens, or less where
+//      the long ones would leave nothing of the step to a short one;
+//   3. waiting sequences are admitted with a share while tokens, slots and memory last;
+//   4. what is left of the step goes to the prompts in progress, and then to step 3 again.
+// Who needs a block and finds none takes it from the last in rank, which starts over later with all
+// its tokens known (preemption by recompute). The first in rank can take from everybody, so it
+// advances in every step, whatever else happens.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/block_pool.h"
+#include "engine/config.h"
+#include "engine/request.h"
+#include "engine/request_queue.h"
+#include "engine/sequence.h"
+#include "engine/stats.h"
+#include "engine/step_budget.h"
+#include "engine/step_plan.h"
+
+namespace hearth::engine {
+
+class Scheduler {
+ public:
+  // Throws Error where limits contradict each other. Without a budget, each step may hold
+  // max_num_batched_tokens.
+  explicit Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> budget = nullptr);
+
+  // Takes the request or says why not; a refusal costs no more than its text.
+  Admission add(Request request, Nanos now);
+  // Ends all choices that still go on. No Output follows; unknown ids are ignored, since the
+  // request may have ended by itself.
+  void cancel(RequestId id);
+  // Ends one choice, for what only the caller can see (a stop string). No Output follows.
+  void finish(RequestId id, int32_t choice, FinishReason reason);
+
+  // The next step. Without sequences there is nothing to do, and nothing to commit. Valid until
+  // the step is committed.
+  const StepPlan& plan(Nanos now);
+  // What came out of the planned step. The outputs are valid until the next call of commit(), and
+  // their spans as long as `result`.
+  std::span<const Output> commit(const StepResult& result, Nanos now);
+
+  // True when a request is in the engine: plan() has something to do, or a step is in flight.
+  bool busy() const { return !requests_.empty(); }
+  Stats stats() const;
+  const EngineConfig& config() const { return config_; }
+  const BlockPool& blocks() const { return pool_; }
+  // All cached blocks are forgotten (the weights have changed, say). Not while a step is in flight.
+  void forget_prefixes();
+
+ private:
+  // What can be reused for a sequence that is about to start.
+  struct Start {
+    int32_t computed = 0;             // tokens that need not be computed
+    int32_t shared_blocks = 0;        // leading blocks taken over
+    const Sequence* donor = nullptr;  // null: they come from the prefix index
+    int32_t blocks_needed = 0;        // free blocks that all known tokens will take
+  };
+  enum class Verdict : uint8_t { kFits, kNoPlace, kNoMemory };
+
+  int32_t step_tokens(Nanos now) const;
+  void plan_generating();
+  void plan_prompts();
+  void yield_to_urgent();
+  void admit_waiting(Nanos now);
+  void extend_prompts();
+  void write_plan();
+
+  Start find_start(Sequence& sequence);
+  Verdict judge(const Sequence& sequence, const Start& start) const;
+  int32_t share(int32_t left) const;
+  void start_running(Sequence& sequence, const Start& start, Nanos now);
+  void take_shared_blocks(Sequence& sequence, const Start& start);
+  int32_t blocks_promised() const;
+  bool long_lane_full() const;
+  int32_t partial_prompts() const;
+
+  bool make_room(size_t index, int32_t blocks);
+  void grow(Sequence& sequence, int32_t tokens);
+  void assign(Sequence& sequence, int32_t count);
+  int32_t room_for(const Sequence& sequence) const;
+  void preempt(Sequence& sequence);
+
+  void account(Sequence& sequence);
+  void publish(Sequence& sequence);
+  Output advance(Sequence& sequence, const SequenceResult& result, Nanos now);
+  void take_tokens(Sequence& sequence, const SequenceResult& result, Output& output, Nanos now);
+  void tell_prompt(Sequence& sequence, int32_t first_row, const SequenceResult& result,
+                   Output& output);
+  void release_siblings(RequestState& owner, const Sequence& done);
+
+  void end(Sequence& sequence, FinishReason reason);
+  void retire(Sequence& sequence, FinishReason reason);
+  void leave_slot(Sequence& sequence);
+  void count_as_scheduled(RequestState& owner);
+  void wait(Sequence& sequence);
+
+  const EngineConfig config_;
+  std::unique_ptr<StepBudget> budget_;
+  PrefixHasher hasher_;
+  BlockPool pool_;
+  RequestQueue waiting_;
+  std::vector<Sequence*> running_;  // by rank
+  std::vector<int32_t> free_slots_;
+  std::unordered_map<RequestId, std::unique_ptr<RequestState>> requests_;
+  uint64_t arrivals_ = 0;
+
+  StepPlan plan_;
+  std::vector<Sequence*> planned_;  // parallel to plan_.sequences
+  std::vector<Output> outputs_;
+  bool in_flight_ = false;
+  int32_t tokens_left_ = 0;   // of the step being planned
+  int32_t prompt_share_ = 0;  // most tokens for one prompt while others may want some
+  int32_t watermark_ = 0;     // blocks
+  Stats stats_;
+};
+
+}  // namespace hearth::engine
