@@ -38,6 +38,13 @@ constexpr Variant<const LinearTile*> kBf16Variants[] = {
     {Isa::kBaseline, nullptr},
 };
 
+// Null: attention_reference().
+constexpr Variant<const AttentionTiles*> kAttentionVariants[] = {
+    {Isa::kAvx512, &kAttentionAvx512},
+    {Isa::kAvx2, &kAttentionAvx2},
+    {Isa::kBaseline, nullptr},
+};
+
 template <typename Value, size_t kCount>
 Value best(const Variant<Value> (&variants)[kCount], Isa isa) {
   return std::find_if(variants, variants + kCount,
@@ -57,12 +64,14 @@ Selection make_selection(Isa isa) {
   CpuKernels& k = s.kernels;
   const LinearTiles* linear = best(kLinearVariants, isa);
   const LinearTile* bf16 = best(kBf16Variants, isa);
+  const AttentionTiles* attention = best(kAttentionVariants, isa);
   k.name = isa == Isa::kBaseline ? "reference" : to_string(isa);
   k.rows = best(kRowVariants, isa);
   k.linear = linear == nullptr ? linear_reference : linear_tiled;
   if (linear != nullptr) k.linear_tiles = *linear;
   if (bf16 != nullptr) k.linear_tiles.bf16_fast = *bf16;
-  k.attention = attention_reference;
+  k.attention = attention == nullptr ? attention_reference : attention_tiled;
+  if (attention != nullptr) k.attention_tiles = *attention;
   k.kv_store = kv_store;
   k.kv_copy_block = kv_copy_block;
   set_norm_kernels(k);
@@ -71,7 +80,7 @@ Selection make_selection(Isa isa) {
   const char* linear_name = linear == nullptr ? "reference" : linear->f32.variant;
   s.choices = {{{"linear f32, f16", linear_name},
                 {"linear bf16", bf16 == nullptr ? linear_name : bf16->variant},
-                {"attention", "reference"},
+                {"attention", attention == nullptr ? "reference" : attention->variant},
                 {"rows", k.rows->variant}}};
   return s;
 }

@@ -5,6 +5,7 @@
 //   CpuKernels::linear...  computes one tile, for one instruction set  (linear_avx512.cpp, ...)
 #pragma once
 
+#include "backend/cpu/attention_tiles.h"
 #include "backend/cpu/isa.h"
 #include "backend/cpu/linear_tiles.h"
 #include "backend/cpu/rows.h"
@@ -15,6 +16,7 @@ namespace hearth::backend::cpu {
 struct CpuKernels : ops::Kernels {
   const RowKernels* rows = nullptr;
   LinearTiles linear_tiles;
+  AttentionTiles attention_tiles;
 };
 
 // The functions over rows for an instruction set.
