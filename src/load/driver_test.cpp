@@ -1,7 +1,9 @@
 #include "load/driver.h"
 
 #include <algorithm>
+#include <deque>
 #include <gtest/gtest.h>
+#include <utility>
 
 #include "base/error.h"
 #include "io/json.h"
@@ -12,41 +14,62 @@ namespace {
 
 using transport::HttpExchange;
 
-// Answers like an OpenAI server, token by token, and moves the clock as it goes.
+// Answers like an OpenAI server: one event each time it is pumped, ten milliseconds apart.
 class FakeServer {
  public:
-  void operator()(const std::shared_ptr<HttpExchange>& exchange) {
+  void handle(const std::shared_ptr<HttpExchange>& exchange) {
     bodies.push_back(exchange->take_body());
-    if (exchange->request().path == "/v1/models")
+    if (exchange->request().path == "/v1/models") {
       return exchange->respond({200, {}, R"({"data":[{"id":"m"}]})"});
+    }
     if (refuse) return exchange->respond({503, {}, R"({"error":{"message":"full"}})"});
     exchange->start_stream({200, {}, {}});
-    for (const char* word : {"a", "b", "c"}) {
-      clock.advance(10 * kMillisecond);
-      exchange->send(std::string(R"(data: {"choices":[{"text":")") + word + "\"}]}\n\n");
+    streaming_ = exchange;
+    events_ = {token("a"), token("b"), token("c"),
+               R"({"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,)"
+               R"("prompt_tokens_details":{"cached_tokens":4}}})"};
+    if (!cut) events_.emplace_back("[DONE]");
+  }
+
+  bool pump() {
+    if (!streaming_) return false;
+    if (events_.empty()) {
+      std::exchange(streaming_, nullptr)->finish();
+      return true;
     }
-    exchange->send(
-        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3,"
-        "\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n");
-    if (!cut) exchange->send("data: [DONE]\n\n");
-    exchange->finish();
+    clock.advance(10 * kMillisecond);
+    streaming_->send("data: " + events_.front() + "\n\n");
+    events_.pop_front();
+    return true;
+  }
+
+  std::unique_ptr<transport::HttpClient> client() {
+    return std::make_unique<transport::FakeHttpClient>([this](auto exchange) { handle(exchange); },
+                                                       [this] { return pump(); });
   }
 
   FakeClock clock;
   std::vector<std::string> bodies;
   bool refuse = false;
   bool cut = false;
+
+ private:
+  static std::string token(const std::string& text) {
+    return R"({"choices":[{"text":")" + text + "\"}]}";
+  }
+
+  std::shared_ptr<HttpExchange> streaming_;
+  std::deque<std::string> events_;
 };
 
 RequestRecord drive_one(FakeServer& server) {
   DriverOptions options;
   options.model = "m";
   options.concurrency_max = 1;
-  const auto make = [&] {
-    return std::make_unique<transport::FakeHttpClient>([&](auto exchange) { server(exchange); },
-                                                       [] { return false; });
-  };
-  return drive({{0, 5, 3}}, options, make, server.clock, [](size_t, size_t) {}).at(0);
+  return drive(
+             {{0, 5, 3}}, options, [&] { return server.client(); }, server.clock,
+             [](size_t, size_t) {})
+      .at(0);
 }
 
 TEST(Drive, RecordsWhenEachTokenCame) {
@@ -84,8 +107,7 @@ TEST(Drive, AStreamThatBreaksOffIsAFailure) {
 
 TEST(FirstModel, IsTheFirstThatTheServerLists) {
   FakeServer server;
-  transport::FakeHttpClient client([&](auto exchange) { server(exchange); }, [] { return false; });
-  EXPECT_EQ(first_model(client, {}), "m");
+  EXPECT_EQ(first_model(*server.client(), {}), "m");
 }
 
 }  // namespace
