@@ -1,4 +1,4 @@
-# hearth_folder(path DEPS ... LIBS ... PUBLIC_LIBS ...): the static library of src/<path> and its test program.
+# hearth_folder(path DEPS ... TEST_DEPS ... LIBS ... PUBLIC_LIBS ...): the static library of src/<path> and its test program.
 #   x.cpp        part of the library          x_test.cpp   part of <path>_test
 #   x_fuzz.cpp   one libFuzzer program        x_avx2.cpp, x_avx512.cpp, x_avx512bf16.cpp, x_avx512vnni.cpp,
 #                                             x_avxvnni.cpp: compiled for that instruction set only
@@ -14,9 +14,7 @@ function(hearth_isa_flags)
     set(matching ${ARGN})
     list(FILTER matching INCLUDE REGEX "_${isa}\\.cpp$")
     if(matching)
-      # Where a product and a sum become one rounding is written in the kernels, not left to the compiler.
-      # g++ 12 warns of its own intrinsics' deliberately undefined operands (GCC PR 105593).
-      string(JOIN " " flags -O3 ${HEARTH_ISA_${isa}} -ffp-contract=off -Wno-uninitialized -Wno-maybe-uninitialized)
+      string(JOIN " " flags -O3 ${HEARTH_ISA_${isa}})
       set_source_files_properties(${matching} PROPERTIES COMPILE_FLAGS "${flags}")
     endif()
   endforeach()
@@ -47,7 +45,7 @@ function(hearth_headers_alone name dir)
 endfunction()
 
 function(hearth_folder path)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;PUBLIC_LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;TEST_DEPS;LIBS;PUBLIC_LIBS" ${ARGN})
   hearth_target_name(${path} name)
   set(dir ${CMAKE_SOURCE_DIR}/src/${path})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cpp)
@@ -79,6 +77,10 @@ function(hearth_folder path)
 
   if(tests)
     add_executable(${name}_test ${tests})
+    foreach(dep ${ARG_TEST_DEPS})
+      hearth_target_name(${dep} dep_name)
+      target_link_libraries(${name}_test PRIVATE hearth_${dep_name})
+    endforeach()
     target_link_libraries(${name}_test PRIVATE hearth_${name} ${ARG_LIBS} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE HEARTH_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     set_property(GLOBAL APPEND PROPERTY HEARTH_TESTS ${name}_test)

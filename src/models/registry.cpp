@@ -1,0 +1,84 @@
+// The families, in one list; and loading.
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "io/json.h"
+#include "models/families.h"
+
+namespace hearth::models {
+namespace {
+
+constexpr const char* kConfigFile = "config.json";
+constexpr const char* kGenerationFile = "generation_config.json";
+
+// config.json names its family by model_type; older files by architecture alone.
+struct Family {
+  const char* model_type;
+  const char* architecture;
+  LoadFamily load;
+};
+constexpr Family kFamilies[] = {
+    {"llama", "LlamaForCausalLM", load_llama},
+};
+
+const Family& family_of(const Config& config) {
+  const std::string model_type = config.outer_text("model_type");
+  const std::vector<std::string> architectures = config.texts("architectures");
+  for (const Family& family : kFamilies) {
+    if (model_type == family.model_type) return family;
+  }
+  std::string supported;
+  for (const Family& family : kFamilies) {
+    const auto same = [&](const std::string& name) { return name == family.architecture; };
+    if (std::any_of(architectures.begin(), architectures.end(), same)) return family;
+    supported += supported.empty() ? "" : ", ";
+    supported += family.model_type;
+  }
+  config.refuse(fmt::format("unknown model_type '{}' (architectures [{}]); supported are {}",
+                            model_type, fmt::join(architectures, ", "), supported));
+}
+
+}  // namespace
+
+const char* to_string(Part part) {
+  switch (part) {
+    case Part::kEmbedding:
+      return "embedding";
+    case Part::kAttention:
+      return "attention";
+    case Part::kMlp:
+      return "mlp";
+    case Part::kNorm:
+      return "norm";
+    case Part::kHead:
+      return "head";
+  }
+  return "?";
+}
+
+void Model::own_head(nn::Linear linear) {
+  own_head_ = std::move(linear);
+  head.weight = &own_head_.weight;
+  if (!own_head_.bias.view().empty()) head.bias = &own_head_.bias;
+}
+
+std::unique_ptr<Model> load(io::FileSource& files, const LoadOptions& options,
+                            const Progress& progress) {
+  const std::string where = files.where(kConfigFile);
+  const Config config(io::parse_json(files.text(kConfigFile), where), where);
+  const Family& family = family_of(config);
+  Weights weights(io::load_safetensors(files), files.where("model.safetensors"), options, progress);
+  std::unique_ptr<Model> model = family.load(config, weights, options);
+  if (files.has(kGenerationFile)) {
+    const std::string generation = files.where(kGenerationFile);
+    read_generation(Config(io::parse_json(files.text(kGenerationFile), generation), generation),
+                    model->info);
+  }
+  model->info.dtype = weights.main_dtype();
+  model->parameters = std::move(weights.parameters);
+  model->projections = std::move(weights.projections);
+  return model;
+}
+
+}  // namespace hearth::models

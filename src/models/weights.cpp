@@ -1,0 +1,243 @@
+#include "models/weights.h"
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace hearth::models {
+namespace {
+
+std::string shape_text(std::span<const int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+DType dtype_of(const io::StoredTensor& tensor, const std::string& name) {
+  if (tensor.dtype == "F32") return DType::kF32;
+  if (tensor.dtype == "F16") return DType::kF16;
+  if (tensor.dtype == "BF16") return DType::kBF16;
+  throw_error(ErrorCode::kUnsupported, tensor.file,
+              "tensor '{}' is {}; supported are F32, F16 and BF16", name, tensor.dtype);
+}
+
+float element(const std::byte* data, DType dtype, int64_t i) {
+  if (dtype == DType::kF32) {
+    float value = 0;
+    std::memcpy(&value, data + i * 4, 4);
+    return value;
+  }
+  uint16_t bits = 0;
+  std::memcpy(&bits, data + i * 2, 2);
+  return dtype == DType::kF16 ? f16_to_float(bits) : bf16_to_float(bits);
+}
+
+// A weight that owns its matrix, filled by the caller.
+ops::Weight owned_weight(DType dtype, int64_t out, int64_t in) {
+  Buffer memory(static_cast<size_t>(out * in) * dtype_bytes(dtype));
+  ops::Weight weight = ops::weight_view({memory.data(), dtype, {out, in}});
+  weight.owned = std::move(memory);
+  return weight;
+}
+
+bool aligned(const std::byte* data, DType dtype) {
+  return reinterpret_cast<uintptr_t>(data) % dtype_bytes(dtype) == 0;
+}
+
+template <typename T>
+void transpose(const T* from, int64_t rows, int64_t cols, T* to) {
+  constexpr int64_t kTile = 64;  // a tile of both sides stays in the first-level cache
+  for (int64_t r0 = 0; r0 < rows; r0 += kTile) {
+    for (int64_t c0 = 0; c0 < cols; c0 += kTile) {
+      for (int64_t r = r0; r < std::min(rows, r0 + kTile); ++r) {
+        for (int64_t c = c0; c < std::min(cols, c0 + kTile); ++c) {
+          to[c * rows + r] = from[r * cols + c];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Weights::Weights(io::TensorMap tensors, std::string where, const LoadOptions& options,
+                 const Progress& progress)
+    : tensors_(std::move(tensors)),
+      where_(std::move(where)),
+      options_(options),
+      progress_(progress) {
+  for (const auto& [name, tensor] : tensors_) total_ += static_cast<int64_t>(tensor.data.size());
+}
+
+void Weights::find_root(const std::string& anchor, std::initializer_list<const char*> prefixes) {
+  std::string tried;
+  for (const char* prefix : prefixes) {
+    if (tensors_.contains(prefix + anchor)) {
+      root_ = prefix;
+      return;
+    }
+    tried += (tried.empty() ? "'" : ", '") + (prefix + anchor) + "'";
+  }
+  throw_error(ErrorCode::kDataLoss, where_, "tensor '{}' is missing (looked for {})", anchor,
+              tried);
+}
+
+bool Weights::has(const std::string& name) const { return tensors_.contains(root_ + name); }
+
+Weights::Found Weights::find(const std::string& name, std::initializer_list<int64_t> shape) const {
+  const std::span<const int64_t> expected(shape.begin(), shape.size());
+  const auto it = tensors_.find(name);
+  if (it == tensors_.end()) {
+    throw_error(ErrorCode::kDataLoss, where_, "tensor '{}' {} is missing", name,
+                shape_text(expected));
+  }
+  const io::StoredTensor& tensor = it->second;
+  if (!std::equal(expected.begin(), expected.end(), tensor.shape.begin(), tensor.shape.end())) {
+    throw_error(ErrorCode::kDataLoss, tensor.file,
+                "tensor '{}' has the shape {}; config.json asks for {}", name,
+                shape_text(tensor.shape), shape_text(expected));
+  }
+  return {name, dtype_of(tensor, name), &tensor};
+}
+
+void Weights::taken(const Found& found, Part part, int64_t bytes) {
+  Parameter parameter;
+  parameter.name = found.name;
+  parameter.part = part;
+  parameter.dtype = found.dtype;
+  parameter.shape = found.stored->shape;
+  parameter.count = static_cast<int64_t>(found.stored->data.size() / dtype_bytes(found.dtype));
+  parameter.bytes = bytes;
+  parameters.push_back(std::move(parameter));
+  done_ += static_cast<int64_t>(found.stored->data.size());
+  if (progress_) progress_(done_, total_);
+}
+
+ops::Weight Weights::matrix(Part part, const std::string& name, int64_t out, int64_t in) {
+  const Found found = find(name, {out, in});
+  const auto data = found.stored->data;
+  ops::Weight weight;
+  if (aligned(data.data(), found.dtype)) {
+    // Kernels only read; views have one pointer type for both directions.
+    weight = ops::weight_view({const_cast<std::byte*>(data.data()), found.dtype, {out, in}});
+  } else {
+    weight = owned_weight(found.dtype, out, in);
+    std::memcpy(weight.owned.data(), data.data(), data.size());
+  }
+  weight.compute = options_.compute;
+  taken(found, part, static_cast<int64_t>(data.size()));
+  return weight;
+}
+
+Tensor Weights::vector(Part part, const std::string& name, int64_t n) {
+  const Found found = find(name, {n});
+  Tensor tensor(DType::kF32, {n});
+  for (int64_t i = 0; i < n; ++i) {
+    tensor->as<float>()[i] = element(found.stored->data.data(), found.dtype, i);
+  }
+  taken(found, part, n * static_cast<int64_t>(sizeof(float)));
+  return tensor;
+}
+
+int32_t Weights::add_projection(const std::string& name, int64_t out, int64_t in) {
+  projections.push_back({name, out, in});
+  return static_cast<int32_t>(projections.size()) - 1;
+}
+
+nn::Linear Weights::linear(Part part, const std::string& name, int64_t out, int64_t in, Bias bias) {
+  const std::string whole = root_ + name;
+  nn::Linear linear;
+  linear.weight = matrix(part, whole + ".weight", out, in);
+  if (bias == Bias::kStored) linear.bias = vector(part, whole + ".bias", out);
+  linear.slot = add_projection(whole, out, in);
+  return linear;
+}
+
+nn::Linear Weights::conv1d(Part part, const std::string& name, int64_t out, int64_t in) {
+  const std::string whole = root_ + name;
+  const Found found = find(whole + ".weight", {in, out});
+  nn::Linear linear;
+  linear.weight = owned_weight(found.dtype, out, in);
+  linear.weight.compute = options_.compute;
+  // The copy is byte for byte, so an element is moved as an integer of its width. An odd address
+  // is read through an aligned copy.
+  Buffer straight;
+  const void* from = found.stored->data.data();
+  if (!aligned(found.stored->data.data(), found.dtype)) {
+    straight = Buffer(found.stored->data.size());
+    std::memcpy(straight.data(), from, found.stored->data.size());
+    from = straight.data();
+  }
+  if (dtype_bytes(found.dtype) == sizeof(uint32_t)) {
+    transpose(static_cast<const uint32_t*>(from), in, out,
+              static_cast<uint32_t*>(linear.weight.owned.data()));
+  } else {
+    transpose(static_cast<const uint16_t*>(from), in, out,
+              static_cast<uint16_t*>(linear.weight.owned.data()));
+  }
+  taken(found, part, static_cast<int64_t>(found.stored->data.size()));
+  linear.bias = vector(part, whole + ".bias", out);
+  linear.slot = add_projection(whole, out, in);
+  return linear;
+}
+
+nn::Linear Weights::linear_in_order(Part part, const std::string& name,
+                                    std::span<const int64_t> order, int64_t in, Bias bias) {
+  const std::string whole = root_ + name;
+  const int64_t out = static_cast<int64_t>(order.size());
+  const Found found = find(whole + ".weight", {out, in});
+  nn::Linear linear;
+  linear.weight = owned_weight(found.dtype, out, in);
+  linear.weight.compute = options_.compute;
+  const size_t row_bytes = static_cast<size_t>(in) * dtype_bytes(found.dtype);
+  std::byte* to = static_cast<std::byte*>(linear.weight.owned.data());
+  for (int64_t row : order) {
+    std::memcpy(to, found.stored->data.data() + static_cast<size_t>(row) * row_bytes, row_bytes);
+    to += row_bytes;
+  }
+  taken(found, part, static_cast<int64_t>(found.stored->data.size()));
+  if (bias == Bias::kStored) {
+    const Tensor stored = vector(part, whole + ".bias", out);
+    linear.bias = Tensor(DType::kF32, {out});
+    for (int64_t i = 0; i < out; ++i) {
+      linear.bias->as<float>()[i] = stored->as<float>()[order[static_cast<size_t>(i)]];
+    }
+  }
+  linear.slot = add_projection(whole, out, in);
+  return linear;
+}
+
+ops::Weight Weights::table(const std::string& name, int64_t rows, int64_t cols) {
+  return matrix(Part::kEmbedding, root_ + name, rows, cols);
+}
+
+nn::Linear Weights::head(const std::string& name, int64_t out, int64_t in, Bias bias) {
+  nn::Linear linear;
+  linear.weight = matrix(Part::kHead, name + ".weight", out, in);
+  if (bias == Bias::kStored) linear.bias = vector(Part::kHead, name + ".bias", out);
+  return linear;
+}
+
+nn::RmsNorm Weights::rms_norm(const std::string& name, int64_t n, float epsilon, float offset) {
+  return {vector(Part::kNorm, root_ + name + ".weight", n), epsilon, offset};
+}
+
+nn::LayerNorm Weights::layer_norm(const std::string& name, int64_t n, float epsilon) {
+  return {vector(Part::kNorm, root_ + name + ".weight", n),
+          vector(Part::kNorm, root_ + name + ".bias", n), epsilon};
+}
+
+DType Weights::main_dtype() const {
+  constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
+  std::array<int64_t, std::size(kTypes)> bytes{};
+  size_t most = 0;
+  for (const Parameter& parameter : parameters) {
+    for (size_t i = 0; i < std::size(kTypes); ++i) {
+      if (parameter.dtype == kTypes[i]) bytes[i] += parameter.count;
+      if (bytes[i] > bytes[most]) most = i;
+    }
+  }
+  return kTypes[most];
+}
+
+}  // namespace hearth::models

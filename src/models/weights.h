@@ -1,0 +1,71 @@
+// The map from a file's tensors to a model's layers: each is asked for by name with the shape that
+// config.json implies, and what does not fit is an Error naming file and tensor.
+//
+// Matrices are views of the file wherever the kernels can read them there; vectors (norms, biases)
+// become f32.
+#pragma once
+
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/safetensors.h"
+#include "models/model.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+
+namespace hearth::models {
+
+enum class Bias : uint8_t { kNone, kStored };
+
+class Weights {
+ public:
+  Weights(io::TensorMap tensors, std::string where, const LoadOptions& options,
+          const Progress& progress);
+
+  // Finds what stands before the names of this file: the first prefix under which `anchor` exists.
+  // All later names are relative to it.
+  void find_root(const std::string& anchor, std::initializer_list<const char*> prefixes);
+  bool has(const std::string& name) const;
+
+  // Stored as [out, in].
+  nn::Linear linear(Part part, const std::string& name, int64_t out, int64_t in, Bias bias);
+  // Stored as [in, out] with a bias (GPT-2's Conv1D); transposed here.
+  nn::Linear conv1d(Part part, const std::string& name, int64_t out, int64_t in);
+  // Stored as [out, in]; row i of the result is row order[i] of the file, biases too.
+  nn::Linear linear_in_order(Part part, const std::string& name, std::span<const int64_t> order,
+                             int64_t in, Bias bias);
+  ops::Weight table(const std::string& name, int64_t rows, int64_t cols);
+  // The matrix (and bias) of the head; its name is whole, not relative to the root.
+  nn::Linear head(const std::string& name, int64_t out, int64_t in, Bias bias);
+  nn::RmsNorm rms_norm(const std::string& name, int64_t n, float epsilon, float offset = 0);
+  nn::LayerNorm layer_norm(const std::string& name, int64_t n, float epsilon);
+
+  // What was taken, for Model. The dtype is that of most bytes.
+  std::vector<Parameter> parameters;
+  std::vector<Projection> projections;
+  DType main_dtype() const;
+
+ private:
+  struct Found {
+    std::string name;
+    DType dtype = DType::kF32;
+    const io::StoredTensor* stored = nullptr;
+  };
+  Found find(const std::string& name, std::initializer_list<int64_t> shape) const;
+  void taken(const Found& found, Part part, int64_t bytes);
+  ops::Weight matrix(Part part, const std::string& name, int64_t out, int64_t in);
+  Tensor vector(Part part, const std::string& name, int64_t n);
+  int32_t add_projection(const std::string& name, int64_t out, int64_t in);
+
+  io::TensorMap tensors_;
+  std::string where_;
+  std::string root_;
+  LoadOptions options_;
+  const Progress& progress_;
+  int64_t total_ = 0;
+  int64_t done_ = 0;
+};
+
+}  // namespace hearth::models

@@ -1,0 +1,39 @@
+// A projection y = x Wᵀ + b with the place where adapters join, and the embedding table.
+#pragma once
+
+#include "nn/pass.h"
+#include "ops/weight.h"
+
+namespace hearth::nn {
+
+constexpr int32_t kNoSlot = -1;
+
+struct Linear {
+  ops::Weight weight;  // [out, in]
+  Tensor bias;         // [out] f32, or empty
+  // Which projection of the model this is, for adapters; kNoSlot where none may join.
+  int32_t slot = kNoSlot;
+
+  // x [rows, in] -> [rows, out].
+  TensorView forward(Pass& pass, TensorView x) const;
+};
+
+struct Embedding {
+  ops::Weight table;    // [vocabulary, hidden]
+  float factor = 1.0f;  // on every element
+
+  // ids [rows] -> [rows, hidden].
+  TensorView forward(Pass& pass, std::span<const int32_t> ids) const;
+};
+
+// The way from hidden states to logits: its matrix may be the embedding table.
+struct LmHead {
+  const ops::Weight* weight = nullptr;  // [vocabulary, hidden]
+  const Tensor* bias = nullptr;         // [vocabulary] f32, or null
+  float softcap = 0.0f;                 // logits become softcap * tanh(logit / softcap); 0: off
+
+  // x [rows, hidden] -> [rows, vocabulary].
+  TensorView forward(ops::Context& ctx, TensorView x) const;
+};
+
+}  // namespace hearth::nn

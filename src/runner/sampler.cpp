@@ -1,0 +1,302 @@
+#include "runner/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/random.h"
+
+namespace hearth::runner {
+namespace {
+
+using engine::SampledToken;
+using engine::SamplingParams;
+using engine::TokenId;
+using Candidate = SamplerScratch::Candidate;
+
+constexpr float kNever = -std::numeric_limits<float>::infinity();
+constexpr float kGreedyBelow = 1e-5f;   // a temperature under it is greedy, as in vLLM
+constexpr double kPenaltyLogMax = 80;   // exp(80) is beyond every logit and still finite in f32
+constexpr size_t kFirstSelection = 64;  // most nuclei are smaller
+
+// Higher logits first; of equal ones the lower id.
+bool better(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+}
+
+bool more_typical(const Candidate& a, const Candidate& b) {
+  return a.deviation != b.deviation ? a.deviation < b.deviation : better(a, b);
+}
+
+TokenId argmax(std::span<const float> logits) {
+  size_t best = 0;
+  for (size_t i = 1; i < logits.size(); ++i) {
+    if (logits[i] > logits[best]) best = i;
+  }
+  return static_cast<TokenId>(best);
+}
+
+double log_sum_exp(std::span<const float> logits) {
+  const float top = logits[static_cast<size_t>(argmax(logits))];
+  double sum = 0;
+  for (float logit : logits) sum += std::exp(logit - top);
+  return top + std::log(sum);
+}
+
+// The `k` best of the tokens whose logit is at least `floor`, best first.
+void select_best(std::span<const float> logits, size_t k, float floor,
+                 std::vector<Candidate>& out) {
+  out.clear();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (!(logits[i] >= floor) || logits[i] == kNever) continue;
+    const Candidate candidate{static_cast<TokenId>(i), logits[i]};
+    if (out.size() < k) {
+      out.push_back(candidate);
+      if (out.size() == k) std::make_heap(out.begin(), out.end(), better);
+    } else if (better(candidate, out.front())) {
+      std::pop_heap(out.begin(), out.end(), better);
+      out.back() = candidate;
+      std::push_heap(out.begin(), out.end(), better);
+    }
+  }
+  std::sort(out.begin(), out.end(), better);
+}
+
+// --- what changes the logits --------------------------------------------------------------------
+
+void penalise_repetition(std::span<float> logits, const SamplingParams& params,
+                         const TokenCounts& counts) {
+  for (const auto& [token, count] : counts.counts()) {
+    float& logit = logits[static_cast<size_t>(token)];
+    if (params.repetition_penalty != 1.0f) {
+      logit = logit > 0 ? logit / params.repetition_penalty : logit * params.repetition_penalty;
+    }
+    if (count.output == 0) continue;
+    logit -= params.frequency_penalty * static_cast<float>(count.output) + params.presence_penalty;
+  }
+}
+
+// z[i] = how many tokens, read backwards from position i, equal the end of the text read backwards
+// (Gusfield's Z algorithm on the reversed text).
+void match_lengths(std::span<const TokenId> tokens, std::vector<int32_t>& z) {
+  const int32_t n = static_cast<int32_t>(tokens.size());
+  const auto at = [&](int32_t i) { return tokens[static_cast<size_t>(n - 1 - i)]; };
+  z.assign(static_cast<size_t>(n), 0);
+  int32_t left = 0;
+  int32_t right = 0;
+  for (int32_t i = 1; i < n; ++i) {
+    int32_t length = i < right ? std::min(right - i, z[static_cast<size_t>(i - left)]) : 0;
+    while (i + length < n && at(length) == at(i + length)) ++length;
+    z[static_cast<size_t>(i)] = length;
+    if (i + length > right) {
+      left = i;
+      right = i + length;
+    }
+  }
+}
+
+// Tokens since the last breaker: a repetition is not followed across one.
+int32_t tokens_since_breaker(std::span<const TokenId> tokens,
+                             const std::vector<TokenId>& breakers) {
+  int32_t length = 0;
+  for (auto it = tokens.rbegin(); it != tokens.rend(); ++it, ++length) {
+    if (std::find(breakers.begin(), breakers.end(), *it) != breakers.end()) break;
+  }
+  return length;
+}
+
+// DRY ("don't repeat yourself"): a token that would lengthen a repetition of `length` tokens loses
+// multiplier * base^(length - allowed).
+void penalise_echo(std::span<float> logits, std::span<const TokenId> tokens,
+                   const SamplingParams& params, std::vector<int32_t>& z) {
+  if (params.dry_range >= 0) {
+    tokens = tokens.last(std::min(tokens.size(), static_cast<size_t>(params.dry_range)));
+  }
+  const int32_t reach = tokens_since_breaker(tokens, params.dry_breakers);
+  if (reach < params.dry_allowed_length) return;
+  match_lengths(tokens, z);
+  // The longest repetition that each token would lengthen.
+  std::unordered_map<TokenId, int32_t> longest;
+  for (size_t i = 1; i < z.size(); ++i) {
+    const int32_t length = std::min(z[i], reach);
+    if (length < params.dry_allowed_length) continue;
+    int32_t& best = longest[tokens[tokens.size() - i]];
+    best = std::max(best, length);
+  }
+  const double log_base = std::log(std::max(params.dry_base, 1.0f));
+  for (const auto& [token, length] : longest) {
+    const double power = std::min(log_base * (length - params.dry_allowed_length), kPenaltyLogMax);
+    logits[static_cast<size_t>(token)] -=
+        params.dry_multiplier * static_cast<float>(std::exp(power));
+  }
+}
+
+bool has_penalties(const SamplingParams& params) {
+  return params.repetition_penalty != 1.0f || params.presence_penalty != 0.0f ||
+         params.frequency_penalty != 0.0f;
+}
+
+void apply_constraint(std::span<float> logits, engine::TokenConstraint& constraint,
+                      std::vector<uint32_t>& allowed) {
+  allowed.assign((logits.size() + 31) / 32, 0);
+  constraint.fill(allowed);
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if ((allowed[i / 32] >> (i % 32) & 1u) == 0) logits[i] = kNever;
+  }
+}
+
+void edit_logits(const SampleInput& in, TokenCounts& counts, SamplerScratch& scratch) {
+  const SamplingParams& params = in.params;
+  for (const auto& [token, bias] : params.logit_bias) {
+    if (token >= 0 && static_cast<size_t>(token) < in.logits.size()) {
+      in.logits[static_cast<size_t>(token)] += bias;
+    }
+  }
+  if (has_penalties(params)) {
+    counts.update(in.tokens, in.prompt_tokens);
+    penalise_repetition(in.logits, params, counts);
+  }
+  if (params.dry_multiplier > 0) penalise_echo(in.logits, in.tokens, params, scratch.matches);
+  if (in.constraint != nullptr) apply_constraint(in.logits, *in.constraint, scratch.allowed);
+  for (TokenId token : in.banned) {
+    if (token >= 0 && static_cast<size_t>(token) < in.logits.size()) {
+      in.logits[static_cast<size_t>(token)] = kNever;
+    }
+  }
+}
+
+// --- what narrows the choice --------------------------------------------------------------------
+
+double total_weight(const std::vector<Candidate>& candidates) {
+  double sum = 0;
+  for (const Candidate& c : candidates) sum += c.weight;
+  return sum;
+}
+
+// Keeps the first candidates in `before`'s order whose weights reach `share` of all, and sorts
+// them. Only as many are ordered as are needed.
+template <typename Before>
+void keep_share(std::vector<Candidate>& candidates, double share, Before before) {
+  const double need = share * total_weight(candidates);
+  size_t selected = std::min(kFirstSelection, candidates.size());
+  for (;; selected = std::min(selected * 8, candidates.size())) {
+    const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(selected);
+    if (end != candidates.end()) {
+      std::nth_element(candidates.begin(), end, candidates.end(), before);
+    }
+    std::sort(candidates.begin(), end, before);
+    double sum = 0;
+    for (size_t i = 0; i < selected; ++i) {
+      sum += candidates[i].weight;
+      if (sum >= need) {
+        candidates.resize(i + 1);
+        return;
+      }
+    }
+    if (selected == candidates.size()) return;
+  }
+}
+
+// Locally typical sampling (Meister et al. 2023): tokens whose surprise is near the expected one.
+void keep_typical(std::vector<Candidate>& candidates, float share) {
+  const double total = total_weight(candidates);
+  double entropy = 0;
+  for (const Candidate& c : candidates) {
+    const double p = c.weight / total;
+    if (p > 0) entropy -= p * std::log(p);
+  }
+  for (Candidate& c : candidates) {
+    c.deviation = static_cast<float>(std::abs(-std::log(c.weight / total) - entropy));
+  }
+  keep_share(candidates, share, more_typical);
+}
+
+void find_candidates(std::span<const float> logits, float top, const SamplingParams& params,
+                     std::vector<Candidate>& out) {
+  const float floor = params.min_p > 0 ? top + params.temperature * std::log(params.min_p) : kNever;
+  const size_t k = params.top_k > 0 ? static_cast<size_t>(params.top_k) : logits.size();
+  if (k < logits.size()) {
+    select_best(logits, k, floor, out);
+  } else {
+    out.clear();
+    for (size_t i = 0; i < logits.size(); ++i) {
+      if (logits[i] >= floor && logits[i] != kNever) {
+        out.push_back({static_cast<TokenId>(i), logits[i]});
+      }
+    }
+  }
+  for (Candidate& c : out) {
+    c.weight = std::exp((c.logit - top) / params.temperature);
+  }
+  if (params.top_p < 1) keep_share(out, params.top_p, better);
+  if (params.typical_p < 1) keep_typical(out, params.typical_p);
+}
+
+TokenId draw(const std::vector<Candidate>& candidates, double uniform) {
+  const double target = uniform * total_weight(candidates);
+  double sum = 0;
+  for (const Candidate& c : candidates) {
+    sum += c.weight;
+    if (sum > target) return c.token;
+  }
+  return candidates.back().token;
+}
+
+TokenId choose(const SampleInput& in, float top, SamplerScratch& scratch) {
+  if (in.params.temperature < kGreedyBelow) return argmax(in.logits);
+  find_candidates(in.logits, top, in.params, scratch.candidates);
+  const uint64_t index = in.tokens.size() - static_cast<size_t>(in.prompt_tokens);
+  return draw(scratch.candidates, philox_uniform(in.params.seed, index));
+}
+
+}  // namespace
+
+void TokenCounts::clear() {
+  taken_ = 0;
+  counts_.clear();
+}
+
+void TokenCounts::update(std::span<const TokenId> tokens, int32_t prompt_tokens) {
+  for (; taken_ < tokens.size(); ++taken_) {
+    counts_[tokens[taken_]].output += taken_ < static_cast<size_t>(prompt_tokens) ? 0 : 1;
+  }
+}
+
+SampleOutcome sample(const SampleInput& in, TokenCounts& counts, SamplerScratch& scratch) {
+  const bool scores = in.params.logprobs >= 0;
+  if (scores) scratch.raw.assign(in.logits.begin(), in.logits.end());
+  edit_logits(in, counts, scratch);
+  const float top = in.logits[static_cast<size_t>(argmax(in.logits))];
+  if (!std::isfinite(top)) {
+    return {{},
+            in.constraint != nullptr
+                ? "the constraint allows no token here"
+                : "the model gave no finite logit; its weights are damaged or overflow"};
+  }
+  const TokenId token = choose(in, top, scratch);
+  if (!scores) return {{token}, {}};
+  return {score(scratch.raw, token, in.params.logprobs, scratch), {}};
+}
+
+SampledToken score(std::span<const float> logits, TokenId token, int32_t top,
+                   SamplerScratch& scratch) {
+  const double total = log_sum_exp(logits);
+  const float logit = logits[static_cast<size_t>(token)];
+  const Candidate chosen{token, logit};
+  SampledToken result;
+  result.token = token;
+  result.logprob = static_cast<float>(logit - total);
+  result.rank = 1;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (better({static_cast<TokenId>(i), logits[i]}, chosen)) ++result.rank;
+  }
+  const size_t count = std::min(static_cast<size_t>(std::max(top, 0)), logits.size());
+  if (count == 0) return result;
+  select_best(logits, count, kNever, scratch.candidates);
+  for (const Candidate& c : scratch.candidates) {
+    result.top.push_back({c.token, static_cast<float>(c.logit - total)});
+  }
+  return result;
+}
+
+}  // namespace hearth::runner
