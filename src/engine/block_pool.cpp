@@ -1,5 +1,7 @@
 #include "engine/block_pool.h"
 
+#include <fmt/format.h>
+
 #include "base/check.h"
 
 namespace hearth::engine {
@@ -83,6 +85,35 @@ void BlockPool::forget() {
     block.keyed = false;
   }
   cached_ = 0;
+}
+
+std::string BlockPool::audit() const {
+  int32_t listed = 0;
+  int32_t listed_with_key = 0;
+  for (int32_t at = blocks_[kHead].next; at != static_cast<int32_t>(kHead);
+       at = blocks_[static_cast<size_t>(at)].next) {
+    const Block& block = blocks_[static_cast<size_t>(at)];
+    if (block.references != 0) return fmt::format("block {} is held and in the free list", at - 1);
+    if (++listed > free_) return fmt::format("more than {} blocks in the free list", free_);
+    if (block.keyed) ++listed_with_key;
+  }
+  if (listed != free_) return fmt::format("{} blocks in the free list, {} free", listed, free_);
+  if (listed_with_key != cached_) {
+    return fmt::format("{} cached blocks in the free list, {} counted", listed_with_key, cached_);
+  }
+  int32_t held = 0;
+  int32_t keyed = 0;
+  for (BlockId id = 0; id < total(); ++id) {
+    const Block& block = blocks_[slot(id)];
+    if (block.references > 0) ++held;
+    if (!block.keyed) continue;
+    ++keyed;
+    if (index_.find(block.key) != id) return fmt::format("block {} is not found by its key", id);
+  }
+  if (held + free_ != total())
+    return fmt::format("{} held and {} free of {}", held, free_, total());
+  if (keyed != index_.size()) return fmt::format("{} keys for {} blocks", index_.size(), keyed);
+  return {};
 }
 
 }  // namespace hearth::engine

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "engine/prefix_index.h"
@@ -36,6 +37,8 @@ class BlockPool {
   BlockId find(const BlockKey& key) const { return index_.find(key); }
   // Forgets all contents: cached blocks become blank, used ones are not found any more.
   void forget();
+  // Walks everything and says what contradicts what; empty: nothing does. For simulations.
+  std::string audit() const;
 
  private:
   struct Block {

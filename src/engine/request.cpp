@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "base/random.h"
+
 namespace hearth::engine {
 namespace {
 
@@ -103,6 +105,10 @@ int32_t max_length(const Request& request, const EngineConfig& config) {
       std::min<int64_t>(config.max_model_len, int64_t{config.num_blocks} * kBlockTokens + 1);
   if (request.max_tokens == kAsManyAsFit) return static_cast<int32_t>(fits);
   return static_cast<int32_t>(std::min(fits, prompt + request.max_tokens));
+}
+
+uint64_t choice_seed(uint64_t seed, int32_t choice) {
+  return choice == 0 ? seed : split_mix(seed + static_cast<uint64_t>(choice));
 }
 
 Admission check_request(const Request& request, const EngineConfig& config) {

@@ -65,6 +65,9 @@ bool only_computes(const Request& request);
 // Prompt and output together never get longer than this.
 int32_t max_length(const Request& request, const EngineConfig& config);
 
+// Each choice has a stream of randomness of its own; the first has the one that was asked for.
+uint64_t choice_seed(uint64_t seed, int32_t choice);
+
 // Refuses what contradicts itself and what can never fit, however empty the engine is. Says nothing
 // about queues. Cheap, and safe to call from any thread.
 Admission check_request(const Request& request, const EngineConfig& config);

@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "base/error.h"
-#include "base/random.h"
 
 namespace hearth::engine {
 namespace {
@@ -33,11 +32,6 @@ const EngineConfig& checked(const EngineConfig& config) {
 }
 
 bool in_order(const Sequence* a, const Sequence* b) { return a->rank < b->rank; }
-
-// Each choice has its own stream of randomness; the first has the one that was asked for.
-uint64_t choice_seed(uint64_t seed, int32_t choice) {
-  return choice == 0 ? seed : split_mix(seed + static_cast<uint64_t>(choice));
-}
 
 }  // namespace
 
@@ -248,10 +242,12 @@ int32_t Scheduler::step_tokens(Nanos now) const {
   return std::clamp(budget_->tokens(load, now), least, config_.max_num_batched_tokens);
 }
 
-// One token each is certain; a sequence with several to catch up on gets what is not reserved.
+// One token each is certain, and one for a prompt; a sequence with several to catch up on gets what
+// is not reserved.
 void Scheduler::plan_generating() {
   int32_t to_come = static_cast<int32_t>(
       std::count_if(running_.begin(), running_.end(), [](auto* s) { return s->generating; }));
+  if (to_come < static_cast<int32_t>(running_.size())) ++to_come;
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
     if (!sequence.generating) continue;

@@ -60,6 +60,8 @@ class Scheduler {
   Stats stats() const;
   const EngineConfig& config() const { return config_; }
   const BlockPool& blocks() const { return pool_; }
+  // Who holds a slot, by rank; for audits.
+  std::span<const Sequence* const> running() const { return running_; }
   // All cached blocks are forgotten (the weights have changed, say). Not while a step is in flight.
   void forget_prefixes();
 

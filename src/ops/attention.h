@@ -50,7 +50,8 @@ struct Attention {
 //
 // Batch-invariant: scores and sums are taken in spans of the sequence that are fixed by absolute
 // position and merged in order, so a row's result depends neither on chunking, nor on its
-// neighbours, nor on threads. Memory is O(1) in context.
+// neighbours, nor on threads. Scratch memory does not grow with the number of rows, and with the
+// context by one output for every 512 tokens.
 void attention(Context& ctx, TensorView q, std::span<const KvSequence> sequences,
                const KvPages& pages, const Attention& attention, TensorView out);
 

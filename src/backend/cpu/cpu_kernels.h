@@ -5,6 +5,9 @@
 //   CpuKernels::linear...  computes one tile, for one instruction set  (linear_avx512.cpp, ...)
 #pragma once
 
+#include "backend/cpu/attention_tiles.h"
+#include "backend/cpu/isa.h"
+#include "backend/cpu/linear_tiles.h"
 #include "backend/cpu/rows.h"
 #include "ops/kernels.h"
 
@@ -12,7 +15,12 @@ namespace hearth::backend::cpu {
 
 struct CpuKernels : ops::Kernels {
   const RowKernels* rows = nullptr;
+  LinearTiles linear_tiles;
+  AttentionTiles attention_tiles;
 };
+
+// The functions over rows for an instruction set.
+const RowKernels& row_kernels(Isa isa);
 
 inline const CpuKernels& cpu_kernels(const ops::Context& ctx) {
   return static_cast<const CpuKernels&>(ctx.kernels);

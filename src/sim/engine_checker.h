@@ -1,0 +1,33 @@
+// The laws of the engine, checked after every plan and commit. Each law returns what was broken, in
+// words, or nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/scheduler.h"
+
+namespace hearth::sim {
+
+class EngineChecker {
+ public:
+  explicit EngineChecker(const engine::Scheduler& scheduler);
+
+  // Budgets, slots, block tables, copies, who may write what, and who must advance.
+  std::string check_plan(const engine::StepPlan& plan);
+  // Every block is held by exactly those who say so, and the pool agrees with itself.
+  std::string check_blocks();
+
+ private:
+  std::string check_sequence(const engine::StepSequence& sequence) const;
+  std::string check_writes(const engine::StepPlan& plan);
+  std::string check_copies(const engine::StepPlan& plan);
+  std::string check_progress(const engine::StepPlan& plan) const;
+
+  const engine::Scheduler& scheduler_;
+  std::vector<int32_t> holders_;  // by block
+  std::vector<uint64_t> slots_;   // by slot: the last step it was used in
+};
+
+}  // namespace hearth::sim

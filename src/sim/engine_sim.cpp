@@ -1,0 +1,245 @@
+#include "sim/engine_sim.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <unordered_map>
+
+#include "engine/scheduler.h"
+#include "sim/engine_checker.h"
+#include "sim/engine_workload.h"
+
+namespace hearth::sim {
+namespace {
+
+using engine::FinishReason;
+using engine::Output;
+using engine::RequestId;
+
+// What a client has heard of one choice.
+struct Heard {
+  FakeAnswer answer;
+  bool stopped = false;  // by the server, for a stop string
+};
+
+struct Client {
+  const SimRequest* sim = nullptr;
+  std::vector<Heard> choices;
+  bool gone = false;
+  bool done = false;
+};
+
+class History {
+ public:
+  explicit History(const EngineSimOptions& options)
+      : options_(options),
+        random_(options.seed),
+        workload_(make_workload(random_)),
+        scheduler_(workload_.config),
+        runner_(
+            workload_.config,
+            [this](RequestId id) -> const FakeRequest& { return clients_.at(id).sim->fake; },
+            options.fault, random_.next()),
+        checker_(scheduler_) {
+    report_.seed = options.seed;
+    for (const SimRequest& sim : workload_.requests) {
+      work_ += 2 + static_cast<int64_t>(sim.request.prompt.size()) +
+               int64_t{sim.request.choices} * workload_.config.max_model_len;
+    }
+  }
+
+  EngineSimReport run() {
+    while (report_.ok() && (scheduler_.busy() || next_arrival_ < workload_.requests.size())) {
+      deliver_events();
+      if (report_.ok()) step();
+    }
+    if (report_.ok()) check_end();
+    report_.stats = scheduler_.stats();
+    report_.duration = now_;
+    report_.requests = static_cast<int32_t>(workload_.requests.size());
+    return report_;
+  }
+
+ private:
+  void fail(std::string what) {
+    if (!report_.ok() || what.empty()) return;
+    report_.failure = fmt::format("seed {} step {}: {}", options_.seed, steps_, what);
+  }
+
+  void deliver_events() {
+    if (!scheduler_.busy() && next_arrival_ < workload_.requests.size()) {
+      now_ = std::max(now_, workload_.requests[next_arrival_].arrival);
+    }
+    while (next_arrival_ < workload_.requests.size() &&
+           workload_.requests[next_arrival_].arrival <= now_) {
+      arrive(workload_.requests[next_arrival_++]);
+    }
+    leave();
+  }
+
+  void arrive(const SimRequest& sim) {
+    engine::Request request = sim.request;
+    if (sim.constraint_length > 0) {
+      for (int32_t i = 0; i < request.choices; ++i) {
+        request.constraints.push_back(make_constraint(sim, i));
+      }
+    }
+    if (options_.fault == Fault::kIgnoredSalt) request.cache_salt = 0;
+    const engine::Admission admission = scheduler_.add(std::move(request), now_);
+    if (!admission.accepted()) {
+      ++report_.refused;
+      if (admission.reason.empty()) fail("a request was refused without a reason");
+      return;
+    }
+    Client& client = clients_[sim.request.id];
+    client.sim = &sim;
+    client.choices.resize(static_cast<size_t>(sim.request.choices));
+  }
+
+  // Clients go away at any time, also while a step is in flight.
+  void leave() {
+    for (auto& [id, client] : clients_) {
+      if (client.gone || client.done || client.sim->leaves < 0 || client.sim->leaves > now_) {
+        continue;
+      }
+      client.gone = true;
+      if (options_.fault != Fault::kLostCancel) scheduler_.cancel(id);
+    }
+  }
+
+  void step() {
+    if (++steps_ > 20 * work_ + 1000) return fail("requests are left and steps lead nowhere");
+    const engine::StepPlan& plan = scheduler_.plan(now_);
+    if (plan.sequences.empty()) {
+      if (scheduler_.busy()) fail("nothing is planned and requests wait");
+      return;
+    }
+    fail(checker_.check_plan(plan));
+    if (!report_.ok()) return;
+    const engine::StepResult result = runner_.run(plan);
+    fail(runner_.complaint());
+    now_ += cost(plan);
+    if (random_.chance(0.5)) leave();
+    const auto outputs = scheduler_.commit(result, now_);
+    fail(checker_.check_blocks());
+    for (const Output& output : outputs) hear(output);
+  }
+
+  static Nanos cost(const engine::StepPlan& plan) {
+    Nanos cost = kMillisecond;
+    for (const engine::StepSequence& sequence : plan.sequences) {
+      cost += sequence.count * 50 * kMicrosecond + sequence.computed * kMicrosecond;
+    }
+    return cost;
+  }
+
+  void hear(const Output& output) {
+    Client& client = clients_.at(output.request);
+    Heard& heard = client.choices[static_cast<size_t>(output.choice)];
+    if (client.gone) return fail(fmt::format("request {} goes on after it left", output.request));
+    if (heard.stopped || heard.answer.finish != FinishReason::kNone) {
+      return fail(
+          fmt::format("request {} choice {} goes on after its end", output.request, output.choice));
+    }
+    hear_prompt(output, heard);
+    for (const engine::SampledToken& token : output.tokens) {
+      heard.answer.tokens.push_back(token.token);
+      heard.answer.logprobs.push_back(token.logprob);
+    }
+    heard.answer.pooled.assign(output.pooled.begin(), output.pooled.end());
+    heard.answer.finish = output.finish;
+    client.done |= output.request_done;
+    report_.longest_wait =
+        std::max(report_.longest_wait, output.timing.scheduled - output.timing.queued);
+    check_usage(output, client, heard);
+    stop_by_string(output, client, heard);
+  }
+
+  void hear_prompt(const Output& output, Heard& heard) {
+    if (output.prompt.empty()) return;
+    if (output.prompt_begin != std::ssize(heard.answer.prompt_logprobs) + 1) {
+      fail(fmt::format("request {}: prompt logprobs come out of order", output.request));
+    }
+    for (const engine::SampledToken& token : output.prompt) {
+      heard.answer.prompt_logprobs.push_back(token.logprob);
+    }
+  }
+
+  void check_usage(const Output& output, const Client& client, const Heard& heard) {
+    const bool right = output.usage.output_tokens == std::ssize(heard.answer.tokens) &&
+                       output.usage.prompt_tokens == std::ssize(client.sim->request.prompt) &&
+                       output.usage.cached_tokens < output.usage.prompt_tokens;
+    if (!right) fail(fmt::format("request {}: wrong usage", output.request));
+  }
+
+  void stop_by_string(const Output& output, Client& client, Heard& heard) {
+    const int32_t after = client.sim->stop_string_after;
+    if (output.choice != 0 || after < 0 || std::ssize(heard.answer.tokens) < after) return;
+    if (heard.answer.finish != FinishReason::kNone) return;
+    heard.stopped = true;
+    scheduler_.finish(output.request, 0, FinishReason::kStop);
+  }
+
+  void check_end() {
+    for (const auto& [id, client] : clients_) {
+      for (int32_t choice = 0; choice < client.sim->request.choices; ++choice) {
+        check_answer(client, choice);
+      }
+    }
+    const engine::Stats stats = scheduler_.stats();
+    const bool quiet = stats.running == 0 && stats.waiting == 0 && stats.waiting_siblings == 0 &&
+                       stats.queued_requests == 0 && stats.queued_tokens == 0 &&
+                       stats.blocks_used == 0;
+    if (!quiet) fail("the engine is idle and its gauges are not at zero");
+  }
+
+  void check_answer(const Client& client, int32_t choice) {
+    const engine::Request& request = client.sim->request;
+    const Heard& heard = client.choices[static_cast<size_t>(choice)];
+    const auto constraint = make_constraint(*client.sim, choice);
+    const FakeAnswer alone = answer_alone(
+        request, client.sim->fake, choice, engine::choice_seed(request.sampling.seed, choice),
+        engine::max_length(request, workload_.config), constraint.get());
+    const bool cut = client.gone || heard.stopped;
+    const auto same = [&](const auto& a, const auto& b) {
+      return cut ? a.size() <= b.size() && std::equal(a.begin(), a.end(), b.begin()) : a == b;
+    };
+    const bool right =
+        same(heard.answer.tokens, alone.tokens) && same(heard.answer.logprobs, alone.logprobs) &&
+        same(heard.answer.prompt_logprobs, alone.prompt_logprobs) &&
+        same(heard.answer.pooled, alone.pooled) && (cut || heard.answer.finish == alone.finish);
+    if (right) return;
+    fail(
+        fmt::format("request {} choice {}: {} tokens, then {}; alone {} tokens, then {}; they "
+                    "differ from token {} on",
+                    request.id, choice, heard.answer.tokens.size(),
+                    engine::to_string(heard.answer.finish), alone.tokens.size(),
+                    engine::to_string(alone.finish), first_difference(heard.answer, alone)));
+  }
+
+  static std::ptrdiff_t first_difference(const FakeAnswer& a, const FakeAnswer& b) {
+    const auto common = std::min(a.tokens.size(), b.tokens.size());
+    const auto end = a.tokens.begin() + static_cast<std::ptrdiff_t>(common);
+    return std::mismatch(a.tokens.begin(), end, b.tokens.begin()).first - a.tokens.begin();
+  }
+
+  const EngineSimOptions options_;
+  Random random_;
+  const Workload workload_;
+  engine::Scheduler scheduler_;
+  FakeRunner runner_;
+  EngineChecker checker_;
+  std::unordered_map<RequestId, Client> clients_;
+  EngineSimReport report_;
+  Nanos now_ = 0;
+  size_t next_arrival_ = 0;
+  int64_t steps_ = 0;
+  int64_t work_ = 0;
+};
+
+}  // namespace
+
+EngineSimReport run_engine_history(const EngineSimOptions& options) {
+  return History(options).run();
+}
+
+}  // namespace hearth::sim

@@ -1,0 +1,35 @@
+// One history of the engine in virtual time: the real scheduler, a model made of hashes, random
+// traffic, a cost for every step. Everything follows from the seed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/clock.h"
+#include "engine/stats.h"
+#include "sim/fake_model.h"
+
+namespace hearth::sim {
+
+struct EngineSimOptions {
+  // Decides everything that happens.
+  uint64_t seed = 1;
+  // A bug planted in the hands, to see that the laws find it.
+  Fault fault = Fault::kNone;
+};
+
+struct EngineSimReport {
+  uint64_t seed = 0;
+  // Empty: every law held and every answer was the one that the request gets alone.
+  std::string failure;
+  engine::Stats stats;
+  int32_t requests = 0;
+  int32_t refused = 0;
+  Nanos duration = 0;      // virtual
+  Nanos longest_wait = 0;  // from arrival to the first step
+  bool ok() const { return failure.empty(); }
+};
+
+EngineSimReport run_engine_history(const EngineSimOptions& options);
+
+}  // namespace hearth::sim

@@ -1,0 +1,289 @@
+#include "sim/fake_model.h"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/random.h"
+
+namespace hearth::sim {
+namespace {
+
+using engine::kBlockTokens;
+using engine::Pooling;
+using engine::StepPlan;
+using engine::StepResult;
+using engine::StepSequence;
+using engine::TokenId;
+using engine::Want;
+
+constexpr uint64_t kBlank = 0xdeadbeefdeadbeefu;
+
+// --- the model -----------------------------------------------------------------------------------
+
+uint64_t begin_text(uint64_t salt, engine::AdapterId adapter) {
+  return split_mix(salt * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(adapter));
+}
+
+// The value of a position, from all values before it and its token.
+uint64_t value_of(uint64_t fold, TokenId token, int32_t position) {
+  return split_mix(fold ^ static_cast<uint64_t>(token) << 32 ^ static_cast<uint64_t>(position));
+}
+
+// "Attention": one number from a number and one more value; order matters.
+uint64_t attend(uint64_t fold, uint64_t value) {
+  return (fold ^ value) * 0xd1342543de82ef95u + 0x2545f4914f6cdd1du;
+}
+
+float to_float(uint64_t word) { return -static_cast<float>(word >> 44); }
+
+struct Choice {
+  TokenId token = 0;
+  float logprob = 0;
+};
+
+Choice choose(uint64_t fold, uint64_t seed, int32_t index, std::span<const TokenId> banned,
+              engine::TokenConstraint* constraint) {
+  std::array<uint32_t, (kFakeVocabulary + 31) / 32> allowed;
+  allowed.fill(~0u);
+  if (constraint) constraint->fill(allowed);
+  uint64_t word = split_mix(fold ^ split_mix(seed + static_cast<uint64_t>(index)));
+  for (;; word = split_mix(word)) {
+    const TokenId token = static_cast<TokenId>(word % kFakeVocabulary);
+    const bool open = allowed[static_cast<size_t>(token) / 32] >> (token % 32) & 1;
+    if (open && std::find(banned.begin(), banned.end(), token) == banned.end()) {
+      return {token, to_float(fold)};
+    }
+  }
+}
+
+std::vector<float> pool(Pooling pooling, uint64_t first, uint64_t sum, uint64_t last) {
+  switch (pooling) {
+    case Pooling::kFirst:
+      return {to_float(first)};
+    case Pooling::kMean:
+      return {to_float(sum)};
+    case Pooling::kLast:
+      return {to_float(last)};
+    case Pooling::kNone:
+      break;
+  }
+  return {};
+}
+
+bool jumps_at(const FakeRequest& request, uint64_t fold) {
+  return request.jumps > 0 && split_mix(fold) % static_cast<uint64_t>(request.jumps) == 0;
+}
+
+}  // namespace
+
+void FakeConstraint::fill(std::span<uint32_t> allowed) {
+  std::fill(allowed.begin(), allowed.end(), 0u);
+  for (TokenId token = 0; token < kFakeVocabulary; ++token) {
+    if (allows(token)) allowed[static_cast<size_t>(token) / 32] |= 1u << (token % 32);
+  }
+}
+
+bool FakeConstraint::allows(TokenId token) const {
+  return (static_cast<uint64_t>(token) + state_) % 2 == 0;
+}
+
+bool FakeConstraint::accept(TokenId token) {
+  if (!allows(token)) return false;
+  state_ = split_mix(state_ + static_cast<uint64_t>(token));
+  --left_;
+  return true;
+}
+
+FakeAnswer answer_alone(const engine::Request& request, const FakeRequest& fake, int32_t choice,
+                        uint64_t seed, int32_t max_length, engine::TokenConstraint* constraint) {
+  FakeAnswer answer;
+  uint64_t fold = begin_text(fake.salt, request.adapter);
+  int32_t position = 0;
+  uint64_t sum = 0;
+  uint64_t first = 0;
+  const auto read = [&](TokenId token) {
+    const uint64_t value = value_of(fold, token, position++);
+    fold = attend(fold, value);
+    sum += value;
+    if (position == 1) first = fold;
+  };
+  for (size_t i = 0; i < request.prompt.size(); ++i) {
+    read(request.prompt[i]);
+    const bool scored = choice == 0 && request.sampling.prompt_logprobs >= 0;
+    if (scored && i + 1 < request.prompt.size()) answer.prompt_logprobs.push_back(to_float(fold));
+  }
+  if (request.pooling != Pooling::kNone) {
+    answer.pooled = pool(request.pooling, first, sum, fold);
+    answer.finish = engine::FinishReason::kStop;
+    return answer;
+  }
+  const int32_t prompt = static_cast<int32_t>(request.prompt.size());
+  for (int32_t index = 0; answer.finish == engine::FinishReason::kNone; ++index) {
+    if (prompt + index >= max_length) {
+      answer.finish = engine::FinishReason::kLength;
+      break;
+    }
+    if (index == fake.fails_at) {
+      answer.finish = engine::FinishReason::kError;
+      break;
+    }
+    const bool early = index < request.min_tokens;
+    const auto banned =
+        early ? std::span<const TokenId>(request.stop_tokens) : std::span<const TokenId>();
+    const Choice next = choose(fold, seed, index, banned, constraint);
+    answer.tokens.push_back(next.token);
+    answer.logprobs.push_back(next.logprob);
+    const auto& stops = request.stop_tokens;
+    if (!early && std::find(stops.begin(), stops.end(), next.token) != stops.end()) {
+      answer.finish = engine::FinishReason::kStop;
+    } else if (constraint && constraint->accept(next.token) && constraint->finished()) {
+      answer.finish = engine::FinishReason::kStop;
+    } else {
+      read(next.token);
+    }
+  }
+  return answer;
+}
+
+// --- the runner ----------------------------------------------------------------------------------
+
+const char* to_string(Fault fault) {
+  switch (fault) {
+    case Fault::kNone:
+      return "none";
+    case Fault::kSkippedCopy:
+      return "skipped-copy";
+    case Fault::kStaleBlock:
+      return "stale-block";
+    case Fault::kIgnoredSalt:
+      return "ignored-salt";
+    case Fault::kLostWrite:
+      return "lost-write";
+    case Fault::kSwappedResults:
+      return "swapped-results";
+    case Fault::kLostCount:
+      return "lost-count";
+    case Fault::kLateCopy:
+      return "late-copy";
+    case Fault::kLostCancel:
+      return "lost-cancel";
+  }
+  return "unknown";
+}
+
+std::span<const Fault> all_faults() {
+  static constexpr std::array kAll = {
+      Fault::kSkippedCopy,    Fault::kStaleBlock, Fault::kIgnoredSalt, Fault::kLostWrite,
+      Fault::kSwappedResults, Fault::kLostCount,  Fault::kLateCopy,    Fault::kLostCancel};
+  return kAll;
+}
+
+FakeRunner::FakeRunner(const engine::EngineConfig& config, Lookup describe, Fault fault,
+                       uint64_t seed)
+    : values_(static_cast<size_t>(config.num_blocks) * kBlockTokens, kBlank),
+      slots_(static_cast<size_t>(config.max_num_seqs)),
+      describe_(std::move(describe)),
+      fault_(fault),
+      dice_(seed) {}
+
+bool FakeRunner::strikes(Fault fault) {
+  if (fault != fault_) return false;
+  dice_ = split_mix(dice_);
+  return dice_ % 64 == 0;
+}
+
+void FakeRunner::copy_blocks(std::span<const engine::BlockCopy> copies) {
+  for (const engine::BlockCopy& copy : copies) {
+    if (fault_ == Fault::kSkippedCopy) continue;
+    const auto from = values_.begin() + std::ptrdiff_t{copy.from} * kBlockTokens;
+    std::copy(from, from + kBlockTokens, values_.begin() + std::ptrdiff_t{copy.to} * kBlockTokens);
+  }
+}
+
+StepResult FakeRunner::run(const StepPlan& plan) {
+  StepResult result;
+  if (fault_ != Fault::kLateCopy) copy_blocks(plan.copies);
+  for (const StepSequence& sequence : plan.sequences) {
+    result.sequences.push_back(compute(sequence));
+  }
+  if (fault_ == Fault::kLateCopy) copy_blocks(plan.copies);
+  if (result.sequences.size() > 1 && strikes(Fault::kSwappedResults)) {
+    auto& first = result.sequences.front().sampled;
+    auto& last = result.sequences.back().sampled;
+    if (!first.empty() && !last.empty()) std::swap(first, last);
+  }
+  return result;
+}
+
+FakeRunner::Slot& FakeRunner::slot_of(const StepSequence& sequence) {
+  CHECK(sequence.slot >= 0 && static_cast<size_t>(sequence.slot) < slots_.size(), "slot {}",
+        sequence.slot);
+  Slot& slot = slots_[static_cast<size_t>(sequence.slot)];
+  const int32_t known = static_cast<int32_t>(sequence.tokens.size());
+  if (sequence.fresh) slot = {sequence.request, sequence.choice, known, 0, 0};
+  if (slot.request != sequence.request || slot.choice != sequence.choice) {
+    complaint_ = fmt::format("slot {} changed hands from request {} to {} without `fresh`",
+                             sequence.slot, slot.request, sequence.request);
+  }
+  return slot;
+}
+
+uint64_t& FakeRunner::value_at(const StepSequence& sequence, int32_t position) {
+  const size_t index = static_cast<size_t>(position / kBlockTokens);
+  size_t block = static_cast<size_t>(sequence.blocks[index]);
+  if (position % kBlockTokens == 0 && strikes(Fault::kStaleBlock)) {
+    block = dice_ / 64 % (values_.size() / kBlockTokens);
+  }
+  return values_[block * kBlockTokens + static_cast<size_t>(position % kBlockTokens)];
+}
+
+engine::SequenceResult FakeRunner::compute(const StepSequence& sequence) {
+  const FakeRequest& request = describe_(sequence.request);
+  Slot& slot = slot_of(sequence);
+  uint64_t fold = begin_text(request.salt, sequence.adapter);
+  for (int32_t i = 0; i < sequence.computed; ++i) fold = attend(fold, value_at(sequence, i));
+  engine::SequenceResult result;
+  const bool scored = sequence.sampling->prompt_logprobs >= 0;
+  for (int32_t i = sequence.computed; i < sequence.computed + sequence.count; ++i) {
+    const uint64_t value = value_of(fold, sequence.tokens[static_cast<size_t>(i)], i);
+    if (!strikes(Fault::kLostWrite)) value_at(sequence, i) = value;
+    fold = attend(fold, value);
+    slot.sum += value;
+    if (i == 0) slot.first = fold;
+    if (scored && i + 1 < sequence.prompt_tokens) {
+      result.prompt.push_back(
+          {.token = sequence.tokens[static_cast<size_t>(i) + 1], .logprob = to_float(fold)});
+    }
+  }
+  if (sequence.want == Want::kPooled) {
+    result.pooled = pool(sequence.pooling, slot.first, slot.sum, fold);
+  } else if (sequence.want == Want::kToken) {
+    sample(sequence, request, fold, result);
+  }
+  return result;
+}
+
+void FakeRunner::sample(const StepSequence& sequence, const FakeRequest& request, uint64_t fold,
+                        engine::SequenceResult& result) {
+  int32_t position = static_cast<int32_t>(sequence.tokens.size());
+  const int32_t origin = fault_ == Fault::kLostCount
+                             ? slots_[static_cast<size_t>(sequence.slot)].started_with
+                             : sequence.prompt_tokens;
+  for (bool more = true; more; ++position) {
+    const int32_t index = position - origin;
+    if (index == request.fails_at) {
+      if (result.sampled.empty()) result.error = "this request was made to fail";
+      return;
+    }
+    const Choice next =
+        choose(fold, sequence.sampling->seed, index, sequence.banned, sequence.constraint);
+    result.sampled.push_back({.token = next.token, .logprob = next.logprob});
+    more = sequence.banned.empty() && !sequence.constraint && jumps_at(request, fold) &&
+           result.sampled.size() < 4;
+    fold = attend(fold, value_of(fold, next.token, position));
+  }
+}
+
+}  // namespace hearth::sim
