@@ -1,0 +1,23 @@
+// Finds the files of a model that somebody named on the command line.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "io/file_source.h"
+
+namespace hearth::apps {
+
+struct ModelSource {
+  std::string name;  // how the API calls it, unless --name says otherwise
+  std::unique_ptr<io::FileSource> files;
+};
+
+// Where Hearth keeps its state: $HEARTH_DATA_DIR, else hearth/ in the user's data folder.
+std::string default_data_dir();
+
+// A folder with a config.json; else a name under DATA_DIR/models; "" and "ember" are the model
+// inside the program. Throws Error{kNotFound} saying where was looked.
+ModelSource find_model(const std::string& argument, const std::string& data_dir);
+
+}  // namespace hearth::apps
