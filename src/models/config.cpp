@@ -58,6 +58,8 @@ bool Config::present(const char* key) const {
 
 bool Config::has(const char* key) const { return find(key) != nullptr; }
 
+bool Config::is_off(const char* key) const { return present(key) && !has(key); }
+
 void Config::refuse(const std::string& text) const {
   throw Error(ErrorCode::kUnsupported, text, where_);
 }
@@ -162,23 +164,28 @@ const io::Json* Config::object(const char* key) const {
   return value;
 }
 
-Sizes read_sizes(const Config& config, int64_t head_dim) {
+Sizes read_sizes(const Config& config, const Sizes& absent) {
   const ConfigLimits& limits = config.limits();
+  const auto read = [&](const char* key, int64_t max, int64_t otherwise) {
+    return otherwise > 0 ? config.integer(key, 1, max, otherwise) : config.integer(key, 1, max);
+  };
   Sizes sizes;
-  sizes.layers = config.integer("num_hidden_layers", 1, limits.layers_max);
-  sizes.hidden = config.integer("hidden_size", 1, limits.width_max);
-  sizes.intermediate = config.integer("intermediate_size", 1, limits.width_max);
-  sizes.heads = config.integer("num_attention_heads", 1, limits.heads_max);
-  sizes.kv_heads = config.integer("num_key_value_heads", 1, limits.heads_max, sizes.heads);
-  sizes.head_dim = config.integer("head_dim", 2, limits.head_dim_max,
-                                  head_dim > 0 ? head_dim : sizes.hidden / sizes.heads);
-  sizes.vocabulary = config.integer("vocab_size", 1, limits.vocabulary_max);
-  sizes.length = config.integer("max_position_embeddings", 1, limits.length_max);
-  if (!config.has("head_dim") && head_dim == 0 && sizes.hidden % sizes.heads != 0) {
+  sizes.layers = read("num_hidden_layers", limits.layers_max, absent.layers);
+  sizes.hidden = read("hidden_size", limits.width_max, absent.hidden);
+  sizes.intermediate = read("intermediate_size", limits.width_max, absent.intermediate);
+  sizes.heads = read("num_attention_heads", limits.heads_max, absent.heads);
+  sizes.kv_heads = read("num_key_value_heads", limits.heads_max,
+                        absent.kv_heads > 0 ? absent.kv_heads : sizes.heads);
+  sizes.vocabulary = read("vocab_size", limits.vocabulary_max, absent.vocabulary);
+  sizes.length = read("max_position_embeddings", limits.length_max, absent.length);
+  const bool derived = !config.has("head_dim") && absent.head_dim == 0;
+  if (derived && sizes.hidden % sizes.heads != 0) {
     throw_error(ErrorCode::kInvalidArgument, config.where(),
                 "hidden_size {} is not a multiple of num_attention_heads {}", sizes.hidden,
                 sizes.heads);
   }
+  sizes.head_dim =
+      derived ? sizes.hidden / sizes.heads : read("head_dim", limits.head_dim_max, absent.head_dim);
   check_sizes(config, sizes);
   return sizes;
 }

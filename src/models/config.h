@@ -33,7 +33,8 @@ class Config {
   Config(const Config&) = delete;
   Config& operator=(const Config&) = delete;
 
-  bool has(const char* key) const;  // present and not null
+  bool has(const char* key) const;     // present and not null
+  bool is_off(const char* key) const;  // present and null
   // A whole number inside [min, max]. The first form refuses a file without it.
   int64_t integer(const char* key, int64_t min, int64_t max) const;
   int64_t integer(const char* key, int64_t min, int64_t max, int64_t absent) const;
@@ -75,8 +76,9 @@ struct Sizes {
   int64_t vocabulary = 0;
   int64_t length = 0;  // max_position_embeddings
 };
-// `head_dim` is the family's default; 0: hidden / heads.
-Sizes read_sizes(const Config& config, int64_t head_dim = 0);
+// `absent` holds what the family takes where the file is silent; 0: the file must say it (but
+// head_dim: hidden / heads, and kv_heads: heads).
+Sizes read_sizes(const Config& config, const Sizes& absent = {});
 // heads a multiple of kv_heads, and so on: what every family needs to be true.
 void check_sizes(const Config& config, const Sizes& sizes);
 
@@ -113,6 +115,9 @@ struct RopeRequest {
 };
 // Reads rope_parameters, or rope_scaling with rope_theta, and settles the rule for the length.
 RopePlan read_rope(const Config& config, const RopeRequest& request);
+
+// For models that look their positions up in a table of `length` rows.
+RopePlan learned_positions(const Config& config, int64_t length, int32_t max_model_len);
 
 // What `info` takes from the file itself and from `sizes`.
 void fill_info(const Config& config, const Sizes& sizes, ModelInfo& info);

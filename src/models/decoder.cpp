@@ -9,6 +9,15 @@ void find_llama_root(Weights& weights) {
                     {"model.", "", "language_model.model.", "model.language_model."});
 }
 
+std::vector<int32_t> read_qwen_windows(const Config& config, int64_t layers) {
+  const ConfigLimits& limits = config.limits();
+  const bool slides = config.is_true("use_sliding_window");
+  const int64_t window =
+      slides ? config.integer_or_off("sliding_window", limits.length_max, 4096) : 0;
+  const int64_t first = config.integer("max_window_layers", 0, limits.layers_max, 28);
+  return read_windows(config, layers, window, [&](int64_t layer) { return layer >= first; });
+}
+
 nn::AttentionShape attention_shape(const Sizes& sizes) {
   nn::AttentionShape shape;
   shape.heads = sizes.heads;

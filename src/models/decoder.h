@@ -36,6 +36,9 @@ using LlamaDecoder = Decoder<nn::RmsNorm, LlamaLayer>;
 // Where the tensors of such a file start; multimodal files nest their text model.
 void find_llama_root(Weights& weights);
 
+// Qwen's rule: no sliding unless use_sliding_window, and then from layer max_window_layers on.
+std::vector<int32_t> read_qwen_windows(const Config& config, int64_t layers);
+
 // The shape of every layer's attention; scale 1 / sqrt(head_dim).
 nn::AttentionShape attention_shape(const Sizes& sizes);
 

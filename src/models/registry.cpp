@@ -20,6 +20,16 @@ struct Family {
 };
 constexpr Family kFamilies[] = {
     {"llama", "LlamaForCausalLM", load_llama},
+    {"mistral", "MistralForCausalLM", load_mistral},
+    {"qwen2", "Qwen2ForCausalLM", load_qwen2},
+    {"qwen3", "Qwen3ForCausalLM", load_qwen3},
+    {"phi", "PhiForCausalLM", load_phi},
+    {"phi3", "Phi3ForCausalLM", load_phi3},
+    {"gemma2", "Gemma2ForCausalLM", load_gemma2},
+    {"gemma3_text", "Gemma3ForCausalLM", load_gemma3},
+    {"gemma3", "Gemma3ForConditionalGeneration", load_gemma3},
+    {"gpt2", "GPT2LMHeadModel", load_gpt2},
+    {"gpt_neox", "GPTNeoXForCausalLM", load_gpt_neox},
 };
 
 const Family& family_of(const Config& config) {

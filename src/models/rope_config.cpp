@@ -44,14 +44,19 @@ int64_t stretched(int64_t length, double factor) {
 }
 
 // The asked length, or `natural`; above `possible` is refused.
-void settle_length(const RuleInput& in, RopePlan& plan, int64_t natural, int64_t possible) {
+void settle_length(const Config& config, int32_t asked, int64_t natural, int64_t possible,
+                   RopePlan& plan) {
   plan.length_possible = possible;
-  plan.length = in.request.max_model_len > 0 ? in.request.max_model_len : natural;
+  plan.length = asked > 0 ? asked : natural;
   if (plan.length > possible) {
-    throw_error(ErrorCode::kInvalidArgument, in.config.where(),
+    throw_error(ErrorCode::kInvalidArgument, config.where(),
                 "--max-model-len {} is above the {} positions of this model", plan.length,
                 possible);
   }
+}
+
+void settle_length(const RuleInput& in, RopePlan& plan, int64_t natural, int64_t possible) {
+  settle_length(in.config, in.request.max_model_len, natural, possible, plan);
 }
 
 void plan_default(const RuleInput& in, RopePlan& plan) {
@@ -208,6 +213,13 @@ int64_t turning_elements(const RuleInput& in, const RopeRequest& request) {
 }
 
 }  // namespace
+
+RopePlan learned_positions(const Config& config, int64_t length, int32_t max_model_len) {
+  RopePlan plan;
+  plan.rule = "learned";
+  settle_length(config, max_model_len, length, length, plan);
+  return plan;
+}
 
 RopePlan read_rope(const Config& config, const RopeRequest& request) {
   static const io::Json kNothing = io::Json::object();

@@ -87,7 +87,10 @@ TEST_P(SharedGolden, GreedyTokensAndLogitsAreThoseOfTransformers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Data, SharedGolden,
-                         testing::Values("stories15M-hf", "stories260K-hf", "minimind2-small-hf"));
+                         testing::Values("stories15M-hf", "stories260K-hf", "minimind2-small-hf",
+                                         "tiny/tiny-gpt2", "tiny/tiny-gpt_neox",
+                                         "tiny/tiny-mistral", "tiny/tiny-phi", "tiny/tiny-phi3",
+                                         "tiny/tiny-qwen2"));
 
 }  // namespace
 }  // namespace hearth::runner
