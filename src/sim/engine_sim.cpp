@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <unordered_map>
+#include <map>
+#include <utility>
 
 #include "engine/scheduler.h"
 #include "sim/engine_checker.h"
@@ -24,6 +25,7 @@ struct Heard {
 struct Client {
   const SimRequest* sim = nullptr;
   std::vector<Heard> choices;
+  bool scheduled = false;
   bool gone = false;
   bool done = false;
 };
@@ -107,13 +109,14 @@ class History {
   }
 
   void step() {
-    if (++steps_ > 20 * work_ + 1000) return fail("requests are left and steps lead nowhere");
+    if (++steps_ > work_ + 100) return fail("requests are left and steps lead nowhere");
     const engine::StepPlan& plan = scheduler_.plan(now_);
     if (plan.sequences.empty()) {
       if (scheduler_.busy()) fail("nothing is planned and requests wait");
       return;
     }
     fail(checker_.check_plan(plan));
+    check_order(plan);
     if (!report_.ok()) return;
     const engine::StepResult result = runner_.run(plan);
     fail(runner_.complaint());
@@ -122,6 +125,26 @@ class History {
     const auto outputs = scheduler_.commit(result, now_);
     fail(checker_.check_blocks());
     for (const Output& output : outputs) hear(output);
+  }
+
+  // First come, first served among those of one priority and one lane.
+  void check_order(const engine::StepPlan& plan) {
+    for (const engine::StepSequence& sequence : plan.sequences) {
+      Client& client = clients_.at(sequence.request);
+      if (std::exchange(client.scheduled, true)) continue;
+      for (const auto& [id, other] : clients_) {
+        if (id >= sequence.request) break;
+        if (other.scheduled || other.gone || !same_line(*client.sim, *other.sim)) continue;
+        fail(fmt::format("request {} starts before request {}", sequence.request, id));
+      }
+    }
+  }
+
+  bool same_line(const SimRequest& a, const SimRequest& b) const {
+    const auto is_long = [&](const SimRequest& sim) {
+      return std::ssize(sim.request.prompt) > workload_.config.long_prefill_token_threshold;
+    };
+    return a.request.priority == b.request.priority && is_long(a) == is_long(b);
   }
 
   static Nanos cost(const engine::StepPlan& plan) {
@@ -228,7 +251,7 @@ class History {
   engine::Scheduler scheduler_;
   FakeRunner runner_;
   EngineChecker checker_;
-  std::unordered_map<RequestId, Client> clients_;
+  std::map<RequestId, Client> clients_;  // ids grow with arrival
   EngineSimReport report_;
   Nanos now_ = 0;
   size_t next_arrival_ = 0;

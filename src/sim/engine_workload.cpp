@@ -55,9 +55,11 @@ std::vector<TokenId> make_prompt(Random& random, const std::vector<std::vector<T
   return prompt;
 }
 
-void choose_sampling(Random& random, SimRequest& sim) {
+void choose_sampling(Random& random, SimRequest& sim, int32_t longest) {
   engine::Request& request = sim.request;
-  request.max_tokens = random.chance(0.15) ? engine::kAsManyAsFit : draw(random, 0, 40);
+  const int32_t room = longest - static_cast<int32_t>(request.prompt.size());
+  const int32_t most = random.chance(0.95) ? std::clamp(room, 0, 60) : 60;
+  request.max_tokens = random.chance(0.15) ? engine::kAsManyAsFit : draw(random, 0, most);
   if (random.chance(0.3) && request.max_tokens > 0) {
     request.min_tokens = draw(random, 0, request.max_tokens);
   }
@@ -98,7 +100,7 @@ Workload make_workload(Random& random) {
     sim.request.cache_salt = random.below(3);
     sim.request.adapter = random.chance(0.2) ? draw(random, 1, 2) : engine::kBaseModel;
     sim.fake.salt = sim.request.cache_salt;
-    choose_sampling(random, sim);
+    choose_sampling(random, sim, longest);
     if (!random.chance(0.3)) now += static_cast<Nanos>(random.exponential() * mean_gap);
     sim.arrival = now;
     if (random.chance(0.12)) sim.leaves = now + draw(random, 0, 200) * kMillisecond;
