@@ -1,4 +1,9 @@
-// The driver of linear(): panels of outputs that stay in the second-level cache while rows pass by.
+// The driver of linear(): which rows meet which weights on which thread.
+//
+// Few rows (generation) read the weights as they are in the file, each once. With more rows than a
+// tile has, the weights of a panel are laid out for the tile first (see linear_tiles.h): for tens
+// of rows four outputs at a time, while the next four come from memory; for hundreds (prompts) a
+// panel that stays in the second-level cache while all rows pass by.
 #include "backend/cpu/linear.h"
 
 #include <algorithm>
@@ -9,11 +14,14 @@
 namespace hearth::backend::cpu {
 namespace {
 
-// A panel of weights, with the rows that pass by it, is at home in a second-level cache of 512 KiB
-// and more; it is also the piece of work that a thread takes at a time.
-constexpr int64_t kPanelBytes = 128 * 1024;
+// Weights that a thread takes at a time when they are read once: small, to share the work out well.
+constexpr int64_t kOnceBytes = 64 * 1024;
+// A packed panel: half of a second-level cache of 1 MiB, the rest is for the rows that pass by.
+constexpr int64_t kPanelBytes = 384 * 1024;
 constexpr int64_t kPanelOutsMin = 16;
-// Rows that one task computes: enough to use a panel well, few enough to share out long prompts.
+// Up to here, packed weights are used once for all rows and four outputs at a time.
+constexpr int64_t kFewRows = 48;
+// Rows that one task computes: enough to repay packing, few enough to share out long prompts.
 constexpr int64_t kTaskRows = 384;
 
 const LinearTile& tile_for(const LinearTiles& tiles, const ops::Weight& weight) {
@@ -25,38 +33,110 @@ const LinearTile& tile_for(const LinearTiles& tiles, const ops::Weight& weight) 
     case ops::WeightFormat::kBF16:
       break;
   }
-  const bool fast = weight.compute == ops::ComputeType::kAuto && tiles.bf16_fast.run != nullptr;
+  const bool fast = weight.compute == ops::ComputeType::kAuto && tiles.bf16_fast.rows_max > 0;
   return fast ? tiles.bf16_fast : tiles.bf16;
 }
 
-// Rows in the type that the tile reads.
-struct PackedRows {
-  const char* data;
-  int64_t stride;  // elements
-  int64_t element_bytes;
-  const void* row(int64_t i) const { return data + i * stride * element_bytes; }
+// One call: the operands, and the rows cut into tiles of nearly equal height.
+struct Product {
+  const LinearTile& tile;
+  const ops::Weight& weight;
+  const float* bias;  // or null
+  const TensorView& y;
+  int64_t weight_bytes;  // of an element in the file
+  int64_t padded;        // weight.in, padded
+  const char* x;         // packed, tile after tile
+
+  int64_t rows() const { return y.rows(); }
+  int64_t tiles() const { return divide_up(rows(), tile.rows_max); }
+  int64_t tile_begin(int64_t i) const { return rows() * i / tiles(); }
+  const char* weights_of(int64_t out) const {
+    return static_cast<const char*>(weight.matrix.data) +
+           out * weight.matrix.row_stride * weight_bytes;
+  }
+  LinearBlock block(int64_t out, int64_t outs) const {
+    LinearBlock b;
+    b.bias = bias == nullptr ? nullptr : bias + out;
+    b.y_stride = y.row_stride;
+    b.in = weight.in;
+    b.outs = outs;
+    return b;
+  }
+  void run_tile(const RunLinear* run, int64_t i, int64_t out, LinearBlock& b) const {
+    const int64_t from = tile_begin(i);
+    b.x = x + from * padded * tile.packed_bytes;
+    b.y = y.row<float>(from) + out;
+    run[tile_begin(i + 1) - from - 1](b);
+  }
 };
 
-PackedRows pack_rows(ops::Context& ctx, const TensorView& x, const LinearTile& tile) {
-  if (tile.pack == nullptr) return {static_cast<const char*>(x.data), x.row_stride, 4};
-  const int64_t stride = round_up(x.cols(), kPackedRowMultiple);
-  const TensorView packed = ctx.arena.tensor(DType::kBF16, {x.rows(), stride});
-  for_rows(ctx, x.rows(), x.cols(),
-           [&](int64_t t) { tile.pack(x.row<float>(t), x.cols(), packed.row<uint16_t>(t)); });
-  return {static_cast<const char*>(packed.data), stride, 2};
+void pack_tiles(ops::Context& ctx, const Product& p, const TensorView& x, char* packed) {
+  for_rows(ctx, p.tiles(), p.tile.rows_max * p.weight.in, [&](int64_t i) {
+    const int64_t from = p.tile_begin(i);
+    p.tile.pack_rows(x.row<float>(from), x.row_stride, p.tile_begin(i + 1) - from, p.weight.in,
+                     packed + from * p.padded * p.tile.packed_bytes);
+  });
 }
 
-// Rows [begin, end) against one panel, in tiles of nearly equal height.
-void run_rows(const LinearTile& tile, const PackedRows& x, const TensorView& y, int64_t begin,
-              int64_t end, int64_t out, LinearBlock block) {
-  const int64_t tiles = divide_up(end - begin, tile.rows_max);
+void run_direct(ops::Context& ctx, const Product& p) {
+  const int64_t panel =
+      std::clamp(kOnceBytes / (p.weight.in * p.weight_bytes) / 4 * 4, int64_t{4}, kLinearOutsMax);
+  ctx.workers.run(divide_up(p.weight.out, panel), [&](int64_t task, int) {
+    const int64_t out = task * panel;
+    LinearBlock b = p.block(out, std::min(panel, p.weight.out - out));
+    b.w = p.weights_of(out);
+    b.w_stride = p.weight.matrix.row_stride;
+    p.run_tile(p.tile.direct, 0, out, b);
+  });
+}
+
+// Four outputs against all rows. What follows them in memory is fetched meanwhile, evenly.
+void run_strip(const Product& p, int64_t out, char* packed) {
+  const int64_t outs = std::min(kLinearTileOuts, p.weight.out - out);
+  LinearBlock b = p.block(out, outs);
+  p.tile.pack_weights(p.weights_of(out), p.weight.matrix.row_stride, outs, p.weight.in, packed);
+  b.w = packed;
+  b.w_stride = p.padded;
+  const int64_t tiles = p.tiles();
+  const bool more = out + 2 * kLinearTileOuts <= p.weight.out;
+  const int64_t bytes = kLinearTileOuts * p.weight.matrix.row_stride * p.weight_bytes;
+  const int64_t lines = !more ? 0 : tiles >= kLinearTileOuts ? 1 : 2;
   for (int64_t i = 0; i < tiles; ++i) {
-    const int64_t from = begin + (end - begin) * i / tiles;
-    const int64_t to = begin + (end - begin) * (i + 1) / tiles;
-    block.x = x.row(from);
-    block.y = y.row<float>(from) + out;
-    tile.run[to - from - 1](block);
+    b.ahead = more ? p.weights_of(out + kLinearTileOuts) + bytes * i / tiles : nullptr;
+    p.run_tile(p.tile.packed[lines], i, out, b);
   }
+}
+
+void run_strips(ops::Context& ctx, const Product& p) {
+  const int64_t panel = std::max(int64_t{4}, kOnceBytes / (p.weight.in * p.weight_bytes) / 4 * 4);
+  const TensorView packed = ctx.arena.tensor(
+      DType::kU8, {ctx.workers.count(), kLinearTileOuts * p.padded * p.tile.packed_bytes});
+  ctx.workers.run(divide_up(p.weight.out, panel), [&](int64_t task, int worker) {
+    const int64_t end = std::min(p.weight.out, (task + 1) * panel);
+    for (int64_t out = task * panel; out < end; out += kLinearTileOuts) {
+      run_strip(p, out, packed.row<char>(worker));
+    }
+  });
+}
+
+void run_panels(ops::Context& ctx, const Product& p) {
+  const int64_t panel = std::clamp(kPanelBytes / (p.padded * p.tile.packed_bytes) / 4 * 4,
+                                   kPanelOutsMin, kLinearOutsMax);
+  const int64_t parts = divide_up(p.rows(), kTaskRows);
+  const TensorView packed =
+      ctx.arena.tensor(DType::kU8, {ctx.workers.count(), panel * p.padded * p.tile.packed_bytes});
+  ctx.workers.run(divide_up(p.weight.out, panel) * parts, [&](int64_t task, int worker) {
+    const int64_t out = task / parts * panel, part = task % parts;
+    LinearBlock b = p.block(out, std::min(panel, p.weight.out - out));
+    b.w = packed.row<char>(worker);
+    b.w_stride = p.padded;
+    p.tile.pack_weights(p.weights_of(out), p.weight.matrix.row_stride, b.outs, p.weight.in,
+                        packed.row<char>(worker));
+    const int64_t end = p.tiles() * (part + 1) / parts;
+    for (int64_t i = p.tiles() * part / parts; i < end; ++i) {
+      p.run_tile(p.tile.packed[0], i, out, b);
+    }
+  });
 }
 
 }  // namespace
@@ -64,47 +144,21 @@ void run_rows(const LinearTile& tile, const PackedRows& x, const TensorView& y, 
 void linear_tiled(ops::Context& ctx, TensorView x, const ops::Weight& weight, TensorView bias,
                   TensorView y) {
   ops::ArenaScope scope(ctx.arena);
-  const CpuKernels& kernels = cpu_kernels(ctx);
-  const LinearTile* tile = &tile_for(kernels.linear_tiles, weight);
-  const bool widen =
-      tile->many_rows == LinearTile::ManyRows::kWidenFirst && x.rows() > tile->rows_max;
-  const auto widen_row = kernels.rows->widen[static_cast<size_t>(weight.format)];
-  if (widen) tile = &kernels.linear_tiles.f32;
-
-  const PackedRows packed = pack_rows(ctx, x, *tile);
-  const auto weight_bytes = static_cast<int64_t>(dtype_bytes(weight.matrix.dtype));
-  const int64_t row_bytes = weight.in * (widen ? 4 : weight_bytes);
-  const int64_t panel = std::max(kPanelOutsMin, kPanelBytes / row_bytes / 4 * 4);
-  const int64_t panels = divide_up(weight.out, panel);
-  const int64_t row_parts = divide_up(x.rows(), kTaskRows);
-  const TensorView wide =
-      widen ? ctx.arena.tensor(DType::kF32, {ctx.workers.count(), panel * weight.in})
-            : TensorView();
-
-  ctx.workers.run(panels * row_parts, [&](int64_t task, int worker) {
-    const int64_t out = task / row_parts * panel, part = task % row_parts;
-    const int64_t outs = std::min(panel, weight.out - out);
-    LinearBlock block;
-    block.w = static_cast<const char*>(weight.matrix.data) +
-              out * weight.matrix.row_stride * weight_bytes;
-    block.w_stride = weight.matrix.row_stride;
-    if (widen) {
-      float* to = wide.row<float>(worker);
-      for (int64_t o = 0; o < outs; ++o) {
-        const char* from = static_cast<const char*>(block.w) + o * block.w_stride * weight_bytes;
-        widen_row(from, 1.0f, to + o * weight.in, weight.in);
-      }
-      block.w = to;
-      block.w_stride = weight.in;
-    }
-    block.x_stride = packed.stride;
-    block.bias = bias.empty() ? nullptr : bias.as<float>() + out;
-    block.y_stride = y.row_stride;
-    block.in = weight.in;
-    block.outs = outs;
-    run_rows(*tile, packed, y, x.rows() * part / row_parts, x.rows() * (part + 1) / row_parts, out,
-             block);
-  });
+  const LinearTile& tile = tile_for(cpu_kernels(ctx).linear_tiles, weight);
+  const int64_t padded = round_up(weight.in, kPackedMultiple);
+  auto* packed = static_cast<char*>(
+      ctx.arena.allocate(static_cast<size_t>(x.rows() * padded * tile.packed_bytes)));
+  const Product product{
+      tile,   weight, bias.as<float>(), y, static_cast<int64_t>(dtype_bytes(weight.matrix.dtype)),
+      padded, packed};
+  pack_tiles(ctx, product, x, packed);
+  if (x.rows() <= tile.rows_max) {
+    run_direct(ctx, product);
+  } else if (x.rows() <= kFewRows) {
+    run_strips(ctx, product);
+  } else {
+    run_panels(ctx, product);
+  }
 }
 
 }  // namespace hearth::backend::cpu

@@ -2,6 +2,9 @@
 
 namespace hearth::backend::cpu {
 
-const LinearTiles kLinearAvx2 = simd_linear("avx2");
+const LinearTiles kLinearAvx2 = {.f32 = linear_tile_f32<AsF32>("avx2"),
+                                 .f16 = linear_tile_f32<AsF16>("avx2"),
+                                 .bf16 = linear_tile_f32<AsBF16>("avx2"),
+                                 .bf16_fast = {}};
 
 }  // namespace hearth::backend::cpu

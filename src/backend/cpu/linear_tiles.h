@@ -6,45 +6,58 @@
 
 namespace hearth::backend::cpu {
 
-// y[r][o] = sum over i of x[r][i] * w[o][i], plus bias[o].
+// Outputs of a tile, and outputs of one call at most.
+constexpr int64_t kLinearTileOuts = 4;
+constexpr int64_t kLinearOutsMax = 64;
+// Packed rows are padded with zeros to a multiple of this many elements.
+constexpr int64_t kPackedMultiple = 32;
+
+// y[r][o] = sum over i of x[r][i] * w[o][i], plus bias[o], for the rows of one tile.
 //
 // For each output the sum has one order: lane l of one accumulator takes the elements i = l, l + L,
 // l + 2L, ... (L lanes, or L pairs), then one fixed tree adds the lanes, then the bias. It does not
-// depend on `rows` or `outs`.
+// depend on the number of rows or outputs, nor on how x and w are laid out.
+//
+// Packed means that what a step of the inner loop reads lies side by side, zeros at the end:
+//
+//   rows of x:    [in / step][rows][step]
+//   weights:      [outs / 4][in / step][4][step]
 struct LinearBlock {
-  const void* x = nullptr;      // [rows, in] packed as the format wants it
-  int64_t x_stride = 0;         // elements
-  const void* w = nullptr;      // [outs, in], any alignment
-  int64_t w_stride = 0;         // elements
+  const void* x = nullptr;      // packed
+  const void* w = nullptr;      // packed; or [outs, in] as it is in the file, at any alignment
+  int64_t w_stride = 0;         // elements from output to output; packed: of `in`, padded
   const float* bias = nullptr;  // [outs] or null
   float* y = nullptr;           // [rows, outs]
   int64_t y_stride = 0;
   int64_t in = 0;
   int64_t outs = 0;
+  const void* ahead = nullptr;  // memory to have in the cache soon
 };
+
+using RunLinear = void (*)(const LinearBlock&);
 
 // How one combination of weight format and arithmetic is computed.
 struct LinearTile {
   const char* variant = nullptr;
-  // Rows of x in the type that `run` reads; null: f32 as they are.
-  void (*pack)(const float* x, int64_t in, void* packed) = nullptr;
   int64_t rows_max = 0;
-  // run[r - 1] computes r rows, 1 <= r <= rows_max.
-  void (*const* run)(const LinearBlock&) = nullptr;
-  // With more than rows_max rows it pays to widen the weights once and use the tile of f32: the
-  // arithmetic is the same.
-  enum class ManyRows : uint8_t { kSame, kWidenFirst } many_rows = ManyRows::kSame;
+  int64_t packed_bytes = 0;  // of an element of packed x or w
+  void (*pack_rows)(const float* x, int64_t x_stride, int64_t rows, int64_t in,
+                    void* packed) = nullptr;
+  void (*pack_weights)(const void* w, int64_t w_stride, int64_t outs, int64_t in,
+                       void* packed) = nullptr;
+  // direct[r - 1] computes r rows with weights as they are in the file.
+  const RunLinear* direct = nullptr;
+  // packed[a][r - 1] computes r rows with packed weights and fetches `a` cache lines of
+  // LinearBlock::ahead in each step.
+  const RunLinear* packed[3] = {};
 };
 
 struct LinearTiles {
   LinearTile f32;
   LinearTile f16;
   LinearTile bf16;       // inputs in f32
-  LinearTile bf16_fast;  // bf16 arithmetic; run is null where there is none
+  LinearTile bf16_fast;  // bf16 arithmetic; rows_max is 0 where there is none
 };
-
-// Packed rows of bf16 are padded with zeros to a multiple of this many elements.
-constexpr int64_t kPackedRowMultiple = 32;
 
 extern const LinearTiles kLinearAvx2;
 extern const LinearTiles kLinearAvx512;

@@ -1,0 +1,260 @@
+// How much of the machine do the kernels use?
+//
+//   ./dev bench kernels [FILTER]     only the measurements whose name contains FILTER
+//
+// Measures the limits first (reading memory, f32 and bf16 products on registers), then each kernel
+// and its share of the limit that binds it. One JSON line a measurement on stdout, a table on
+// stderr. Every figure is the best of several short runs: on a shared machine the best is the one
+// that was disturbed least.
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <fmt/format.h>
+#include <functional>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/machine_limits.h"
+#include "base/random.h"
+#include "ops/attention.h"
+#include "ops/elementwise.h"
+#include "ops/linear.h"
+#include "ops/norm.h"
+
+namespace hearth {
+namespace {
+
+using backend::cpu::Backend;
+using backend::cpu::MachineLimits;
+
+constexpr double kSecondsPerMeasurement = 0.4;
+constexpr int kRunsMin = 3;
+
+// With one thread the processor time of this thread, which leaves out the time slices of other
+// programs; with more, the time on the wall.
+double now_seconds(int threads) {
+  timespec time;
+  clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+double best_seconds(int threads, const std::function<void()>& run) {
+  run();
+  double best = 1e30, total = 0.0;
+  for (int i = 0; i < kRunsMin || total < kSecondsPerMeasurement; ++i) {
+    const double start = now_seconds(threads);
+    run();
+    const double seconds = now_seconds(threads) - start;
+    best = std::min(best, seconds);
+    total += seconds;
+  }
+  return best;
+}
+
+enum class Unit { kGBytes, kGFlops };
+
+struct Limits {
+  double read_gbytes = 0.0;
+  double f32_gflops = 0.0;
+  double bf16_gflops = 0.0;
+};
+
+struct Report {
+  std::string filter;
+  int threads = 0;
+
+  bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
+
+  void line(const std::string& name, double seconds, double amount, Unit unit, double limit) const {
+    const double rate = amount / seconds * 1e-9;
+    const char* unit_name = unit == Unit::kGBytes ? "GB/s" : "GFLOP/s";
+    const std::string share = limit > 0 ? fmt::format("{:.3f}", rate / limit) : "null";
+    fmt::print(R"({{"bench":"kernels","name":"{}","threads":{},"ms":{:.4f},"rate":{:.1f},)"
+               R"("unit":"{}","share_of_limit":{}}})"
+               "\n",
+               name, threads, seconds * 1e3, rate, unit_name, share);
+    std::fflush(stdout);
+    fmt::print(stderr, "{:<46} {:>2} thr {:>10.3f} ms {:>8.1f} {:<8} {:>6}\n", name, threads,
+               seconds * 1e3, rate, unit_name,
+               limit > 0 ? fmt::format("{:.0f} %", 100.0 * rate / limit) : "");
+  }
+};
+
+Tensor random_weight(Random& random, DType dtype, Shape shape) {
+  Tensor tensor(dtype, shape);
+  for (int64_t i = 0; i < shape.count(); ++i) {
+    const float value = static_cast<float>(random.uniform()) - 0.5f;
+    if (dtype == DType::kF32) {
+      tensor->as<float>()[i] = value;
+    } else {
+      tensor->as<uint16_t>()[i] =
+          dtype == DType::kF16 ? f16_from_float(value) : bf16_from_float(value);
+    }
+  }
+  return tensor;
+}
+
+Limits measure_limits(const Report& report, ops::Workers& workers) {
+  const MachineLimits loops = backend::cpu::machine_limits();
+  Limits limits;
+  if (loops.read == nullptr) return limits;
+  constexpr int64_t kBytes = int64_t{256} << 20;  // beyond any cache
+  constexpr int64_t kPieces = 64;
+  Tensor memory(DType::kU8, {kBytes});
+  std::memset(memory->data, 1, kBytes);
+  const double read_seconds = best_seconds(report.threads, [&] {
+    workers.run(kPieces, [&](int64_t piece, int) {
+      static_cast<void>(
+          loops.read(memory->as<char>() + piece * (kBytes / kPieces), kBytes / kPieces));
+    });
+  });
+  limits.read_gbytes = kBytes / read_seconds * 1e-9;
+  report.line("limit read", read_seconds, kBytes, Unit::kGBytes, 0);
+
+  const auto products = [&](const char* name, double (*loop)(int64_t)) {
+    if (loop == nullptr) return 0.0;
+    constexpr int64_t kIterations = 200'000;
+    const double flops = loop(1) * kIterations * workers.count();
+    const double seconds = best_seconds(report.threads, [&] {
+      workers.run(workers.count(), [&](int64_t, int) { static_cast<void>(loop(kIterations)); });
+    });
+    report.line(name, seconds, flops, Unit::kGFlops, 0);
+    return flops / seconds * 1e-9;
+  };
+  limits.f32_gflops = products("limit f32 products", loops.f32_products);
+  limits.bf16_gflops = products("limit bf16 products", loops.bf16_products);
+  return limits;
+}
+
+// Weights beyond the caches, so that each call reads them from memory.
+void linear_decode(const Report& report, ops::Context& ctx, const Limits& limits) {
+  Random random(1);
+  const int64_t shapes[][2] = {{768, 3072}, {2048, 2048}, {2048, 8192}, {8192, 2048}, {1000, 4000}};
+  for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32}) {
+    for (const auto& [in, out] : shapes) {
+      for (int64_t rows : {1, 4, 16}) {
+        if (rows > 1 && (dtype != DType::kBF16 || out != 8192)) continue;
+        const std::string name =
+            fmt::format("linear {} {} rows {} -> {}", to_string(dtype), rows, in, out);
+        if (!report.wants(name)) continue;
+        const auto bytes = in * out * static_cast<int64_t>(dtype_bytes(dtype));
+        const int64_t copies = (int64_t{160} << 20) / bytes + 1;
+        const Tensor matrices = random_weight(random, dtype, {copies * out, in});
+        const Tensor x = random_weight(random, DType::kF32, {rows, in});
+        const Tensor y(DType::kF32, {rows, out});
+        const double seconds = best_seconds(report.threads, [&] {
+          for (int64_t i = 0; i < copies; ++i) {
+            const ops::Weight w = ops::weight_view(matrices->slice_rows(i * out, (i + 1) * out));
+            ops::linear(ctx, x, w, {}, y);
+          }
+        });
+        report.line(name, seconds, static_cast<double>(bytes * copies), Unit::kGBytes,
+                    limits.read_gbytes);
+      }
+    }
+  }
+}
+
+void linear_prompt(const Report& report, ops::Context& ctx, const Limits& limits) {
+  Random random(2);
+  const int64_t shapes[][2] = {{768, 3072}, {2048, 2048}, {2048, 8192}, {8192, 2048}};
+  for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32}) {
+    for (const auto& [in, out] : shapes) {
+      for (int64_t rows : {64, 512}) {
+        const std::string name =
+            fmt::format("linear {} {} rows {} -> {}", to_string(dtype), rows, in, out);
+        if (!report.wants(name) || (rows == 64 && dtype != DType::kBF16)) continue;
+        const Tensor w = random_weight(random, dtype, {out, in});
+        const Tensor x = random_weight(random, DType::kF32, {rows, in});
+        const Tensor y(DType::kF32, {rows, out});
+        const ops::Weight weight = ops::weight_view(w);
+        const double seconds =
+            best_seconds(report.threads, [&] { ops::linear(ctx, x, weight, {}, y); });
+        const bool bf16 = dtype == DType::kBF16 && limits.bf16_gflops > 0;
+        report.line(name, seconds, 2.0 * static_cast<double>(rows * in * out), Unit::kGFlops,
+                    bf16 ? limits.bf16_gflops : limits.f32_gflops);
+      }
+    }
+  }
+}
+
+// 32 query heads, 8 kv heads of 128: an 8 B model's layer. `rows` new tokens after `context`.
+void attention(const Report& report, ops::Context& ctx, const Limits& limits) {
+  constexpr int64_t kHeads = 32, kKvHeads = 8, kHeadDim = 128;
+  for (const auto& [rows, context] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 1024}, {1, 8192}, {1, 32768}, {512, 512}, {512, 8192}, {512, 32768}}) {
+    const std::string name = fmt::format("attention bf16 {} rows at {}", rows, context);
+    if (!report.wants(name)) continue;
+    const int64_t blocks = context / ops::kKvBlockTokens;
+    Random random(3);
+    const Tensor keys =
+        random_weight(random, DType::kBF16, {blocks, kKvHeads, kHeadDim, ops::kKvBlockTokens});
+    const Tensor values =
+        random_weight(random, DType::kBF16, {blocks, kKvHeads, ops::kKvBlockTokens, kHeadDim});
+    const Tensor q = random_weight(random, DType::kF32, {rows, kHeads, kHeadDim});
+    const Tensor out(DType::kF32, {rows, kHeads, kHeadDim});
+    std::vector<int32_t> table(static_cast<size_t>(blocks));
+    std::iota(table.begin(), table.end(), 0);
+    random.shuffle(std::span(table));
+    const ops::KvPages pages = {keys, values, kKvHeads, kHeadDim};
+    const ops::KvSequence sequence = {0, static_cast<int32_t>(rows),
+                                      static_cast<int32_t>(context - rows), table.data()};
+    const double seconds = best_seconds(report.threads, [&] {
+      ops::attention(ctx, q, {&sequence, 1}, pages, {.scale = 0.088f}, out);
+    });
+    if (rows == 1) {
+      const double bytes = 2.0 * 2.0 * static_cast<double>(context * kKvHeads * kHeadDim);
+      report.line(name, seconds, bytes, Unit::kGBytes, limits.read_gbytes);
+    } else {
+      const double seen = static_cast<double>(rows) *
+                          (static_cast<double>(context) - static_cast<double>(rows - 1) / 2.0);
+      report.line(name, seconds, 4.0 * seen * kHeads * kHeadDim, Unit::kGFlops, limits.f32_gflops);
+    }
+  }
+}
+
+// Work on rows, in bytes read and written; these live in caches, so there is no share to show.
+void rows(const Report& report, ops::Context& ctx) {
+  constexpr int64_t kRows = 512, kN = 2048;
+  Random random(4);
+  const Tensor x = random_weight(random, DType::kF32, {kRows, kN});
+  const Tensor z = random_weight(random, DType::kF32, {kRows, kN});
+  const Tensor y(DType::kF32, {kRows, kN});
+  const Tensor weight = random_weight(random, DType::kF32, {kN});
+  const auto measure = [&](const std::string& name, double streams,
+                           const std::function<void()>& run) {
+    if (!report.wants(name)) return;
+    report.line(name, best_seconds(report.threads, run), streams * 4.0 * kRows * kN, Unit::kGBytes,
+                0);
+  };
+  measure("rms_norm 512 rows of 2048", 2, [&] { ops::rms_norm(ctx, x, {.weight = weight}, y); });
+  measure("layer_norm 512 rows of 2048", 2,
+          [&] { ops::layer_norm(ctx, x, {.weight = weight}, y); });
+  measure("gated silu 512 rows of 2048", 3,
+          [&] { ops::gated_activate(ctx, ops::Activation::kSilu, x, z, y); });
+  measure("gated gelu 512 rows of 2048", 3,
+          [&] { ops::gated_activate(ctx, ops::Activation::kGelu, x, z, y); });
+}
+
+void run(const std::string& filter, int threads) {
+  Backend backend({.threads = threads});
+  ops::Context ctx = backend.context();
+  const Report report{filter, ctx.workers.count()};
+  const Limits limits = measure_limits(report, ctx.workers);
+  linear_decode(report, ctx, limits);
+  linear_prompt(report, ctx, limits);
+  attention(report, ctx, limits);
+  rows(report, ctx);
+}
+
+}  // namespace
+}  // namespace hearth
+
+int main(int argc, char** argv) {
+  const std::string filter = argc > 1 ? argv[1] : "";
+  hearth::run(filter, 1);
+  if (hearth::backend::cpu::usable_cores() > 1) hearth::run(filter, 0);
+}

@@ -1,0 +1,15 @@
+#include "backend/cpu/machine_limits.h"
+
+#include "backend/cpu/isa.h"
+
+namespace hearth::backend::cpu {
+
+MachineLimits machine_limits() {
+  const Isa isa = detect_isa();
+  if (isa == Isa::kBaseline) return {};
+  MachineLimits limits = isa >= Isa::kAvx512 ? kLimitsAvx512 : kLimitsAvx2;
+  if (isa >= Isa::kAvx512Bf16) limits.bf16_products = bf16_products_avx512bf16;
+  return limits;
+}
+
+}  // namespace hearth::backend::cpu

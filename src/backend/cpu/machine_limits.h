@@ -1,0 +1,24 @@
+// Loops that do nothing but what a limit of the machine is about; `bench/kernels` times them.
+#pragma once
+
+#include <cstdint>
+
+namespace hearth::backend::cpu {
+
+struct MachineLimits {
+  const char* variant = nullptr;
+  // Products and sums on registers only: each returns the floating-point operations it did.
+  double (*f32_products)(int64_t iterations) = nullptr;
+  double (*bf16_products)(int64_t iterations) = nullptr;  // null: the machine has none
+  // Reads every byte once; the result only keeps the loads alive. `bytes` is a multiple of 512.
+  float (*read)(const void* data, int64_t bytes) = nullptr;
+};
+
+// For the best instruction set of this machine; all null where it is the baseline.
+MachineLimits machine_limits();
+
+extern const MachineLimits kLimitsAvx2;
+extern const MachineLimits kLimitsAvx512;
+double bf16_products_avx512bf16(int64_t iterations);
+
+}  // namespace hearth::backend::cpu
