@@ -140,13 +140,3 @@ function(hearth_benches)
                           hearth_engine hearth_tokenizer hearth_io)
   endforeach()
 endfunction()
-
-# hearth_test_program(suite source DEPS ...): tests/<suite>/<source>.cpp, a program that the suite's `run` drives.
-function(hearth_test_program suite source)
-  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
-  add_executable(${suite}_${source} ${CMAKE_SOURCE_DIR}/tests/${suite}/${source}.cpp)
-  foreach(dep ${ARG_DEPS})
-    hearth_target_name(${dep} dep_name)
-    target_link_libraries(${suite}_${source} PRIVATE hearth_${dep_name})
-  endforeach()
-endfunction()
