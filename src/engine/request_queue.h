@@ -28,9 +28,6 @@ class RequestQueue {
   }
 
  private:
-  struct ByRank {
-    bool operator()(const Sequence* a, const Sequence* b) const { return a->rank < b->rank; }
-  };
   using Ordered = std::set<Sequence*, ByRank>;
 
   Ordered& lane(Lane which) { return which == Lane::kShort ? short_ : long_; }

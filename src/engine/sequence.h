@@ -72,6 +72,10 @@ struct RequestState {
   std::vector<Sequence> sequences;  // one for each choice; never resized
 };
 
+struct ByRank {
+  bool operator()(const Sequence* a, const Sequence* b) const { return a->rank < b->rank; }
+};
+
 inline int32_t blocks_for(int32_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
 
 // Tokens at the front of a sequence that need not be computed if their blocks are found: all but

@@ -114,7 +114,8 @@ std::string EngineChecker::check_copies(const StepPlan& plan) {
   return {};
 }
 
-// The first in rank advances in every step; one that generates waits for nothing but memory.
+// The first in rank advances in every step; one that generates waits for nothing but memory, and a
+// prompt in progress for nothing but memory and a full step.
 std::string EngineChecker::check_progress(const StepPlan& plan) const {
   const auto running = scheduler_.running();
   if (running.empty()) {
@@ -130,6 +131,14 @@ std::string EngineChecker::check_progress(const StepPlan& plan) const {
     if (running[i]->generating && running[i]->planned == 0 && scheduler_.blocks().free() > 0) {
       return fmt::format("request {} generates and gets no token, with memory free",
                          running[i]->owner->request.id);
+    }
+  }
+  const bool full = plan.tokens == scheduler_.config().max_num_batched_tokens;
+  for (const Sequence* sequence : running) {
+    if (full || sequence->generating || scheduler_.blocks().free() == 0) continue;
+    if (sequence->planned < sequence->left()) {
+      return fmt::format("the prompt of request {} waits, with tokens and memory left",
+                         sequence->owner->request.id);
     }
   }
   return {};

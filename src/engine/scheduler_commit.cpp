@@ -1,0 +1,141 @@
+// What comes of a step: progress, tokens, ends, and the news of them.
+#include <algorithm>
+#include <fmt/format.h>
+#include <utility>
+
+#include "base/check.h"
+#include "engine/scheduler.h"
+
+namespace hearth::engine {
+
+std::span<const Output> Scheduler::commit(const StepResult& result, Nanos now) {
+  CHECK(in_flight_, "no step is in flight");
+  CHECK(result.sequences.size() == planned_.size(), "{} results for {} sequences of step {}",
+        result.sequences.size(), planned_.size(), plan_.step);
+  in_flight_ = false;
+  outputs_.clear();
+  ++stats_.steps;
+  stats_.step_tokens += static_cast<uint64_t>(plan_.tokens);
+  for (size_t i = 0; i < planned_.size(); ++i) {
+    Sequence& sequence = *planned_[i];
+    const int32_t first_row = sequence.computed;
+    account(sequence);
+    publish(sequence);
+    if (sequence.ending != FinishReason::kNone) {
+      retire(sequence, sequence.ending);
+      continue;
+    }
+    Output output = advance(sequence, result.sequences[i], now);
+    tell_prompt(sequence, first_row, result.sequences[i], output);
+    output.request_done = output.finish != FinishReason::kNone && sequence.owner->unfinished == 1;
+    const bool news =
+        output.finish != FinishReason::kNone || !output.tokens.empty() || !output.prompt.empty();
+    if (output.finish != FinishReason::kNone) {
+      retire(sequence, output.finish);
+    } else if (sequence.generating) {
+      release_siblings(*sequence.owner, sequence);
+    }
+    if (news) outputs_.push_back(std::move(output));
+  }
+  return outputs_;
+}
+
+void Scheduler::account(Sequence& sequence) {
+  const int32_t begin = sequence.computed;
+  const int32_t end = begin + std::exchange(sequence.planned, 0);
+  const int32_t news = std::max(end - std::max(begin, sequence.furthest), 0);
+  const int32_t prompt_end = std::min(end, sequence.owner->prompt_tokens);
+  const int32_t prompt_news = std::max(prompt_end - std::max(begin, sequence.furthest), 0);
+  stats_.tokens_recomputed += static_cast<uint64_t>(end - begin - news);
+  stats_.prompt_tokens_computed += static_cast<uint64_t>(prompt_news);
+  sequence.computed = end;
+  sequence.furthest = std::max(sequence.furthest, end);
+}
+
+void Scheduler::publish(Sequence& sequence) {
+  if (!config_.prefix_caching) return;
+  const int32_t full = sequence.computed / kBlockTokens;
+  if (full <= sequence.published) return;
+  extend_keys(sequence, full, hasher_);
+  for (; sequence.published < full; ++sequence.published) {
+    const size_t i = static_cast<size_t>(sequence.published);
+    pool_.publish(sequence.blocks[i], sequence.keys[i]);
+  }
+}
+
+Output Scheduler::advance(Sequence& sequence, const SequenceResult& result, Nanos now) {
+  const RequestState& owner = *sequence.owner;
+  Output output;
+  output.request = owner.request.id;
+  output.choice = sequence.rank.choice;
+  const bool complete = sequence.left() == 0;
+  if (!result.error.empty()) {
+    output.finish = FinishReason::kError;
+    output.error = result.error;
+  } else if (complete && owner.request.pooling != Pooling::kNone) {
+    output.pooled = result.pooled;
+    output.finish = FinishReason::kStop;
+  } else if (complete && only_computes(owner.request)) {
+    output.finish = FinishReason::kLength;
+  } else if (complete) {
+    take_tokens(sequence, result, output, now);
+  }
+  output.usage = sequence.usage;
+  output.timing = sequence.timing;
+  return output;
+}
+
+void Scheduler::take_tokens(Sequence& sequence, const SequenceResult& result, Output& output,
+                            Nanos now) {
+  const RequestState& owner = *sequence.owner;
+  const Request& request = owner.request;
+  CHECK(!result.sampled.empty(), "no token was sampled for request {}", request.id);
+  TokenConstraint* constraint =
+      request.constraints.empty()
+          ? nullptr
+          : request.constraints[static_cast<size_t>(sequence.rank.choice)].get();
+  const auto stops = [&](TokenId token) {
+    const auto& stop = request.stop_tokens;
+    return sequence.usage.output_tokens >= request.min_tokens &&
+           std::find(stop.begin(), stop.end(), token) != stop.end();
+  };
+  if (sequence.usage.output_tokens == 0) sequence.timing.first_token = now;
+  size_t taken = 0;
+  while (taken < result.sampled.size() && output.finish == FinishReason::kNone) {
+    const TokenId token = result.sampled[taken].token;
+    if (stops(token)) {
+      output.finish = FinishReason::kStop;
+      output.stop_token = token;
+    } else if (constraint && !constraint->accept(token)) {
+      output.finish = FinishReason::kError;
+      output.error = fmt::format("token {} breaks the constraint of the request", token);
+      break;
+    } else if (constraint && constraint->finished()) {
+      output.finish = FinishReason::kStop;
+    } else if (sequence.size() + 1 >= owner.max_length) {
+      output.finish = FinishReason::kLength;
+    }
+    sequence.tokens.push_back(token);
+    ++sequence.usage.output_tokens;
+    ++taken;
+  }
+  output.tokens = std::span(result.sampled).first(taken);
+  stats_.generation_tokens += taken;
+  sequence.timing.last_token = now;
+  sequence.generating = true;
+}
+
+// After a preemption rows may come a second time; they are told once.
+void Scheduler::tell_prompt(Sequence& sequence, int32_t first_row, const SequenceResult& result,
+                            Output& output) {
+  RequestState& owner = *sequence.owner;
+  if (sequence.sampling.prompt_logprobs < 0 || sequence.rank.choice != 0) return;
+  const int32_t rows = static_cast<int32_t>(result.prompt.size());
+  const int32_t known = std::min(std::max(owner.prompt_told - first_row, 0), rows);
+  if (known == rows) return;
+  output.prompt = std::span(result.prompt).subspan(static_cast<size_t>(known));
+  output.prompt_begin = first_row + known + 1;
+  owner.prompt_told = first_row + rows;
+}
+
+}  // namespace hearth::engine

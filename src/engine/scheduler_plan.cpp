@@ -1,0 +1,318 @@
+// How a step is filled: see the order of steps in scheduler.h.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "engine/scheduler.h"
+
+namespace hearth::engine {
+
+const StepPlan& Scheduler::plan(Nanos now) {
+  CHECK(!in_flight_, "step {} has not been committed", plan_.step);
+  plan_.sequences.clear();
+  plan_.copies.clear();
+  plan_.tokens = 0;
+  planned_.clear();
+  tokens_left_ = step_tokens(now);
+  plan_generating();
+  prompt_share_ = std::clamp(tokens_left_ / (config_.max_long_partial_prefills + 1), 1,
+                             config_.long_prefill_token_threshold);
+  plan_prompts();
+  yield_to_urgent();
+  for (int32_t before = 0; before != tokens_left_;) {
+    before = tokens_left_;
+    admit_waiting(now);
+    extend_prompts();
+  }
+  write_plan();
+  return plan_;
+}
+
+int32_t Scheduler::step_tokens(Nanos now) const {
+  StepLoad load;
+  for (const Sequence* sequence : running_) {
+    if (!sequence->generating) continue;
+    ++load.generating;
+    load.generating_context += sequence->size();
+  }
+  load.prompts = static_cast<int32_t>(running_.size()) - load.generating + waiting_.size();
+  const int32_t least = std::min(load.generating + 1, config_.max_num_batched_tokens);
+  return std::clamp(budget_->tokens(load, now), least, config_.max_num_batched_tokens);
+}
+
+// One token each is certain, and one for a prompt; a sequence with several to catch up on gets what
+// is not reserved.
+void Scheduler::plan_generating() {
+  int32_t to_come = static_cast<int32_t>(
+      std::count_if(running_.begin(), running_.end(), [](auto* s) { return s->generating; }));
+  if (to_come < static_cast<int32_t>(running_.size())) ++to_come;
+  for (size_t i = 0; i < running_.size(); ++i) {
+    Sequence& sequence = *running_[i];
+    if (!sequence.generating) continue;
+    --to_come;
+    const int32_t count = std::min(sequence.left(), std::max(tokens_left_ - to_come, 0));
+    const int32_t blocks = blocks_for(sequence.computed + count);
+    if (count > 0 && make_room(i, blocks - static_cast<int32_t>(sequence.blocks.size()))) {
+      assign(sequence, count);
+    }
+  }
+}
+
+void Scheduler::plan_prompts() {
+  for (size_t i = 0; i < running_.size() && tokens_left_ > 0; ++i) {
+    Sequence& sequence = *running_[i];
+    if (sequence.generating) continue;
+    if (room_for(sequence) == 0 && !make_room(i, 1)) continue;
+    assign(sequence, std::min(share(sequence.left()), room_for(sequence)));
+  }
+}
+
+int32_t Scheduler::share(int32_t left) const {
+  return std::min({left, prompt_share_, tokens_left_});
+}
+
+// Whoever is of a more urgent priority than those who run does not wait for them to end, if their
+// slots and blocks are what it needs.
+void Scheduler::yield_to_urgent() {
+  Sequence* first = waiting_.front();
+  if (!first || running_.empty() || tokens_left_ == 0) return;
+  const auto outranks = [&](const Sequence& other) {
+    return first->rank < other.rank &&
+           first->owner->request.priority < other.owner->request.priority;
+  };
+  if (!outranks(*running_.back())) return;
+  const Start start = find_start(*first);
+  const Verdict verdict = judge(*first, start);
+  if (verdict == Verdict::kNoPlace || (verdict == Verdict::kFits && !free_slots_.empty())) return;
+  size_t victims = 0;
+  int32_t missing = start.blocks_needed + blocks_promised() + watermark_ - pool_.free();
+  while (missing > 0 || (free_slots_.empty() && victims == 0)) {
+    if (victims == running_.size()) break;
+    const Sequence& victim = *running_[running_.size() - 1 - victims];
+    if (!outranks(victim)) return;
+    missing -= static_cast<int32_t>(victim.blocks.size());
+    ++victims;
+  }
+  for (; victims > 0; --victims) preempt(*running_.back());
+}
+
+// In order of rank, with two exceptions: the short lane passes a long prompt that waits for one
+// before it to be computed, and one lane passes the other's first that waits for memory, but only
+// max_overtaken times.
+void Scheduler::admit_waiting(Nanos now) {
+  bool open[2] = {true, true};
+  Sequence* starved = nullptr;
+  while (tokens_left_ > 0 && !free_slots_.empty()) {
+    Sequence* candidates[2] = {open[0] ? waiting_.front(Lane::kShort) : nullptr,
+                               open[1] ? waiting_.front(Lane::kLong) : nullptr};
+    if (!candidates[0] && !candidates[1]) return;
+    const size_t lane =
+        !candidates[0] || (candidates[1] && candidates[1]->rank < candidates[0]->rank) ? 1 : 0;
+    Sequence& next = *candidates[lane];
+    if (starved && starved->overtaken >= config_.max_overtaken) return;
+    const Start start = find_start(next);
+    const Verdict verdict = judge(next, start);
+    if (verdict != Verdict::kFits) {
+      open[lane] = false;
+      if (verdict == Verdict::kNoMemory && !starved) starved = &next;
+      continue;
+    }
+    if (starved && starved->rank < next.rank) ++starved->overtaken;
+    waiting_.remove(next);
+    start_running(next, start, now);
+    assign(next, share(next.left()));
+  }
+}
+
+// An engine in which nothing runs has room for every sequence: add() has seen to that.
+Scheduler::Verdict Scheduler::judge(const Sequence& sequence, const Start& start) const {
+  const int32_t left = sequence.size() - start.computed;
+  if (left > config_.long_prefill_token_threshold && long_lane_full()) return Verdict::kNoPlace;
+  if (share(left) < left && partial_prompts() >= config_.max_num_partial_prefills) {
+    return Verdict::kNoPlace;
+  }
+  const int32_t taken = blocks_promised() + watermark_;
+  const bool fits = running_.empty() || start.blocks_needed + taken <= pool_.free();
+  return fits ? Verdict::kFits : Verdict::kNoMemory;
+}
+
+// A choice starts from the prompt of another that runs, or like everybody from the prefix index:
+// from whichever knows more.
+Scheduler::Start Scheduler::find_start(Sequence& sequence) {
+  Start start;
+  int32_t revived = 0;
+  if (config_.prefix_caching) {
+    const int32_t most = skippable(sequence) / kBlockTokens;
+    extend_keys(sequence, most, hasher_);
+    for (int32_t i = 0; i < most; ++i) {
+      const BlockId block = pool_.find(sequence.keys[static_cast<size_t>(i)]);
+      if (block == kNoBlock) break;
+      ++start.shared_blocks;
+      if (pool_.references(block) == 0) ++revived;
+    }
+    start.computed = start.shared_blocks * kBlockTokens;
+  }
+  const int32_t prompt = sequence.owner->prompt_tokens;
+  const int32_t forked = std::min(prompt - 1, skippable(sequence));
+  if (sequence.owner->request.choices > 1 && forked > start.computed) {
+    for (const Sequence& donor : sequence.owner->sequences) {
+      if (donor.state != SequenceState::kRunning || donor.computed < prompt) continue;
+      start = {forked, forked / kBlockTokens, &donor, 0};
+      revived = 0;
+      break;
+    }
+  }
+  start.blocks_needed = blocks_for(sequence.size()) - start.shared_blocks + revived;
+  return start;
+}
+
+// Blocks that the prompts in progress will still take.
+int32_t Scheduler::blocks_promised() const {
+  int32_t promised = 0;
+  for (const Sequence* sequence : running_) {
+    if (sequence->generating) continue;
+    promised += blocks_for(sequence->size()) - static_cast<int32_t>(sequence->blocks.size());
+  }
+  return promised;
+}
+
+bool Scheduler::long_lane_full() const {
+  int32_t found = 0;
+  for (const Sequence* sequence : running_) {
+    const int32_t after = sequence->left() - sequence->planned;
+    if (!sequence->generating && after > 0 &&
+        sequence->left() > config_.long_prefill_token_threshold) {
+      ++found;
+    }
+  }
+  return found >= config_.max_long_partial_prefills;
+}
+
+int32_t Scheduler::partial_prompts() const {
+  int32_t found = 0;
+  for (const Sequence* sequence : running_) {
+    if (!sequence->generating && sequence->planned < sequence->left()) ++found;
+  }
+  return found;
+}
+
+void Scheduler::start_running(Sequence& sequence, const Start& start, Nanos now) {
+  RequestState& owner = *sequence.owner;
+  take_shared_blocks(sequence, start);
+  sequence.state = SequenceState::kRunning;
+  sequence.slot = free_slots_.back();
+  free_slots_.pop_back();
+  sequence.fresh = true;
+  sequence.computed = start.computed;
+  sequence.published = start.shared_blocks;
+  running_.insert(std::upper_bound(running_.begin(), running_.end(), &sequence, ByRank()),
+                  &sequence);
+  if (!std::exchange(sequence.started, true)) {
+    sequence.timing.scheduled = now;
+    sequence.furthest = start.computed;
+    if (!start.donor) sequence.usage.cached_tokens = start.computed;
+    stats_.prompt_tokens_cached += static_cast<uint64_t>(sequence.usage.cached_tokens);
+  }
+  if (!owner.scheduled) count_as_scheduled(owner);
+}
+
+void Scheduler::take_shared_blocks(Sequence& sequence, const Start& start) {
+  for (size_t i = 0; i < static_cast<size_t>(start.shared_blocks); ++i) {
+    const BlockId block = start.donor ? start.donor->blocks[i] : pool_.find(sequence.keys[i]);
+    pool_.retain(block);
+    sequence.blocks.push_back(block);
+  }
+  if (start.computed % kBlockTokens == 0) return;
+  const BlockId copy = pool_.allocate();
+  CHECK(copy != kNoBlock, "no block left for a copy that was said to fit");
+  plan_.copies.push_back({start.donor->blocks[sequence.blocks.size()], copy});
+  sequence.blocks.push_back(copy);
+  ++stats_.block_copies;
+}
+
+void Scheduler::extend_prompts() {
+  for (Sequence* sequence : running_) {
+    if (tokens_left_ == 0) return;
+    if (sequence->generating) continue;
+    const int32_t more = std::min({sequence->left() - sequence->planned, tokens_left_,
+                                   room_for(*sequence) - sequence->planned});
+    if (more > 0) assign(*sequence, more);
+  }
+}
+
+// Tokens that `sequence` could compute with the blocks it holds and those that are free.
+int32_t Scheduler::room_for(const Sequence& sequence) const {
+  const int64_t blocks = std::ssize(sequence.blocks) + pool_.free();
+  const int64_t room = blocks * kBlockTokens - sequence.computed;
+  return static_cast<int32_t>(std::min<int64_t>(room, sequence.left()));
+}
+
+// `count` more tokens of this step go to `sequence`; the blocks are there.
+void Scheduler::assign(Sequence& sequence, int32_t count) {
+  sequence.planned += count;
+  tokens_left_ -= count;
+  grow(sequence, sequence.computed + sequence.planned);
+}
+
+void Scheduler::grow(Sequence& sequence, int32_t tokens) {
+  while (std::ssize(sequence.blocks) < blocks_for(tokens)) {
+    const BlockId block = pool_.allocate();
+    CHECK(block != kNoBlock, "no block left for {} tokens of request {}", tokens,
+          sequence.owner->request.id);
+    sequence.blocks.push_back(block);
+  }
+}
+
+// Frees `blocks` blocks by preempting from the back, but nobody before or at `index`.
+bool Scheduler::make_room(size_t index, int32_t blocks) {
+  while (pool_.free() < blocks) {
+    if (running_.size() == index + 1) return false;
+    preempt(*running_.back());
+  }
+  return true;
+}
+
+void Scheduler::preempt(Sequence& sequence) {
+  tokens_left_ += sequence.planned;
+  leave_slot(sequence);
+  ++sequence.timing.preemptions;
+  ++stats_.preemptions;
+  wait(sequence);
+}
+
+void Scheduler::write_plan() {
+  for (Sequence* sequence : running_) {
+    if (sequence->planned == 0) continue;
+    const RequestState& owner = *sequence->owner;
+    const Request& request = owner.request;
+    StepSequence& step = plan_.sequences.emplace_back();
+    step.request = request.id;
+    step.choice = sequence->rank.choice;
+    step.slot = sequence->slot;
+    step.fresh = std::exchange(sequence->fresh, false);
+    step.tokens = sequence->tokens;
+    step.prompt_tokens = owner.prompt_tokens;
+    step.computed = sequence->computed;
+    step.count = sequence->planned;
+    step.blocks = sequence->blocks;
+    step.adapter = request.adapter;
+    step.sampling = &sequence->sampling;
+    step.pooling = request.pooling;
+    plan_.tokens += step.count;
+    planned_.push_back(sequence);
+    if (step.computed + step.count < sequence->size()) continue;
+    if (request.pooling != Pooling::kNone) {
+      step.want = Want::kPooled;
+    } else if (sequence->size() < owner.max_length) {
+      step.want = Want::kToken;
+      if (!request.constraints.empty()) {
+        step.constraint = request.constraints[static_cast<size_t>(step.choice)].get();
+      }
+      if (sequence->usage.output_tokens < request.min_tokens) step.banned = request.stop_tokens;
+    }
+  }
+  in_flight_ = !plan_.sequences.empty();
+  if (in_flight_) ++plan_.step;
+}
+
+}  // namespace hearth::engine
