@@ -198,6 +198,9 @@ CASES = [
     llama("llama-yarn-mscale", length=60, head_dim=24, rope_scaling=dict(
         rope_type="yarn", factor=4.0, original_max_position_embeddings=16, beta_fast=16,
         beta_slow=2, mscale=0.9, mscale_all_dim=0.4)),
+    llama("llama-long-text", "bf16", length=600, max_position_embeddings=1024, head_dim=16),
+    case("mistral-long-text", MISTRAL, length=600, changes=dict(
+        sliding_window=70, max_position_embeddings=1024)),
     case("mistral-window", MISTRAL, "bf16", changes=dict(sliding_window=8)),
     case("mistral-no-window", MISTRAL, changes=dict(sliding_window=None, head_dim=16)),
     case("qwen2", QWEN2, "bf16"),
@@ -221,6 +224,8 @@ CASES = [
     case("phi3-partial-newer", PHI3, changes=dict(
         **newer(partial_rotary_factor=0.5), rope_scaling="absent")),
     case("gemma2", GEMMA2),
+    case("gemma2-long-text", GEMMA2, "bf16", length=600, changes=dict(
+        sliding_window=50, max_position_embeddings=1024)),
     case("gemma2-bf16-newer", GEMMA2, "bf16", changes=dict(
         **newer(), layer_types=["full_attention", "sliding_attention", "sliding_attention"])),
     case("gemma3", GEMMA3),
