@@ -265,4 +265,38 @@ EngineSimReport run_engine_history(const EngineSimOptions& options) {
   return History(options).run();
 }
 
+namespace {
+
+void add_counters(engine::Stats& totals, const engine::Stats& stats) {
+  totals.steps += stats.steps;
+  totals.step_tokens += stats.step_tokens;
+  totals.prompt_tokens_computed += stats.prompt_tokens_computed;
+  totals.prompt_tokens_cached += stats.prompt_tokens_cached;
+  totals.tokens_recomputed += stats.tokens_recomputed;
+  totals.generation_tokens += stats.generation_tokens;
+  totals.preemptions += stats.preemptions;
+  totals.evictions += stats.evictions;
+  totals.block_copies += stats.block_copies;
+  for (size_t i = 0; i < totals.finished.size(); ++i) totals.finished[i] += stats.finished[i];
+  for (size_t i = 0; i < totals.admissions.size(); ++i) {
+    totals.admissions[i] += stats.admissions[i];
+  }
+}
+
+}  // namespace
+
+EngineSimSummary run_engine_histories(EngineSimOptions options, int64_t count) {
+  EngineSimSummary summary;
+  for (; summary.histories < count && summary.ok(); ++options.seed) {
+    const EngineSimReport report = run_engine_history(options);
+    ++summary.histories;
+    summary.failure = report.failure;
+    summary.requests += report.requests;
+    summary.refused += report.refused;
+    summary.longest_wait = std::max(summary.longest_wait, report.longest_wait);
+    add_counters(summary.totals, report.stats);
+  }
+  return summary;
+}
+
 }  // namespace hearth::sim

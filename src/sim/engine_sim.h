@@ -32,4 +32,18 @@ struct EngineSimReport {
 
 EngineSimReport run_engine_history(const EngineSimOptions& options);
 
+struct EngineSimSummary {
+  int64_t histories = 0;
+  // Of the first history that failed, after which no other is run; its text holds its seed.
+  std::string failure;
+  engine::Stats totals;  // counters of all histories; gauges stay 0
+  int64_t requests = 0;
+  int64_t refused = 0;
+  Nanos longest_wait = 0;
+  bool ok() const { return failure.empty(); }
+};
+
+// Histories of the seeds options.seed, options.seed + 1, ...
+EngineSimSummary run_engine_histories(EngineSimOptions options, int64_t count);
+
 }  // namespace hearth::sim
