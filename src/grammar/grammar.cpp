@@ -1,7 +1,10 @@
 #include "grammar/grammar.h"
 
 #include "base/error.h"
+#include "grammar/gbnf.h"
+#include "grammar/json_schema.h"
 #include "grammar/regex.h"
+#include "io/json.h"
 
 namespace hearth::grammar {
 namespace {
@@ -31,6 +34,14 @@ ExprId choice_expr(Ir& ir, const std::vector<std::string>& choices) {
 
 ExprId source_expr(Ir& ir, const GrammarSource& source) {
   switch (source.kind) {
+    case GrammarKind::kJsonSchema:
+      return json_schema_expr(ir, io::parse_json(source.text, "schema"), source.whitespace);
+    case GrammarKind::kJsonObject:
+      return JsonText(ir, source.whitespace).object();
+    case GrammarKind::kJsonValue:
+      return JsonText(ir, source.whitespace).value();
+    case GrammarKind::kGbnf:
+      return gbnf_expr(ir, source.text);
     case GrammarKind::kRegex:
       return regex_expr(ir, source.text, RegexMatch::kWhole, utf8_expr, "regex");
     case GrammarKind::kChoice:

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/json_text.h"
 #include "grammar/limits.h"
 #include "grammar/token_mask.h"
 #include "grammar/vocabulary.h"
@@ -16,14 +17,19 @@
 namespace hearth::grammar {
 
 enum class GrammarKind {
-  kRegex,   // text: a pattern that the whole output matches
-  kChoice,  // choices: the output is one of them
+  kJsonSchema,  // text: the schema
+  kJsonObject,  // any JSON object ("JSON mode")
+  kJsonValue,   // any JSON value
+  kRegex,       // text: a pattern that the whole output matches
+  kChoice,      // choices: the output is one of them
+  kGbnf,        // text: llama.cpp's GBNF, or EBNF with ::=; starts at `root`
 };
 
 struct GrammarSource {
-  GrammarKind kind = GrammarKind::kRegex;
+  GrammarKind kind = GrammarKind::kJsonObject;
   std::string text;
   std::vector<std::string> choices;
+  Whitespace whitespace = Whitespace::kFlexible;
 };
 
 class Grammar {
