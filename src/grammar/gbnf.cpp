@@ -24,7 +24,8 @@ class GbnfParser {
     for (skip_space(); !done(); skip_space()) definition();
     const auto root = rules_.find("root");
     if (root == rules_.end() || !root->second.defined) {
-      throw_error(ErrorCode::kInvalidArgument, "grammar", "rule 'root' is missing; it is the start");
+      throw_error(ErrorCode::kInvalidArgument, "grammar",
+                  "rule 'root' is missing; it is the start");
     }
     for (const auto& [name, rule] : rules_) {
       if (rule.defined) continue;
@@ -184,7 +185,8 @@ class GbnfParser {
       const size_t use = at_;
       return ir_.call(named(name(), use).id);
     }
-    if (c == '<' || c == '!') fail("tokens as terminals are not supported", ErrorCode::kUnsupported);
+    if (c == '<' || c == '!')
+      fail("tokens as terminals are not supported", ErrorCode::kUnsupported);
     fail("expected text in quotes, a class, a group or the name of a rule");
   }
 
@@ -213,13 +215,20 @@ class GbnfParser {
     if (done()) fail("a lone '\\' at the end");
     const char c = text_[at_++];
     switch (c) {
-      case 'n': return '\n';
-      case 'r': return '\r';
-      case 't': return '\t';
-      case 'x': return hex(2);
-      case 'u': return hex(4);
-      case 'U': return hex(8);
-      default: break;
+      case 'n':
+        return '\n';
+      case 'r':
+        return '\r';
+      case 't':
+        return '\t';
+      case 'x':
+        return hex(2);
+      case 'u':
+        return hex(4);
+      case 'U':
+        return hex(8);
+      default:
+        break;
     }
     if (std::string_view("\\\"'[]-^/.").find(c) == std::string_view::npos) {
       --at_;

@@ -49,9 +49,9 @@ std::string minus_one(std::string number) {
 // Numbers of exactly as many digits as the bound has.
 ExprId at_least(Ir& ir, std::string_view low) {
   if (low.empty()) return ir.empty();
-  return ir.choice({ir.seq({digit(ir, low[0]), at_least(ir, low.substr(1))}),
-                    ir.seq({digits(ir, above(low[0]), '9'),
-                            any_digits(ir, low.size() - 1, low.size() - 1)})});
+  return ir.choice(
+      {ir.seq({digit(ir, low[0]), at_least(ir, low.substr(1))}),
+       ir.seq({digits(ir, above(low[0]), '9'), any_digits(ir, low.size() - 1, low.size() - 1)})});
 }
 
 ExprId at_most(Ir& ir, std::string_view high) {
@@ -80,8 +80,7 @@ ExprId whole_between(Ir& ir, const std::string& low, const std::string& high) {
   const auto shortest = static_cast<int64_t>(low.size()) + 1;
   const auto longest = static_cast<int64_t>(high.size()) - 1;
   if (shortest <= longest) {
-    parts.push_back(
-        ir.seq({digits(ir, '1', '9'), any_digits(ir, shortest - 1, longest - 1)}));
+    parts.push_back(ir.seq({digits(ir, '1', '9'), any_digits(ir, shortest - 1, longest - 1)}));
   }
   const std::string first = "1" + std::string(high.size() - 1, '0');
   parts.push_back(same_length(ir, first, high));
@@ -137,15 +136,15 @@ Fraction fraction_between(Ir& ir, FractionBound low, FractionBound high) {
   }
   if (low.first() > high.first()) return {ir.never(), none};
   if (low.first() == high.first()) {
-    return {ir.seq({digit(ir, low.first()), fraction_between(ir, low.rest(), high.rest()).tail(ir)}),
-            none};
+    return {
+        ir.seq({digit(ir, low.first()), fraction_between(ir, low.rest(), high.rest()).tail(ir)}),
+        none};
   }
-  return {ir.choice({ir.seq({digit(ir, low.first()), fraction_at_least(ir, low.rest()).tail(ir)}),
-                     ir.seq({digits(ir, above(low.first()), below(high.first())),
-                             more_digits(ir)}),
-                     ir.seq({digit(ir, high.first()),
-                             fraction_at_most(ir, high.rest()).tail(ir)})}),
-          none};
+  return {
+      ir.choice({ir.seq({digit(ir, low.first()), fraction_at_least(ir, low.rest()).tail(ir)}),
+                 ir.seq({digits(ir, above(low.first()), below(high.first())), more_digits(ir)}),
+                 ir.seq({digit(ir, high.first()), fraction_at_most(ir, high.rest()).tail(ir)})}),
+      none};
 }
 
 ExprId with_point(Ir& ir, Fraction fraction) {
@@ -166,8 +165,7 @@ ExprId unsigned_between(Ir& ir, const Bound& low, const std::optional<Bound>& hi
   };
   if (high && less(high->value.whole, low.value.whole)) return ir.never();
   if (high && high->value.whole == low.value.whole) {
-    add(low.value.whole,
-        fraction_between(ir, from, {high->value.fraction, high->exclusive}));
+    add(low.value.whole, fraction_between(ir, from, {high->value.fraction, high->exclusive}));
     return ir.choice(std::move(parts));
   }
   add(low.value.whole, fraction_at_least(ir, from));
@@ -206,8 +204,8 @@ ExprId with_sign(Ir& ir, const NumberRange& range, Unsigned unsigned_expr) {
   }
   // Negative numbers proper: zero is written without a sign.
   NumberRange mirrored{negated(range.high), negated(range.low)};
-  const bool reaches_zero = !mirrored.low || (mirrored.low->value.negative ||
-                                              mirrored.low->value.is_zero());
+  const bool reaches_zero =
+      !mirrored.low || (mirrored.low->value.negative || mirrored.low->value.is_zero());
   if (reaches_zero) mirrored.low = Bound{.exclusive = true};
   if (const auto negative = part_above_zero(mirrored)) {
     parts.push_back(ir.seq({ir.literal("-"), unsigned_expr(*negative->low, negative->high)}));
@@ -274,10 +272,10 @@ ExprId number_expr(Ir& ir, const NumberRange& range) {
   ByteSet e, sign;
   e.set('e').set('E');
   sign.set('+').set('-');
-  return ir.seq({ir.optional(ir.literal("-")), whole,
-                 ir.optional(ir.seq({ir.literal("."), any_digits(ir, 1, kDigitsMax)})),
-                 ir.optional(ir.seq({ir.bytes(e), ir.optional(ir.bytes(sign)),
-                                     any_digits(ir, 1, 2)}))});
+  return ir.seq(
+      {ir.optional(ir.literal("-")), whole,
+       ir.optional(ir.seq({ir.literal("."), any_digits(ir, 1, kDigitsMax)})),
+       ir.optional(ir.seq({ir.bytes(e), ir.optional(ir.bytes(sign)), any_digits(ir, 1, 2)}))});
 }
 
 ExprId integer_expr(Ir& ir, const NumberRange& range) {

@@ -19,33 +19,53 @@ using io::Json;
 constexpr int kRefChainMax = 64;
 constexpr int32_t kDivisorMax = 1000;
 
-constexpr const char* kTypes[] = {"object", "array",   "string", "number",
+constexpr const char* kTypes[] = {"object",  "array",   "string", "number",
                                   "integer", "boolean", "null"};
 
 // Keywords that restrict, by the type they restrict; the type is inferred from them where it is not
 // given.
 const std::map<std::string, std::string>& keyword_types() {
-  static const std::map<std::string, std::string> kKeywords{
-      {"properties", "object"},       {"required", "object"},
-      {"additionalProperties", "object"}, {"patternProperties", "object"},
-      {"minProperties", "object"},    {"maxProperties", "object"},
-      {"items", "array"},             {"prefixItems", "array"},
-      {"additionalItems", "array"},   {"minItems", "array"},
-      {"maxItems", "array"},          {"uniqueItems", "array"},
-      {"pattern", "string"},          {"format", "string"},
-      {"minLength", "string"},        {"maxLength", "string"},
-      {"minimum", "number"},          {"maximum", "number"},
-      {"exclusiveMinimum", "number"}, {"exclusiveMaximum", "number"},
-      {"multipleOf", "number"}};
+  static const std::map<std::string, std::string> kKeywords{{"properties", "object"},
+                                                            {"required", "object"},
+                                                            {"additionalProperties", "object"},
+                                                            {"patternProperties", "object"},
+                                                            {"minProperties", "object"},
+                                                            {"maxProperties", "object"},
+                                                            {"items", "array"},
+                                                            {"prefixItems", "array"},
+                                                            {"additionalItems", "array"},
+                                                            {"minItems", "array"},
+                                                            {"maxItems", "array"},
+                                                            {"uniqueItems", "array"},
+                                                            {"pattern", "string"},
+                                                            {"format", "string"},
+                                                            {"minLength", "string"},
+                                                            {"maxLength", "string"},
+                                                            {"minimum", "number"},
+                                                            {"maximum", "number"},
+                                                            {"exclusiveMinimum", "number"},
+                                                            {"exclusiveMaximum", "number"},
+                                                            {"multipleOf", "number"}};
   return kKeywords;
 }
 
 // Understood by validators, and not by us: to ignore one would break the promise.
 bool is_unsupported(const std::string& key) {
-  static const std::set<std::string> kUnsupported{
-      "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies",
-      "unevaluatedProperties", "unevaluatedItems", "contains", "minContains", "maxContains",
-      "propertyNames", "$dynamicRef", "$recursiveRef"};
+  static const std::set<std::string> kUnsupported{"not",
+                                                  "if",
+                                                  "then",
+                                                  "else",
+                                                  "dependentRequired",
+                                                  "dependentSchemas",
+                                                  "dependencies",
+                                                  "unevaluatedProperties",
+                                                  "unevaluatedItems",
+                                                  "contains",
+                                                  "minContains",
+                                                  "maxContains",
+                                                  "propertyNames",
+                                                  "$dynamicRef",
+                                                  "$recursiveRef"};
   return kUnsupported.contains(key);
 }
 
@@ -206,8 +226,9 @@ class SchemaCompiler {
     if (schema.contains("const") || schema.contains("enum")) return values(schema, types, path);
     std::vector<ExprId> parts;
     for (const std::string& type : types) parts.push_back(typed(schema, type, path, depth));
-    return types.size() == std::size(kTypes) - 1 && !restricts(schema) ? text_.value()
-                                                                       : ir_.choice(std::move(parts));
+    return types.size() == std::size(kTypes) - 1 && !restricts(schema)
+               ? text_.value()
+               : ir_.choice(std::move(parts));
   }
 
   static bool restricts(const Json& schema) {
@@ -223,8 +244,10 @@ class SchemaCompiler {
       for (const Json& one : type.is_array() ? type : Json::array({type})) {
         if (!one.is_string() || std::find(std::begin(kTypes), std::end(kTypes),
                                           one.get<std::string>()) == std::end(kTypes)) {
-          wrong(path + "/type", "expected object, array, string, number, integer, boolean or "
-                                "null, found " + io::dump_json(one));
+          wrong(path + "/type",
+                "expected object, array, string, number, integer, boolean or "
+                "null, found " +
+                    io::dump_json(one));
         }
         types.push_back(one.get<std::string>());
       }
@@ -242,7 +265,8 @@ class SchemaCompiler {
     return {"object", "array", "string", "number", "boolean", "null"};
   }
 
-  ExprId values(const Json& schema, const std::vector<std::string>& types, const std::string& path) {
+  ExprId values(const Json& schema, const std::vector<std::string>& types,
+                const std::string& path) {
     for (const auto& [key, value] : schema.items()) {
       if (keyword_types().contains(key)) {
         unsupported(path, key, "beside enum or const; leave out the values that it excludes");
@@ -280,9 +304,10 @@ class SchemaCompiler {
   int64_t count(const Json& schema, const char* key, int64_t fallback, const std::string& path) {
     const auto it = schema.find(key);
     if (it == schema.end()) return fallback;
-    const bool whole = it->is_number() && it->get<double>() >= 0 &&
-                       it->get<double>() == static_cast<double>(static_cast<int64_t>(
-                                                std::min(it->get<double>(), 1e15)));
+    const bool whole =
+        it->is_number() && it->get<double>() >= 0 &&
+        it->get<double>() ==
+            static_cast<double>(static_cast<int64_t>(std::min(it->get<double>(), 1e15)));
     if (!whole) wrong(path + "/" + key, "expected a whole number of 0 or more");
     return static_cast<int64_t>(it->get<double>());
   }
@@ -415,8 +440,8 @@ class SchemaCompiler {
         tail = ir_.empty();
         continue;
       }
-      const ExprId one = any_schema(prefix[i], path + "/" + prefix_key + "/" + std::to_string(i),
-                                    depth + 1);
+      const ExprId one =
+          any_schema(prefix[i], path + "/" + prefix_key + "/" + std::to_string(i), depth + 1);
       if (i == 0) {
         tail = ir_.seq({one, tail});
       } else {
@@ -458,9 +483,8 @@ class SchemaCompiler {
       return text_.brackets("{", text_.list(other), "}", empty);
     }
     const ExprId member = text_.rule(path + " member", other);
-    const ExprId more =
-        ir_.repeat(ir_.seq({text_.comma(), member}), std::max<int64_t>(0, low - 1),
-                   high == kUnbounded ? kUnbounded : high - 1);
+    const ExprId more = ir_.repeat(ir_.seq({text_.comma(), member}), std::max<int64_t>(0, low - 1),
+                                   high == kUnbounded ? kUnbounded : high - 1);
     return text_.brackets("{", ir_.seq({member, more}), "}", empty);
   }
 
@@ -493,10 +517,9 @@ class SchemaCompiler {
     }
     for (const Json& name : schema["required"]) {
       if (required.erase(name.get<std::string>()) == 0) continue;
-      const ExprId value =
-          described ? any_schema(schema["additionalProperties"], path + "/additionalProperties",
-                                 depth + 1)
-                    : text_.value();
+      const ExprId value = described ? any_schema(schema["additionalProperties"],
+                                                  path + "/additionalProperties", depth + 1)
+                                     : text_.value();
       properties.push_back({name.get<std::string>(), value, true});
     }
     return properties;
@@ -506,10 +529,11 @@ class SchemaCompiler {
   // additionalProperties opens it.
   ExprId other_member(const Json& schema, const std::vector<Property>& properties,
                       const std::string& path, int depth) {
-    if (schema.contains("patternProperties")) return pattern_members(schema, properties, path, depth);
+    if (schema.contains("patternProperties"))
+      return pattern_members(schema, properties, path, depth);
     const bool closed = schema.contains("properties") && !schema["properties"].empty();
-    const Json rest = schema.contains("additionalProperties") ? schema["additionalProperties"]
-                                                              : Json(!closed);
+    const Json rest =
+        schema.contains("additionalProperties") ? schema["additionalProperties"] : Json(!closed);
     const ExprId value = any_schema(rest, path + "/additionalProperties", depth + 1);
     if (value == ir_.never()) return value;
     std::vector<std::string> names;
@@ -530,9 +554,9 @@ class SchemaCompiler {
     std::vector<ExprId> parts;
     for (const auto& [pattern, value] : patterns.items()) {
       const std::string at = path + "/patternProperties/" + pattern;
-      parts.push_back(ir_.seq({quoted(regex_expr(ir_, pattern, RegexMatch::kSearch, json_spelling,
-                                                 "schema " + at)),
-                               text_.colon(), any_schema(value, at, depth + 1)}));
+      parts.push_back(ir_.seq(
+          {quoted(regex_expr(ir_, pattern, RegexMatch::kSearch, json_spelling, "schema " + at)),
+           text_.colon(), any_schema(value, at, depth + 1)}));
     }
     return ir_.choice(std::move(parts));
   }
@@ -547,8 +571,7 @@ class SchemaCompiler {
     bool may_be_empty = low == 0;
     for (int32_t i = 0; i < count; ++i) {
       const Property& property = properties[i];
-      const ExprId key = ir_.seq(
-          {ir_.literal(io::dump_json(Json(property.name))), text_.colon()});
+      const ExprId key = ir_.seq({ir_.literal(io::dump_json(Json(property.name))), text_.colon()});
       edges.push_back({2 * i, values + i, key});
       edges.push_back({2 * i + 1, values + i, ir_.seq({text_.comma(), key})});
       edges.push_back({values + i, 2 * i + 3, property.value});

@@ -8,8 +8,8 @@
 
 namespace hearth::grammar {
 
-// Throws Error{kUnsupported} naming the keyword and its JSON path, kInvalidArgument where the schema
-// itself is wrong, kTooLarge over a limit.
+// Throws Error{kUnsupported} naming the keyword and its JSON path, kInvalidArgument where the
+// schema itself is wrong, kTooLarge over a limit.
 ExprId json_schema_expr(Ir& ir, const io::Json& schema, Whitespace whitespace);
 
 }  // namespace hearth::grammar

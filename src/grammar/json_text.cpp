@@ -42,8 +42,7 @@ JsonText::JsonText(Ir& ir, Whitespace whitespace) : ir_(ir) {
   comma_ = ir.seq({ir.literal(","), space_});
   colon_ = ir.seq({ir.literal(":"), space_});
   character_ = rule("character", make_character());
-  string_ = rule("string",
-                 ir.seq({ir.literal("\""), ir.star(make_character()), ir.literal("\"")}));
+  string_ = rule("string", ir.seq({ir.literal("\""), ir.star(make_character()), ir.literal("\"")}));
   number_ = rule("number", number_expr(ir, {}));
   const RuleId any = ir.add_rule("value");
   value_ = ir.call(any);
@@ -75,8 +74,8 @@ ExprId JsonText::make_character() {
   const ExprId pair = ir_.seq({high_half, ir_.literal("\\u"), low_half});
   const ExprId escape =
       ir_.choice({one_of("\"\\/bfnrt"), ir_.seq({ir_.literal("u"), ir_.choice({unit, pair})})});
-  return ir_.choice({utf8_expr(ir_, escaped_only().complement()),
-                     ir_.seq({ir_.literal("\\"), escape})});
+  return ir_.choice(
+      {utf8_expr(ir_, escaped_only().complement()), ir_.seq({ir_.literal("\\"), escape})});
 }
 
 // A trie of the names: leaving it anywhere, or stopping where no name ends, gives another string.

@@ -7,13 +7,16 @@
 namespace hearth::grammar {
 namespace {
 
-// A machine over this is rebuilt with what the history needs.
+// A machine smaller than this is never rebuilt.
 constexpr size_t kCompactFrames = size_t{1} << 14;
 
 }  // namespace
 
 Matcher::Matcher(std::shared_ptr<const Grammar> grammar)
-    : grammar_(std::move(grammar)), machine_(grammar_->automaton()), columns_{machine_.start()} {}
+    : grammar_(std::move(grammar)),
+      machine_(grammar_->automaton()),
+      columns_{machine_.start()},
+      compact_at_(kCompactFrames) {}
 
 bool Matcher::fill(std::span<uint32_t> allowed) {
   const Vocabulary& vocabulary = grammar_->vocabulary();
@@ -47,7 +50,7 @@ bool Matcher::accept_text(std::string_view bytes) {
   const int32_t next = machine_.step(column(), bytes);
   if (next == Machine::kDead) return false;
   columns_.push_back(next);
-  if (machine_.frames() > kCompactFrames) compact();
+  if (machine_.frames() > compact_at_) compact();
   return true;
 }
 
@@ -77,6 +80,7 @@ void Matcher::compact() {
   const size_t kept = std::min(columns_.size(), kRollbackMax + 1);
   columns_.erase(columns_.begin(), columns_.end() - static_cast<ptrdiff_t>(kept));
   machine_ = machine_.compacted(columns_);
+  compact_at_ = std::max(kCompactFrames, 2 * machine_.frames());
 }
 
 }  // namespace hearth::grammar

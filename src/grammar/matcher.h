@@ -47,11 +47,13 @@ class Matcher {
 
  private:
   int32_t column() const { return columns_.back(); }
+  // Rebuilds the machine with what the history needs.
   void compact();
 
   std::shared_ptr<const Grammar> grammar_;
   Machine machine_;
   std::vector<int32_t> columns_;  // after each accepted token; the first is the start
+  size_t compact_at_;             // the machine's frames that are too many
   bool ended_ = false;            // an end token was accepted
 };
 

@@ -98,8 +98,8 @@ Json cross(const Json& a, const Json& b, const std::string& path) {
 }
 
 Json merge_keyword(const std::string& key, const Json& a, const Json& b, const std::string& path) {
-  static const std::set<std::string> kLargest{"minimum", "exclusiveMinimum", "minLength", "minItems",
-                                              "minProperties"};
+  static const std::set<std::string> kLargest{"minimum", "exclusiveMinimum", "minLength",
+                                              "minItems", "minProperties"};
   static const std::set<std::string> kSmallest{"maximum", "exclusiveMaximum", "maxLength",
                                                "maxItems", "maxProperties"};
   if (a == b || is_annotation(key)) return a;
@@ -111,19 +111,22 @@ Json merge_keyword(const std::string& key, const Json& a, const Json& b, const s
   if (key == "nullable") return a == Json(true) && b == Json(true);
   if (kLargest.contains(key) && a.is_number() && b.is_number()) return a < b ? b : a;
   if (kSmallest.contains(key) && a.is_number() && b.is_number()) return a < b ? a : b;
-  throw_error(ErrorCode::kUnsupported, path, "keyword '{}' comes twice with different values {} "
-              "and {}, which cannot be merged; keep one of them", key, io::dump_json(a),
-              io::dump_json(b));
+  throw_error(ErrorCode::kUnsupported, path,
+              "keyword '{}' comes twice with different values {} "
+              "and {}, which cannot be merged; keep one of them",
+              key, io::dump_json(a), io::dump_json(b));
 }
 
 }  // namespace
 
 bool is_annotation(const std::string& keyword) {
   static const std::set<std::string> kAnnotations{
-      "title",     "description", "default",  "examples",      "example",         "$schema",
-      "$id",       "$comment",    "$defs",    "definitions",   "deprecated",      "readOnly",
-      "writeOnly", "$anchor",     "strict",   "discriminator", "contentEncoding", "contentMediaType",
-      "name",      "id",          "$vocabulary"};
+      "title",           "description",      "default",    "examples",
+      "example",         "$schema",          "$id",        "$comment",
+      "$defs",           "definitions",      "deprecated", "readOnly",
+      "writeOnly",       "$anchor",          "strict",     "discriminator",
+      "contentEncoding", "contentMediaType", "name",       "id",
+      "$vocabulary"};
   return keyword.starts_with("x-") || kAnnotations.contains(keyword);
 }
 

@@ -1,7 +1,6 @@
 #include "grammar/string_format.h"
 
 #include <algorithm>
-
 #include <fmt/format.h>
 
 namespace hearth::grammar {
@@ -30,8 +29,9 @@ std::string ipv6() {
   std::string pattern = fmt::format("({}:){{7}}{}", h, h);
   // "::" stands for at least one group.
   for (int before = 0; before <= 7; ++before) {
-    const std::string head =
-        before == 0 ? "" : before == 1 ? h : fmt::format("({}:){{{}}}{}", h, before - 1, h);
+    const std::string head = before == 0   ? ""
+                             : before == 1 ? h
+                                           : fmt::format("({}:){{{}}}{}", h, before - 1, h);
     const int after_max = 7 - before;
     const std::string tail =
         after_max == 0 ? "" : fmt::format("({}(:{}){{0,{}}})?", h, h, after_max - 1);

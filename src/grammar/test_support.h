@@ -19,8 +19,8 @@ std::shared_ptr<const Vocabulary> test_vocabulary(uint64_t seed, int merges);
 std::vector<int32_t> allowed_tokens(Matcher& matcher, const Vocabulary& vocabulary);
 
 // Follows random allowed tokens to an end; nothing when that takes more than `tokens_max`.
-std::optional<std::string> random_text(Matcher& matcher, const Vocabulary& vocabulary, Random& random,
-                                       int tokens_max);
+std::optional<std::string> random_text(Matcher& matcher, const Vocabulary& vocabulary,
+                                       Random& random, int tokens_max);
 
 // The whole text is one of the grammar's.
 bool matches(const std::shared_ptr<const Grammar>& grammar, std::string_view text);

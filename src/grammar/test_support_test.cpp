@@ -1,9 +1,9 @@
-#include <gtest/gtest.h>
+#include "grammar/test_support.h"
 
 #include <cmath>
+#include <gtest/gtest.h>
 #include <regex>
 
-#include "grammar/test_support.h"
 #include "io/json.h"
 
 namespace hearth::grammar {
@@ -118,9 +118,10 @@ std::shared_ptr<const Vocabulary> test_vocabulary(uint64_t seed, int merges) {
   Random random(seed);
   std::vector<std::string> tokens;
   for (int byte = 0; byte < 256; ++byte) tokens.emplace_back(1, static_cast<char>(byte));
-  for (const char* piece : {"\"", "\":", "\": ", "\",\"", "{\"", "\"}", "}", "]}", "[[", "],",
-                            ", ", "\n", "  ", "true", "false", "null", "\\\"", "\\u00", "-", "0.",
-                            "é", "😀", "日本", "http://", "2024-", "abc", "name", "value", "id"}) {
+  for (const char* piece :
+       {"\"", "\":", "\": ", "\",\"",   "{\"",   "\"}",  "}",    "]}",    "[[", "],",
+        ", ", "\n",  "  ",   "true",    "false", "null", "\\\"", "\\u00", "-",  "0.",
+        "é",  "😀",   "日本", "http://", "2024-", "abc",  "name", "value", "id"}) {
     tokens.emplace_back(piece);
   }
   for (int i = 0; i < merges; ++i) {

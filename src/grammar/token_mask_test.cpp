@@ -103,10 +103,10 @@ TEST(TokenMask, ALongTextKeepsTheMachineSmallAndTheMaskRight) {
   const auto vocabulary = test_vocabulary(3, 100);
   const auto grammar = compile_grammar({.kind = GrammarKind::kJsonValue}, vocabulary);
   Matcher matcher(grammar);
-  for (int i = 0; i < 20'000; ++i) ASSERT_TRUE(matcher.accept_text("[{\"a\":"));
+  for (int i = 0; i < 2'000; ++i) ASSERT_TRUE(matcher.accept_text("[{\"a\":"));
   EXPECT_EQ(allowed_tokens(matcher, *vocabulary), by_brute_force(matcher, *vocabulary));
   ASSERT_TRUE(matcher.accept_text("1"));
-  for (int i = 0; i < 20'000; ++i) ASSERT_TRUE(matcher.accept_text("}]"));
+  for (int i = 0; i < 2'000; ++i) ASSERT_TRUE(matcher.accept_text("}]"));
   EXPECT_TRUE(matcher.finished());
 }
 
