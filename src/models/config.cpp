@@ -27,7 +27,8 @@ constexpr NamedActivation kActivations[] = {
     {"relu", ops::Activation::kRelu},
 };
 
-constexpr double kCountMax = 1e15;  // whole numbers written as 1e6 or 10000.0 are read up to here
+constexpr double kNumberMax = 1e30;  // what f32 can hold, with room to multiply
+constexpr double kCountMax = 1e15;   // whole numbers written as 1e6 or 10000.0 are read up to here
 
 }  // namespace
 
@@ -94,7 +95,7 @@ int64_t Config::integer_or_off(const char* key, int64_t max, int64_t absent) con
 double Config::number(const char* key, double absent) const {
   const io::Json* value = find(key);
   if (value == nullptr) return absent;
-  if (!value->is_number() || !std::isfinite(value->get<double>())) {
+  if (!value->is_number() || !(std::abs(value->get<double>()) <= kNumberMax)) {
     throw_error(ErrorCode::kInvalidArgument, where_, "field '{}' must be a number, found {}", key,
                 io::dump_json(*value));
   }
@@ -256,7 +257,9 @@ void fill_info(const Config& config, const Sizes& sizes, ModelInfo& info) {
   info.vocabulary = sizes.vocabulary;
   info.windows.assign(static_cast<size_t>(sizes.layers), 0);
   const std::vector<int64_t> bos = config.integers("bos_token_id");
-  if (!bos.empty()) info.bos = static_cast<int32_t>(bos.front());
+  if (!bos.empty() && bos.front() >= 0 && bos.front() < sizes.vocabulary) {
+    info.bos = static_cast<int32_t>(bos.front());
+  }
   read_eos(config, info);
 }
 

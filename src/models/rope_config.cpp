@@ -9,6 +9,8 @@
 namespace hearth::models {
 namespace {
 
+constexpr double kNumberMax = 1e12;  // bases, factors and lengths of real files are far below
+
 // What a rule is computed from.
 struct RuleInput {
   const Config& config;
@@ -22,7 +24,7 @@ struct RuleInput {
     return checked(io::json_require<double>(fields, key, where), key);
   }
   double number(const char* key, double absent) const {
-    return !has(key) ? absent : checked(io::json_get<double>(fields, key, absent, where), key);
+    return checked(io::json_get<double>(fields, key, absent, where), key);
   }
   bool has(const char* key) const {
     const auto it = fields.find(key);
@@ -31,16 +33,18 @@ struct RuleInput {
 
  private:
   double checked(double value, const char* key) const {
-    if (!(value > 0) || !std::isfinite(value)) {
-      throw_error(ErrorCode::kInvalidArgument, where, "field '{}' must be above 0, found {}", key,
-                  value);
+    if (!(value > 0) || !(value <= kNumberMax)) {
+      throw_error(ErrorCode::kInvalidArgument, where,
+                  "field '{}' must be above 0 and at most {}, found {}", key, kNumberMax, value);
     }
     return value;
   }
 };
 
-int64_t stretched(int64_t length, double factor) {
-  return std::max(length, static_cast<int64_t>(static_cast<double>(length) * factor));
+int64_t stretched(const RuleInput& in, int64_t length, double factor) {
+  const double longest = static_cast<double>(in.config.limits().length_max);
+  const double grown = std::min(static_cast<double>(length) * factor, longest);
+  return std::max(length, static_cast<int64_t>(grown));
 }
 
 // The asked length, or `natural`; above `possible` is refused.
@@ -66,13 +70,13 @@ void plan_default(const RuleInput& in, RopePlan& plan) {
 
 void plan_linear(const RuleInput& in, RopePlan& plan) {
   const double factor = in.number("factor");
-  settle_length(in, plan, in.request.length, stretched(in.request.length, factor));
+  settle_length(in, plan, in.request.length, stretched(in, in.request.length, factor));
   plan.rope = nn::rope_linear(in.base, static_cast<float>(factor));
 }
 
 void plan_dynamic(const RuleInput& in, RopePlan& plan) {
   const double factor = in.number("factor");
-  settle_length(in, plan, in.request.length, stretched(in.request.length, factor));
+  settle_length(in, plan, in.request.length, stretched(in, in.request.length, factor));
   plan.rope = nn::rope_dynamic(in.base, static_cast<float>(factor), in.request.length, plan.length);
 }
 
@@ -112,7 +116,7 @@ void plan_yarn(const RuleInput& in, RopePlan& plan) {
   if (!io::json_get<bool>(in.fields, "truncate", true, in.where)) {
     scaling.bounds = nn::YarnScaling::Bounds::kExact;
   }
-  const int64_t possible = std::max(in.request.length, stretched(in.pretrained, factor));
+  const int64_t possible = std::max(in.request.length, stretched(in, in.pretrained, factor));
   settle_length(in, plan, possible, possible);
   plan.rope = nn::rope_yarn(in.base, scaling);
 }
