@@ -9,6 +9,7 @@ class App;
 namespace hearth::apps {
 
 void add_bench_command(CLI::App& app);
+void add_tokenize_command(CLI::App& app);
 void add_version_command(CLI::App& app);
 
 }  // namespace hearth::apps

@@ -16,6 +16,7 @@ using AddCommand = void (*)(CLI::App&);
 // In the order in which `hearth --help` lists them.
 constexpr AddCommand kCommands[] = {
     add_bench_command,
+    add_tokenize_command,
     add_version_command,
 };
 

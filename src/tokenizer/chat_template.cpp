@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "io/file.h"
 #include "io/json.h"
 
 namespace hearth::tokenizer {
@@ -215,24 +214,25 @@ ChatTemplate ChatTemplate::from_config(const Json& config, const std::string& wh
   return ChatTemplate(text_of_config(config, where));
 }
 
-ChatTemplate ChatTemplate::from_folder(const std::string& folder) {
+ChatTemplate ChatTemplate::load(io::FileSource& files) {
+  constexpr const char* kConfigFile = "tokenizer_config.json";
+  constexpr const char* kJinjaFile = "chat_template.jinja";
+  constexpr const char* kJsonFile = "chat_template.json";
+  constexpr const char* kToolUseFile = "additional_chat_templates/tool_use.jinja";
   ChatTemplateText text;
-  const std::string config = folder + "/tokenizer_config.json";
-  if (io::file_exists(config)) text = text_of_config(io::load_json(config), config);
-  const std::string jinja_file = folder + "/chat_template.jinja";
-  const std::string json_file = folder + "/chat_template.json";
-  if (io::file_exists(jinja_file)) {
-    text.where = jinja_file;
-    text.named = {{kDefault, io::read_file(jinja_file, jinja::Limits{}.template_bytes_max)}};
-    const std::string tool_use = folder + "/additional_chat_templates/tool_use.jinja";
-    if (io::file_exists(tool_use)) {
-      text.named[kToolUse] = io::read_file(tool_use, jinja::Limits{}.template_bytes_max);
-    }
-  } else if (io::file_exists(json_file)) {
-    const Json json = io::load_json(json_file);
-    text.where = json_file;
+  if (files.has(kConfigFile)) {
+    const std::string where = files.where(kConfigFile);
+    text = text_of_config(io::parse_json(files.text(kConfigFile), where), where);
+  }
+  if (files.has(kJinjaFile)) {
+    text.where = files.where(kJinjaFile);
+    text.named = {{kDefault, std::string(files.text(kJinjaFile))}};
+    if (files.has(kToolUseFile)) text.named[kToolUse] = std::string(files.text(kToolUseFile));
+  } else if (files.has(kJsonFile)) {
+    text.where = files.where(kJsonFile);
     text.named.clear();
-    add_templates(json.is_object() ? json.value("chat_template", Json()) : json, json_file, text);
+    const Json json = io::parse_json(files.text(kJsonFile), text.where);
+    add_templates(json.is_object() ? json.value("chat_template", Json()) : json, text.where, text);
   }
   return ChatTemplate(std::move(text));
 }

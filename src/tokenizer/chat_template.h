@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "io/file_source.h"
 #include "io/json_fwd.h"
 #include "tokenizer/jinja/template.h"
 
@@ -50,9 +51,9 @@ class ChatTemplate {
   // Without any template, the plain fallback. Throws Error naming the template and the line.
   explicit ChatTemplate(ChatTemplateText text);
 
-  // Reads chat_template.jinja, chat_template.json or tokenizer_config.json of a model's folder,
+  // Reads chat_template.jinja, chat_template.json or tokenizer_config.json of a model's files,
   // in this order, as transformers does; special tokens come from tokenizer_config.json.
-  static ChatTemplate from_folder(const std::string& folder);
+  static ChatTemplate load(io::FileSource& files);
   // From `chat_template` of a tokenizer_config.json: a string, or a list of named templates.
   static ChatTemplate from_config(const io::Json& config, const std::string& where);
 

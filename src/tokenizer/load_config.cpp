@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "base/error.h"
-#include "io/file.h"
+#include "io/file_source.h"
 #include "io/json.h"
 #include "tokenizer/load.h"
 #include "tokenizer/tokenizer.h"
@@ -80,8 +80,8 @@ void apply_bos_eos_flags(TokenizerSpec& spec, const Json& config, const std::str
   }
 }
 
-std::string read_if_there(const std::string& path) {
-  return io::file_exists(path) ? io::read_file(path) : std::string();
+std::string_view text_if_there(io::FileSource& files, const std::string& name) {
+  return files.has(name) ? files.text(name) : std::string_view();
 }
 
 Json parse_if_there(std::string_view text, const std::string& where) {
@@ -138,31 +138,29 @@ std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view tokenizer_json,
   return std::make_unique<Tokenizer>(std::move(spec));
 }
 
-std::unique_ptr<Tokenizer> Tokenizer::load(const std::string& dir) {
-  const auto path = [&](const char* name) { return dir + "/" + name; };
-  const std::string config_path = path("tokenizer_config.json");
-  const std::string config_text = read_if_there(config_path);
+std::unique_ptr<Tokenizer> Tokenizer::load(io::FileSource& files) {
+  const std::string config_path = files.where("tokenizer_config.json");
+  const std::string_view config_text = text_if_there(files, "tokenizer_config.json");
   const Json config = parse_if_there(config_text, config_path);
   TokenizerSpec spec;
-  if (io::file_exists(path("tokenizer.json"))) {
-    spec = parse_tokenizer_json(io::read_file(path("tokenizer.json")), path("tokenizer.json"));
-  } else if (io::file_exists(path("tokenizer.model"))) {
+  if (files.has("tokenizer.json")) {
+    spec = parse_tokenizer_json(files.text("tokenizer.json"), files.where("tokenizer.json"));
+  } else if (files.has("tokenizer.model")) {
     const SpmPrefix prefix =
         json_get(config, "legacy", true, config_path) ? SpmPrefix::kLegacy : SpmPrefix::kFirst;
-    spec = parse_sentencepiece(io::read_file(path("tokenizer.model")), prefix,
-                               path("tokenizer.model"));
-  } else if (io::file_exists(path("vocab.json")) && io::file_exists(path("merges.txt"))) {
+    spec =
+        parse_sentencepiece(files.text("tokenizer.model"), prefix, files.where("tokenizer.model"));
+  } else if (files.has("vocab.json") && files.has("merges.txt")) {
     const auto tokenizer_class =
         json_get<std::string>(config, "tokenizer_class", "GPT2Tokenizer", config_path);
-    spec =
-        parse_vocab_and_merges(io::read_file(path("vocab.json")), io::read_file(path("merges.txt")),
-                               tokenizer_class, path("vocab.json"));
+    spec = parse_vocab_and_merges(files.text("vocab.json"), files.text("merges.txt"),
+                                  tokenizer_class, files.where("vocab.json"));
   } else {
-    throw_error(ErrorCode::kNotFound, dir,
+    throw_error(ErrorCode::kNotFound, files.where("tokenizer.json"),
                 "no tokenizer: expected tokenizer.json, tokenizer.model, or vocab.json with "
                 "merges.txt");
   }
-  apply_tokenizer_config(spec, config_text, read_if_there(path("special_tokens_map.json")),
+  apply_tokenizer_config(spec, config_text, text_if_there(files, "special_tokens_map.json"),
                          config_path);
   return std::make_unique<Tokenizer>(std::move(spec));
 }

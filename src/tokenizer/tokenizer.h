@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "io/file_source.h"
 #include "tokenizer/spec.h"
 
 namespace hearth::tokenizer {
@@ -28,10 +29,10 @@ enum class SkipSpecial { kNo, kYes };
 
 class Tokenizer {
  public:
-  // A model folder: tokenizer.json, else tokenizer.model, else vocab.json + merges.txt; with
+  // A model's files: tokenizer.json, else tokenizer.model, else vocab.json + merges.txt; with
   // tokenizer_config.json and special_tokens_map.json where they are. Throws Error naming file and
-  // field; kUnsupported names the component that is not known.
-  static std::unique_ptr<Tokenizer> load(const std::string& dir);
+  // field; kUnsupported names the component that is not known. `files` is not needed afterwards.
+  static std::unique_ptr<Tokenizer> load(io::FileSource& files);
 
   // The contents of a tokenizer.json, and of a tokenizer_config.json ("" for none). `where` names
   // the source in errors.

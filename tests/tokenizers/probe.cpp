@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "io/file_source.h"
 #include "io/json.h"
 #include "tokenizer/stream_decoder.h"
 #include "tokenizer/tokenizer.h"
@@ -59,7 +60,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    const auto tokenizer = Tokenizer::load(argv[1]);
+    hearth::io::Folder files(argv[1]);
+    const auto tokenizer = Tokenizer::load(files);
     for (std::string line; std::getline(std::cin, line);) {
       std::cout << hearth::io::dump_json(describe(*tokenizer, from_hex(line))) << '\n';
     }
