@@ -117,6 +117,19 @@ function(hearth_program name)
   hearth_embed(${name} web ${CMAKE_SOURCE_DIR}/web/dist)
 endfunction()
 
+# tests/<suite>/<name>.cpp: a program <suite>_<name> that a suite's run script drives.
+function(hearth_test_program path)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  hearth_target_name(${path} name)
+  add_executable(${name} ${CMAKE_SOURCE_DIR}/tests/${path}.cpp)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  foreach(dep ${ARG_DEPS})
+    hearth_target_name(${dep} dep_name)
+    target_link_libraries(${name} PRIVATE hearth_${dep_name})
+  endforeach()
+  target_link_libraries(${name} PRIVATE ${ARG_LIBS})
+endfunction()
+
 # bench/x.cpp: one program per question.
 function(hearth_benches)
   file(GLOB benches CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.cpp)
