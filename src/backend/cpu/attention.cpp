@@ -107,15 +107,16 @@ void clear(int64_t vectors, int64_t stride, float* out, SoftmaxState* state) {
 
 // The pages of the chunk that starts at `token`. Blocks past `last` are never looked at; they
 // repeat the first, so that whole chunks may be read.
-void set_pages(const Problem& p, const Strip& strip, int64_t token, int64_t last,
-               AttentionChunk& chunk) {
+ChunkPages find_pages(const Problem& p, const Strip& strip, int64_t token, int64_t last) {
+  ChunkPages pages;
   for (int64_t b = 0; b < kChunkBlocks; ++b) {
     const int64_t at = token + b * kBlock <= last ? token / kBlock + b : token / kBlock;
     const int64_t offset =
         (strip.sequence->blocks[at] * p.pages.kv_heads + strip.kv_head) * p.page_bytes;
-    chunk.keys[b] = static_cast<const char*>(p.pages.keys.data) + offset;
-    chunk.values[b] = static_cast<const char*>(p.pages.values.data) + offset;
+    pages.keys[b] = static_cast<const char*>(p.pages.keys.data) + offset;
+    pages.values[b] = static_cast<const char*>(p.pages.values.data) + offset;
   }
+  return pages;
 }
 
 // Vectors [from, to) of the strip against the chunk that starts at `token`, in one tile.
@@ -150,9 +151,13 @@ void run_span(const Problem& p, const Strip& strip, int64_t span, const Scratch&
   chunk.stride = p.stride;
   chunk.head_dim = p.pages.head_dim;
   chunk.softcap = p.attention.softcap;
+  ChunkPages next = find_pages(p, strip, begin, last);
   for (int64_t token = begin; token < end; token += kChunkTokens) {
-    set_pages(p, strip, token, last, chunk);
+    chunk.pages = next;
+    const bool more = token + kChunkTokens <= last;
+    if (more) next = find_pages(p, strip, token + kChunkTokens, last);
     for (int64_t i = 0; i < tiles; ++i) {
+      chunk.next = more && i == 0 ? &next : nullptr;
       run_tile(p, strip, token, vectors * i / tiles, vectors * (i + 1) / tiles, s, chunk);
     }
   }

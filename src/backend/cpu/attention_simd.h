@@ -28,8 +28,23 @@ constexpr int kTileVectors = 2;
 
 alignas(64) constexpr float kMinusInfinity = -__builtin_inff();
 
+// Fetches 1 / head_dim of one page of keys and one of values.
+template <typename T>
+inline void fetch_next(const AttentionChunk& a, int64_t block, int64_t d) {
+  const auto* keys = static_cast<const char*>(a.next->keys[block]);
+  const auto* values = static_cast<const char*>(a.next->values[block]);
+  if constexpr (sizeof(T) == 4) {
+    __builtin_prefetch(keys + d * 64);
+    __builtin_prefetch(values + d * 64);
+  } else {  // a line holds two rows of keys: one line at a time, keys and values in turn
+    __builtin_prefetch((d % 2 == 0 ? keys : values) + d / 2 * 64);
+  }
+}
+
+enum class Fetch { kNothing, kNext };
+
 // scores[r][t] = q[r] · key of token t.
-template <typename Element, int kRows>
+template <typename Element, int kRows, Fetch kFetch>
 inline void chunk_scores(const AttentionChunk& a, float (&scores)[kRows][kChunkTokens]) {
   using T = typename Element::T;
   constexpr int kPerBlock = kBlockTokens / kLanes;
@@ -39,7 +54,7 @@ inline void chunk_scores(const AttentionChunk& a, float (&scores)[kRows][kChunkT
 #pragma GCC unroll 4
     for (int v = 0; v < kTileVectors; ++v) {
       const int64_t at = first + v;
-      keys[v] = static_cast<const T*>(a.keys[at / kPerBlock]) + at % kPerBlock * kLanes;
+      keys[v] = static_cast<const T*>(a.pages.keys[at / kPerBlock]) + at % kPerBlock * kLanes;
     }
     F total[kRows][kTileVectors];
 #pragma GCC unroll 8
@@ -51,6 +66,12 @@ inline void chunk_scores(const AttentionChunk& a, float (&scores)[kRows][kChunkT
       F key[kTileVectors];
 #pragma GCC unroll 4
       for (int v = 0; v < kTileVectors; ++v) key[v] = Element::get(keys[v] + d * kBlockTokens);
+      if constexpr (kFetch == Fetch::kNext) {
+#pragma GCC unroll 4
+        for (int v = 0; v < kTileVectors; v += kPerBlock) {
+          fetch_next<T>(a, (first + v) / kPerBlock, d);
+        }
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const F q = broadcast(a.q[r * a.stride + d]);
@@ -115,7 +136,7 @@ inline void chunk_values(const AttentionChunk& a, const float (&weights)[kRows][
     }
   }
   for (int64_t block = 0; block * kBlockTokens < a.tokens; ++block) {
-    const auto* page = static_cast<const typename Element::T*>(a.values[block]) + d;
+    const auto* page = static_cast<const typename Element::T*>(a.pages.values[block]) + d;
     const int64_t first = block * kBlockTokens;
     const int64_t left = a.tokens - first, count = left < kBlockTokens ? left : kBlockTokens;
     for (int64_t t = 0; t < count; ++t) {
@@ -145,7 +166,11 @@ template <typename Element, int kRows>
 void attention_chunk(const AttentionChunk& a) {
   alignas(64) float scores[kRows][kChunkTokens];
   float rest[kRows];
-  chunk_scores<Element, kRows>(a, scores);
+  if (a.next == nullptr) {
+    chunk_scores<Element, kRows, Fetch::kNothing>(a, scores);
+  } else {
+    chunk_scores<Element, kRows, Fetch::kNext>(a, scores);
+  }
   for (int r = 0; r < kRows; ++r) rest[r] = chunk_weights(a, r, scores[r]);
   int64_t d = 0;
   for (; d + kTileVectors * kLanes <= a.head_dim; d += kTileVectors * kLanes) {

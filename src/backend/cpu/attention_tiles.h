@@ -22,6 +22,12 @@ struct SoftmaxState {
   float total;
 };
 
+// The pages of one kv head in a chunk.
+struct ChunkPages {
+  const void* keys[kChunkBlocks];    // [head_dim, 16]
+  const void* values[kChunkBlocks];  // [16, head_dim]
+};
+
 // Some query vectors of one kv head against one chunk.
 struct AttentionChunk {
   const float* q = nullptr;       // [rows, stride], times the scale of scores
@@ -29,8 +35,9 @@ struct AttentionChunk {
   SoftmaxState* state = nullptr;  // [rows]
   int64_t stride = 0;             // head_dim, rounded up to 16
   int64_t head_dim = 0;
-  const void* keys[kChunkBlocks] = {};    // pages [head_dim, 16]
-  const void* values[kChunkBlocks] = {};  // pages [16, head_dim]
+  ChunkPages pages;
+  // Pages to have in the cache soon, or null: they lie anywhere, no processor guesses where.
+  const ChunkPages* next = nullptr;
   // Vector r sees tokens [begin[r], end[r]) of the chunk, perhaps none.
   int32_t begin[kAttentionRowsMax] = {};
   int32_t end[kAttentionRowsMax] = {};

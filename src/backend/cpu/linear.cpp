@@ -100,7 +100,7 @@ void run_strip(const Product& p, int64_t out, char* packed) {
   const int64_t tiles = p.tiles();
   const bool more = out + 2 * kLinearTileOuts <= p.weight.out;
   const int64_t bytes = kLinearTileOuts * p.weight.matrix.row_stride * p.weight_bytes;
-  const int64_t lines = !more ? 0 : tiles >= kLinearTileOuts ? 1 : 2;
+  const int64_t lines = !more ? 0 : tiles >= 2 * kLinearTileOuts ? 1 : 2;
   for (int64_t i = 0; i < tiles; ++i) {
     b.ahead = more ? p.weights_of(out + kLinearTileOuts) + bytes * i / tiles : nullptr;
     p.run_tile(p.tile.packed[lines], i, out, b);
