@@ -40,7 +40,7 @@ std::vector<int32_t> parse_ids(const std::string& text) {
     const unsigned long long id = std::strtoull(at, &end, 10);
     if (id > INT32_MAX)
       throw_error(ErrorCode::kInvalidArgument, "text", "'{}' is not a token id",
-                  std::string(at, end));
+                  std::string(at, static_cast<const char*>(end)));
     ids.push_back(static_cast<int32_t>(id));
     at = end;
   }
