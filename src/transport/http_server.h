@@ -18,12 +18,12 @@
 namespace hearth::transport {
 
 struct HttpServerOptions {
-  std::string host = "127.0.0.1";
-  uint16_t port = 8000;  // 0: any free port, see port()
-  int io_threads = 2;
-  int connections_max = 16384;  // more are answered 503 and closed
-  int backlog = 4096;
-  RequestLimits limits;
+  std::string host = "127.0.0.1";                 // an address of this machine; 0.0.0.0 for all
+  uint16_t port = 8000;                           // 0: any free port, see port()
+  int io_threads = 2;                             // each serves thousands of streams
+  int connections_max = 16384;                    // more are answered 503 and closed
+  int backlog = 4096;                             // connections that wait to be accepted
+  RequestLimits limits{};                         // of one request; see request_parser.h
   int64_t head_timeout_ms = 10'000;               // from the first byte of a head to its end
   int64_t body_timeout_ms = 120'000;              // from the end of the head to the end of the body
   int64_t idle_timeout_ms = 75'000;               // between two requests of one connection

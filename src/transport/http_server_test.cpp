@@ -3,9 +3,8 @@
 #include "transport/http_server.h"
 
 #include <arpa/inet.h>
-#include <future>
+#include <future>  // tidy: allow threads: a server and its client are two
 #include <gtest/gtest.h>
-#include <mutex>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>

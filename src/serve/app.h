@@ -1,0 +1,102 @@
+// What every route works with, and the table of routes.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "io/json_fwd.h"
+#include "serve/api_keys.h"
+#include "serve/engine_loop.h"
+#include "serve/executor.h"
+#include "serve/generation.h"
+#include "serve/ids.h"
+#include "serve/metrics.h"
+#include "serve/model_handle.h"
+#include "serve/reply.h"
+#include "serve/server_options.h"
+
+namespace hearth::serve {
+
+class ResponseStore;
+class StatsFeed;
+
+struct App {
+  const ServerOptions& options;
+  const ModelHandle& model;
+  const Clock& clock;
+  EngineLoop& engine;
+  Executor& executor;
+  Metrics& metrics;
+  Ids& ids;
+  ResponseStore& responses;
+  StatsFeed& feed;
+  int64_t created_s = 0;  // when the model was loaded
+  std::atomic<bool> draining{false};
+  std::function<int()> http_connections;
+};
+
+// One call of a route.
+struct Call {
+  App& app;
+  std::shared_ptr<Reply> reply;
+  std::map<std::string, std::string> path;  // by the names in the pattern
+  Tenant tenant;
+  Nanos arrived = 0;
+
+  // Parses the body. Throws Error{kInvalidArgument} naming line and column.
+  io::Json json_body() const;
+  int64_t now_s() const { return app.clock.wall() / kSecond; }
+};
+
+enum class Access { kOpen, kKey };
+enum class Place {
+  kIo,      // quick: answered on the I/O thread, whatever else goes on
+  kWorker,  // parses, tokenises, touches files
+};
+enum class Work { kNone, kEngine };  // kEngine: refused while the server drains
+
+struct Route {
+  const char* method;
+  const char* pattern;  // "/v1/models/{id}"
+  void (*handler)(Call& call);
+  Access access = Access::kKey;
+  Place place = Place::kWorker;
+  Work work = Work::kNone;
+};
+
+// In the order of docs/api.md.
+std::vector<Route> all_routes();
+
+void chat_completions(Call& call);
+void completions(Call& call);
+void create_response(Call& call);
+void get_response(Call& call);
+void delete_response(Call& call);
+void embeddings(Call& call);
+void list_models(Call& call);
+void get_model(Call& call);
+void tokenize(Call& call);
+void detokenize(Call& call);
+void messages(Call& call);
+void count_message_tokens(Call& call);
+void health(Call& call);
+void ready(Call& call);
+void version(Call& call);
+void metrics(Call& call);
+void stats(Call& call);
+
+// Throws Error{kNotFound, "model"} unless the request names the model or is silent.
+void check_model(const App& app, const std::string& asked);
+
+// Starts a generation whose news goes to `surface`, cancels it when the client goes, and answers a
+// refusal.
+void start_generation(Call& call, GenerationRequest request, std::unique_ptr<Surface> surface);
+// The answer to a refusal, with its count.
+void answer_refusal(App& app, Reply& reply, const engine::Admission& refusal);
+
+}  // namespace hearth::serve

@@ -1,0 +1,290 @@
+#include "serve/engine_loop.h"
+
+#include <condition_variable>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace hearth::serve {
+
+namespace {
+
+double seconds(Nanos duration) { return static_cast<double>(duration) / kSecond; }
+
+}  // namespace
+
+struct EngineLoop::Signal {
+  std::mutex mutex;
+  std::condition_variable wake;
+};
+
+EngineLoop::EngineLoop(const engine::EngineConfig& config, engine::Runner& runner,
+                       const Clock& clock, Metrics& metrics)
+    : config_(config),
+      runner_(runner),
+      clock_(clock),
+      metrics_(metrics),
+      signal_(std::make_unique<Signal>()),
+      scheduler_(config) {
+  published_ = scheduler_.stats();
+}
+
+EngineLoop::~EngineLoop() { stop(); }
+
+engine::Admission EngineLoop::submit(Submission submission) {
+  engine::Admission admission = engine::check_request(submission.request, config_);
+  if (!admission.accepted()) return admission;
+  Command command;
+  command.submission = std::move(submission);
+  {
+    const std::lock_guard lock(signal_->mutex);
+    // The scheduler has the last word, but it may be in the middle of a long step.
+    const int32_t queued = published_.queued_requests + mailbox_adds_;
+    if (queued >= config_.max_queued_requests) {
+      return {engine::AdmissionCode::kQueueFull,
+              fmt::format("max_queued_requests = {} requests wait already; try again later",
+                          config_.max_queued_requests)};
+    }
+    ++mailbox_adds_;
+    ++unfinished_;
+    mailbox_.push_back(std::move(command));
+  }
+  signal_->wake.notify_one();
+  return admission;
+}
+
+void EngineLoop::cancel(engine::RequestId id) {
+  Command command;
+  command.kind = Command::Kind::kCancel;
+  command.id = id;
+  post(std::move(command));
+}
+
+void EngineLoop::finish(engine::RequestId id, int32_t choice, engine::FinishReason reason) {
+  Command command;
+  command.kind = Command::Kind::kFinish;
+  command.id = id;
+  command.choice = choice;
+  command.reason = reason;
+  post(std::move(command));
+}
+
+void EngineLoop::post(Command command) {
+  {
+    const std::lock_guard lock(signal_->mutex);
+    mailbox_.push_back(std::move(command));
+  }
+  signal_->wake.notify_one();
+}
+
+engine::Stats EngineLoop::stats() const {
+  const std::lock_guard lock(signal_->mutex);
+  engine::Stats stats = published_;
+  stats.queued_requests += mailbox_adds_;
+  return stats;
+}
+
+void EngineLoop::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void EngineLoop::stop() {
+  {
+    const std::lock_guard lock(signal_->mutex);
+    stopping_ = true;
+  }
+  signal_->wake.notify_one();
+  if (thread_.joinable()) thread_.join();
+  // The sinks hold connections, which must go before the server's I/O does.
+  live_.clear();
+  std::vector<Command> forgotten;
+  {
+    const std::lock_guard lock(signal_->mutex);
+    forgotten.swap(mailbox_);
+  }
+}
+
+void EngineLoop::run() {
+  for (;;) {
+    {
+      std::unique_lock lock(signal_->mutex);
+      signal_->wake.wait(lock,
+                         [this] { return stopping_ || !mailbox_.empty() || scheduler_.busy(); });
+      if (stopping_) return;
+    }
+    turn();
+  }
+}
+
+bool EngineLoop::turn() {
+  const bool had_mail = read_mailbox();
+  const bool busy = scheduler_.busy();
+  if (busy) step();
+  return had_mail || busy;
+}
+
+bool EngineLoop::read_mailbox() {
+  std::vector<Command> commands;
+  {
+    const std::lock_guard lock(signal_->mutex);
+    commands.swap(mailbox_);
+  }
+  for (Command& command : commands) obey(command);
+  if (!commands.empty()) publish();
+  return !commands.empty();
+}
+
+void EngineLoop::obey(Command& command) {
+  switch (command.kind) {
+    case Command::Kind::kAdd:
+      return add(std::move(command.submission));
+    case Command::Kind::kCancel: {
+      const auto it = live_.find(command.id);
+      if (it == live_.end()) return;
+      scheduler_.cancel(command.id);
+      for (const Choice& choice : it->second.choices) {
+        if (!choice.ended) metrics_.request_success.add({"abort"});
+      }
+      return forget(command.id);
+    }
+    case Command::Kind::kFinish: {
+      const auto it = live_.find(command.id);
+      if (it == live_.end()) return;
+      Choice& choice = it->second.choices.at(static_cast<size_t>(command.choice));
+      if (choice.ended) return;
+      scheduler_.finish(command.id, command.choice, command.reason);
+      choice.ended = true;
+      measure_end(it->second, choice, command.reason, clock_.now());
+      for (const Choice& other : it->second.choices) {
+        if (!other.ended) return;
+      }
+      return forget(command.id);
+    }
+  }
+}
+
+void EngineLoop::add(Submission submission) {
+  const engine::RequestId id = submission.request.id;
+  Live live;
+  live.sink = submission.sink;
+  live.arrived = submission.arrived;
+  live.prompt_tokens = static_cast<int32_t>(submission.request.prompt.size());
+  live.choices.resize(static_cast<size_t>(submission.request.choices));
+  metrics_.request_params_n.observe(submission.request.choices);
+  if (submission.request.max_tokens != engine::kAsManyAsFit) {
+    metrics_.request_params_max_tokens.observe(submission.request.max_tokens);
+  }
+  engine::Admission admission = scheduler_.add(std::move(submission.request), clock_.now());
+  if (!admission.accepted()) {
+    --unfinished_;
+    live.sink->on_refused(std::move(admission));
+    return;
+  }
+  live_.emplace(id, std::move(live));
+}
+
+void EngineLoop::step() {
+  const Nanos begin = clock_.now();
+  const engine::StepPlan& plan = scheduler_.plan(begin);
+  if (plan.sequences.empty()) return;
+  publish();
+  for (const engine::StepSequence& sequence : plan.sequences) {
+    const auto it = live_.find(sequence.request);
+    if (it == live_.end() || std::exchange(it->second.scheduled, true)) continue;
+    it->second.first_step = begin;
+    metrics_.request_queue_time_seconds.observe(seconds(begin - it->second.arrived));
+  }
+  metrics_.iteration_tokens_total.observe(plan.tokens);
+  engine::StepResult result;
+  try {
+    result = runner_.run(plan);
+    healthy_ = true;
+  } catch (const Error& error) {
+    result = fail_step(plan, error.text);
+  } catch (const std::exception& error) {
+    result = fail_step(plan, error.what());
+  }
+  const Nanos now = clock_.now();
+  metrics_.step_time_seconds.observe(seconds(now - begin));
+  for (const engine::Output& output : scheduler_.commit(result, now)) tell(output, now);
+  publish();
+}
+
+// What the runner would have answered, had it not failed: every sequence ends with the error.
+engine::StepResult EngineLoop::fail_step(const engine::StepPlan& plan, const std::string& error) {
+  log::error("step failed step={} sequences={} error=\"{}\"", plan.step, plan.sequences.size(),
+             error);
+  healthy_ = false;
+  engine::StepResult result;
+  result.sequences.resize(plan.sequences.size());
+  for (engine::SequenceResult& sequence : result.sequences) sequence.error = error;
+  return result;
+}
+
+void EngineLoop::publish() {
+  const engine::Stats stats = scheduler_.stats();
+  const std::lock_guard lock(signal_->mutex);
+  published_ = stats;
+  mailbox_adds_ = 0;
+  for (const Command& command : mailbox_) mailbox_adds_ += command.kind == Command::Kind::kAdd;
+}
+
+void EngineLoop::tell(const engine::Output& output, Nanos now) {
+  const auto it = live_.find(output.request);
+  if (it == live_.end()) return;
+  Live& live = it->second;
+  measure_tokens(live, output, now);
+  News news;
+  news.choice = output.choice;
+  news.tokens.assign(output.tokens.begin(), output.tokens.end());
+  news.prompt.assign(output.prompt.begin(), output.prompt.end());
+  news.prompt_begin = output.prompt_begin;
+  news.pooled.assign(output.pooled.begin(), output.pooled.end());
+  news.finish = output.finish;
+  news.stop_token = output.stop_token;
+  news.error = output.error;
+  news.request_done = output.request_done;
+  news.usage = output.usage;
+  if (output.finish != engine::FinishReason::kNone) {
+    Choice& choice = live.choices.at(static_cast<size_t>(output.choice));
+    choice.ended = true;
+    measure_end(live, choice, output.finish, now);
+  }
+  const std::shared_ptr<EngineSink> sink = live.sink;
+  if (output.request_done) forget(output.request);
+  sink->on_news(std::move(news));
+}
+
+void EngineLoop::measure_tokens(Live& live, const engine::Output& output, Nanos now) {
+  if (output.tokens.empty()) return;
+  Choice& choice = live.choices.at(static_cast<size_t>(output.choice));
+  if (choice.tokens == 0) {
+    choice.first_token = now;
+    metrics_.time_to_first_token_seconds.observe(seconds(now - live.arrived));
+    metrics_.request_prefill_time_seconds.observe(seconds(now - live.first_step));
+  } else {
+    metrics_.inter_token_latency_seconds.observe(seconds(now - choice.last_token));
+  }
+  choice.last_token = now;
+  choice.tokens += static_cast<int32_t>(output.tokens.size());
+}
+
+void EngineLoop::measure_end(const Live& live, const Choice& choice, engine::FinishReason reason,
+                             Nanos now) {
+  metrics_.request_success.add({engine::to_string(reason)});
+  metrics_.e2e_request_latency_seconds.observe(seconds(now - live.arrived));
+  metrics_.request_inference_time_seconds.observe(seconds(now - live.first_step));
+  metrics_.request_prompt_tokens.observe(live.prompt_tokens);
+  metrics_.request_generation_tokens.observe(choice.tokens);
+  if (choice.tokens < 2) return;
+  const double decode = seconds(choice.last_token - choice.first_token);
+  metrics_.request_decode_time_seconds.observe(decode);
+  metrics_.request_time_per_output_token_seconds.observe(decode / (choice.tokens - 1));
+}
+
+void EngineLoop::forget(engine::RequestId id) {
+  if (live_.erase(id) > 0) --unfinished_;
+}
+
+}  // namespace hearth::serve

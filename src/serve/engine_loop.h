@@ -1,0 +1,138 @@
+// The thread that owns the scheduler and the runner, and the mailbox in front of it.
+//
+// Other threads submit, cancel and finish; each takes a short lock and never waits for a step.
+// News goes to the sinks as tokens: text and JSON are made elsewhere.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/scheduler.h"
+#include "serve/metrics.h"
+
+namespace hearth::serve {
+
+// What one step brought one choice: engine::Output with its own copy of everything.
+struct News {
+  int32_t choice = 0;
+  std::vector<engine::SampledToken> tokens;
+  std::vector<engine::SampledToken> prompt;
+  int32_t prompt_begin = 0;
+  std::vector<float> pooled;
+  engine::FinishReason finish = engine::FinishReason::kNone;
+  engine::TokenId stop_token = engine::kNoToken;
+  std::string error;
+  bool request_done = false;
+  engine::Usage usage;
+};
+
+// Called on the engine's thread: keep what came and return.
+class EngineSink {
+ public:
+  virtual ~EngineSink() = default;
+  virtual void on_news(News news) = 0;
+  // Instead of any news.
+  virtual void on_refused(engine::Admission refusal) = 0;
+};
+
+struct Submission {
+  engine::Request request;
+  Nanos arrived = 0;
+  std::shared_ptr<EngineSink> sink;
+};
+
+class EngineLoop {
+ public:
+  // Everything outlives this.
+  EngineLoop(const engine::EngineConfig& config, engine::Runner& runner, const Clock& clock,
+             Metrics& metrics);
+  ~EngineLoop();  // stop()
+
+  // Any thread. A refusal here is at once; one by the scheduler itself comes through the sink.
+  engine::Admission submit(Submission submission);
+  void cancel(engine::RequestId id);
+  void finish(engine::RequestId id, int32_t choice, engine::FinishReason reason);
+  engine::RequestId next_id() { return next_id_.fetch_add(1); }
+  // As of the last step, with what waits in the mailbox.
+  engine::Stats stats() const;
+  const engine::EngineConfig& config() const { return config_; }
+  // False when the last step failed.
+  bool healthy() const { return healthy_; }
+  // Requests that were submitted and have not ended.
+  int32_t unfinished() const { return unfinished_; }
+
+  void start();
+  // Ends the thread after its step; running requests get no more news.
+  void stop();
+  // One turn: what is in the mailbox, and one step. False when there was nothing to do. For tests,
+  // instead of start().
+  bool turn();
+
+ private:
+  struct Command {
+    enum class Kind { kAdd, kCancel, kFinish };
+    Kind kind = Kind::kAdd;
+    engine::RequestId id = 0;
+    int32_t choice = 0;
+    engine::FinishReason reason = engine::FinishReason::kNone;
+    Submission submission;
+  };
+  struct Choice {
+    Nanos last_token = 0;
+    Nanos first_token = 0;
+    int32_t tokens = 0;
+    bool ended = false;
+  };
+  struct Live {
+    std::shared_ptr<EngineSink> sink;
+    Nanos arrived = 0;
+    int32_t prompt_tokens = 0;
+    std::vector<Choice> choices;
+    bool scheduled = false;
+    Nanos first_step = 0;
+  };
+
+  void post(Command command);
+  void run();
+  bool read_mailbox();
+  void obey(Command& command);
+  void add(Submission submission);
+  void step();
+  engine::StepResult fail_step(const engine::StepPlan& plan, const std::string& error);
+  void publish();
+  void tell(const engine::Output& output, Nanos now);
+  void measure_tokens(Live& live, const engine::Output& output, Nanos now);
+  void measure_end(const Live& live, const Choice& choice, engine::FinishReason reason, Nanos now);
+  void forget(engine::RequestId id);
+
+  const engine::EngineConfig config_;
+  engine::Runner& runner_;
+  const Clock& clock_;
+  Metrics& metrics_;
+
+  struct Signal;
+  const std::unique_ptr<Signal> signal_;
+  std::vector<Command> mailbox_;  // guarded by the signal's mutex
+  int32_t mailbox_adds_ = 0;      // likewise
+  engine::Stats published_;       // likewise
+  bool stopping_ = false;         // likewise
+
+  // The engine's thread only.
+  engine::Scheduler scheduler_;
+  std::unordered_map<engine::RequestId, Live> live_;
+
+  std::atomic<engine::RequestId> next_id_{1};
+  std::atomic<bool> healthy_{true};
+  std::atomic<int32_t> unfinished_{0};
+  std::thread thread_;
+};
+
+}  // namespace hearth::serve

@@ -1,0 +1,128 @@
+// One request for text on its way through the engine: prompts in, pieces of replies out. The API's
+// surfaces (chat, completions, responses, messages) all stand on this.
+//
+// Everything but cancel() runs on the generation's Serial. When the client's connection is full the
+// news waits in the inbox as tokens, which is small and bounded by the context; the engine goes on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "serve/api_error.h"
+#include "serve/choice_decoder.h"
+#include "serve/engine_loop.h"
+#include "serve/executor.h"
+#include "serve/language.h"
+
+namespace hearth::serve {
+
+struct GenerationRequest {
+  // One entry for each prompt; all with the same `choices`. Choice c of prompt p is told as p *
+  // choices + c. Ids are given by the generation.
+  std::vector<engine::Request> prompts;
+  std::vector<std::string> stops;
+  bool skip_special_tokens = true;
+  bool logprobs = false;
+  // One for each choice of each prompt, or none: replies are plain text.
+  std::vector<std::unique_ptr<ReplyParser>> parsers;
+};
+
+// What one choice said, in the order it came.
+struct Piece {
+  int32_t choice = 0;
+  std::vector<ReplyPart> parts;
+  std::vector<TokenText> tokens;
+};
+
+struct ChoiceEnd {
+  int32_t choice = 0;
+  engine::FinishReason reason = engine::FinishReason::kNone;
+  std::optional<std::string> stop_string;
+  std::optional<TokenId> stop_token;
+  std::string error;  // with kError
+};
+
+struct Totals {
+  int32_t prompt_tokens = 0;
+  int32_t cached_tokens = 0;
+  int32_t output_tokens = 0;
+};
+
+// One API's way to tell a generation. A refusal comes before anything else; otherwise pieces, one
+// end for each choice, and done().
+class Surface {
+ public:
+  virtual ~Surface() = default;
+  virtual void on_prompt_logprobs(int32_t prompt, std::vector<TokenText> tokens) = 0;
+  virtual void on_piece(Piece piece) = 0;
+  // The answer to a prompt with pooling.
+  virtual void on_vector(int32_t /*prompt*/, std::vector<float> /*vector*/) {}
+  virtual void on_end(const ChoiceEnd& end) = 0;
+  virtual void on_done(const Totals& totals) = 0;
+  virtual void on_refused(const engine::Admission& refusal) = 0;
+  // False: the client cannot take more now; resume() follows.
+  virtual bool writable() = 0;
+};
+
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  Generation(EngineLoop& engine, const TextCodec& codec, Executor& executor);
+
+  // Hands the prompts to the engine. A refusal of the first is returned; the surface hears nothing
+  // then.
+  engine::Admission start(GenerationRequest request, std::unique_ptr<Surface> surface,
+                          Nanos arrived);
+  // Any thread: the client is gone.
+  void cancel();
+  // Any thread: the client takes more again.
+  void resume();
+
+ private:
+  class PromptSink;
+  struct Incoming {
+    size_t prompt = 0;
+    News news;
+    std::optional<engine::Admission> refusal;
+  };
+  struct Choice {
+    std::unique_ptr<ChoiceDecoder> decoder;
+    std::unique_ptr<ReplyParser> parser;
+    bool ended = false;
+  };
+
+  void receive(Incoming incoming);
+  void drain();
+  void take(Incoming incoming);
+  void take_tokens(int32_t index, size_t prompt, const News& news);
+  void tell(int32_t index, Decoded decoded);
+  void end_choice(int32_t index, ChoiceEnd end);
+  void refuse_all(const engine::Admission& refusal);
+  void finish_if_done();
+  void let_go();
+
+  EngineLoop& engine_;
+  const TextCodec& codec_;
+  const std::shared_ptr<Serial> serial_;
+
+  std::mutex mutex_;
+  std::vector<Incoming> inbox_;  // guarded by mutex_
+  bool canceled_ = false;        // likewise
+  // Until the end: a paused client may be all that is left of the request. Likewise.
+  std::shared_ptr<Generation> self_;
+  std::vector<engine::RequestId> ids_;  // set before the first submission
+
+  std::unique_ptr<Surface> surface_;
+  std::vector<Incoming> waiting_;  // taken from the inbox, not told yet
+  std::vector<Choice> choices_;
+  int32_t choices_per_prompt_ = 1;
+  std::vector<bool> prompt_counted_;
+  Totals totals_;
+  int32_t unfinished_ = 0;
+  bool refused_ = false;
+};
+
+}  // namespace hearth::serve
