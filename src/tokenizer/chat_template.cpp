@@ -88,8 +88,13 @@ void adapt_arguments(Json& message, const ChatCapabilities& can) {
 
 void adapt_content(Json& message, const ChatCapabilities& can) {
   const auto content = message.find("content");
-  if (content == message.end() || content->is_null()) {
-    if (!can.null_content) message["content"] = "";
+  const bool empty = content == message.end() || content->is_null() || *content == "";
+  if (empty && message.contains("tool_calls")) {
+    const bool was_null = content == message.end() || content->is_null();
+    if (was_null && !can.null_content) message["content"] = "";
+    if (!was_null && !can.empty_content) message["content"] = Json();
+  } else if (content == message.end() || content->is_null()) {
+    message["content"] = "";
   } else if (content->is_array() && !can.content_parts) {
     *content = flattened(*content);
   } else if (content->is_string() && !can.content_text) {
@@ -318,7 +323,7 @@ ChatCapabilities ChatTemplate::probe() const {
     return Json::array({user, probe_call(arguments, content), probe_result(), answer, user});
   };
   const Json object = {{kArgumentNeedle, 1}};
-  const Json text = io::dump_json(object);
+  const std::string text = io::dump_json(object);
   const std::string python_key = "'" + std::string(kArgumentNeedle) + "'";
 
   ChatCapabilities can;
@@ -329,15 +334,20 @@ ChatCapabilities ChatTemplate::probe() const {
   can.content_text = shows(Json::array({said}), nullptr, kNeedle) || !can.content_parts;
   can.system_role = shows(Json::array({message("system", kNeedle), user}), nullptr, kNeedle);
   can.tools = shows(Json::array({user}), &tools, kToolNeedle);
-  const bool calls_object = shows(called(object, ""), &tools, kCallNeedle) &&
-                            !shows(called(object, ""), &tools, python_key);
-  const bool calls_text = shows(called(text, ""), &tools, kCallNeedle);
-  can.tool_calls = calls_object || calls_text;
-  can.object_arguments = calls_object || !calls_text;
-  const Json& arguments = can.object_arguments ? object : text;
-  can.tool_role = shows(called(arguments, ""), &tools, kNeedle);
-  can.null_content = can.tool_calls && shows(called(arguments, Json()), &tools, kCallNeedle) &&
-                     !shows(called(arguments, Json()), &tools, "None");
+  const auto shows_call = [&](const Json& arguments, const Json& content) {
+    const Json messages = called(arguments, content);
+    return shows(messages, &tools, kCallNeedle) && !shows(messages, &tools, python_key) &&
+           (content == "" || !shows(messages, &tools, "None"));
+  };
+  const bool with_object = shows_call(object, "") || shows_call(object, Json());
+  const bool with_text = shows_call(text, "") || shows_call(text, Json());
+  can.tool_calls = with_object || with_text;
+  can.object_arguments = with_object || !with_text;
+  const Json arguments = can.object_arguments ? object : Json(text);
+  can.null_content = shows_call(arguments, Json());
+  can.empty_content = shows_call(arguments, "") || !can.null_content;
+  const Json content = can.empty_content ? Json("") : Json();
+  can.tool_role = shows(called(arguments, content), &tools, kNeedle);
   can.alternate_roles = !shows(Json::array({user, said}), nullptr, kNeedle) &&
                         shows(Json::array({user, answer, said}), nullptr, kNeedle);
   can.reasoning = source().find("<think>") != std::string::npos ||

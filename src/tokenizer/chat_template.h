@@ -25,6 +25,7 @@ struct ChatCapabilities {
   bool content_parts = false;    // content may be a list of parts
   bool content_text = true;      // content may be a string
   bool null_content = false;     // content may be null beside tool calls
+  bool empty_content = true;     // content may be empty beside tool calls
   bool alternate_roles = false;  // user and assistant must take turns
   bool reasoning = false;        // the template knows a thinking section
 };
