@@ -61,50 +61,53 @@ Scheduler::Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> bud
 
 Admission Scheduler::add(Request request, Nanos now) {
   Admission answer = check_request(request, config_);
-  const int64_t prompt = std::ssize(request.prompt);
-  if (answer.accepted() && stats_.queued_requests >= config_.max_queued_requests) {
-    answer = {AdmissionCode::kQueueFull,
-              fmt::format("{} requests wait already, max_queued_requests = {}",
-                          stats_.queued_requests, config_.max_queued_requests)};
-  }
-  if (answer.accepted() && stats_.queued_requests > 0 &&
-      stats_.queued_tokens + prompt > config_.max_queued_tokens) {
-    answer = {AdmissionCode::kQueueFull,
-              fmt::format("{} prompt tokens wait already, {} more are over max_queued_tokens = {}",
-                          stats_.queued_tokens, prompt, config_.max_queued_tokens)};
-  }
+  if (answer.accepted()) answer = check_queue(std::ssize(request.prompt));
   ++stats_.admissions[static_cast<size_t>(answer.code)];
-  if (!answer.accepted()) return answer;
+  if (answer.accepted()) enqueue(std::move(request), now);
+  return answer;
+}
 
-  auto state = std::make_unique<RequestState>();
-  state->prompt_tokens = static_cast<int32_t>(prompt);
-  state->max_length = max_length(request, config_);
-  state->unfinished = request.choices;
-  state->siblings = request.choices - 1;
-  state->request = std::move(request);
-  const Request& kept = state->request;
-  const Rank rank = make_rank(now, kept.priority, arrivals_++, config_.priority_aging);
-  state->sequences.resize(static_cast<size_t>(kept.choices));
-  for (int32_t choice = 0; choice < kept.choices; ++choice) {
-    Sequence& sequence = state->sequences[static_cast<size_t>(choice)];
-    sequence.owner = state.get();
+Admission Scheduler::check_queue(int64_t prompt_tokens) const {
+  if (stats_.queued_requests >= config_.max_queued_requests) {
+    return {AdmissionCode::kQueueFull,
+            fmt::format("{} requests wait already, max_queued_requests = {}",
+                        stats_.queued_requests, config_.max_queued_requests)};
+  }
+  if (stats_.queued_requests > 0 &&
+      stats_.queued_tokens + prompt_tokens > config_.max_queued_tokens) {
+    return {AdmissionCode::kQueueFull,
+            fmt::format("{} prompt tokens wait already, {} more are over max_queued_tokens = {}",
+                        stats_.queued_tokens, prompt_tokens, config_.max_queued_tokens)};
+  }
+  return {};
+}
+
+void Scheduler::enqueue(Request request, Nanos now) {
+  const auto [where, inserted] = requests_.try_emplace(request.id);
+  CHECK(inserted, "request {} is in the engine already", request.id);
+  where->second = std::make_unique<RequestState>();
+  RequestState& state = *where->second;
+  state.prompt_tokens = static_cast<int32_t>(request.prompt.size());
+  state.max_length = max_length(request, config_);
+  state.unfinished = request.choices;
+  state.siblings = request.choices - 1;
+  state.sequences.resize(static_cast<size_t>(request.choices));
+  Rank rank = make_rank(now, request.priority, arrivals_++, config_.priority_aging);
+  for (Sequence& sequence : state.sequences) {
+    sequence.owner = &state;
     sequence.rank = rank;
-    sequence.rank.choice = choice;
-    sequence.sampling = kept.sampling;
-    sequence.sampling.seed = choice_seed(kept.sampling.seed, choice);
-    sequence.usage.prompt_tokens = state->prompt_tokens;
+    sequence.sampling = request.sampling;
+    sequence.sampling.seed = choice_seed(request.sampling.seed, rank.choice++);
+    sequence.usage.prompt_tokens = state.prompt_tokens;
     sequence.timing.queued = now;
   }
-  Sequence& leader = state->sequences.front();
-  leader.tokens = std::move(state->request.prompt);
-  const auto [where, inserted] = requests_.try_emplace(kept.id, nullptr);
-  CHECK(inserted, "request {} is in the engine already", kept.id);
+  Sequence& leader = state.sequences.front();
+  leader.tokens = std::move(request.prompt);
+  state.request = std::move(request);
   ++stats_.queued_requests;
-  stats_.queued_tokens += prompt;
-  stats_.waiting_siblings += kept.choices - 1;
-  where->second = std::move(state);
+  stats_.queued_tokens += state.prompt_tokens;
+  stats_.waiting_siblings += state.siblings;
   wait(leader);
-  return answer;
 }
 
 void Scheduler::cancel(RequestId id) {

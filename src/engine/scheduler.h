@@ -106,6 +106,8 @@ class Scheduler {
                    Output& output);
   void release_siblings(RequestState& owner, const Sequence& done);
 
+  Admission check_queue(int64_t prompt_tokens) const;
+  void enqueue(Request request, Nanos now);
   void end(Sequence& sequence, FinishReason reason);
   void retire(Sequence& sequence, FinishReason reason);
   void leave_slot(Sequence& sequence);
