@@ -1,8 +1,10 @@
 #include "runner/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/random.h"
 
@@ -15,17 +17,18 @@ using engine::TokenId;
 using Candidate = SamplerScratch::Candidate;
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-constexpr float kGreedyBelow = 1e-5f;   // a temperature under it is greedy, as in vLLM
-constexpr double kPenaltyLogMax = 80;   // exp(80) is beyond every logit and still finite in f32
-constexpr size_t kFirstSelection = 64;  // most nuclei are smaller
+constexpr float kGreedyBelow = 1e-5f;  // a temperature under it is greedy, as in vLLM
+constexpr double kPenaltyLogMax = 80;  // exp(80) is beyond every logit and still finite in f32
+constexpr size_t kBuckets = 1024;
+constexpr float kCostRange = 64;  // nats; what costs more weighs nothing
 
 // Higher logits first; of equal ones the lower id.
 bool better(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
 
-bool more_typical(const Candidate& a, const Candidate& b) {
-  return a.deviation != b.deviation ? a.deviation < b.deviation : better(a, b);
+bool cheaper(const Candidate& a, const Candidate& b) {
+  return a.cost != b.cost ? a.cost < b.cost : better(a, b);
 }
 
 TokenId argmax(std::span<const float> logits) {
@@ -173,28 +176,44 @@ double total_weight(const std::vector<Candidate>& candidates) {
   return sum;
 }
 
-// Keeps the first candidates in `before`'s order whose weights reach `share` of all, and sorts
-// them. Only as many are ordered as are needed.
-template <typename Before>
-void keep_share(std::vector<Candidate>& candidates, double share, Before before) {
-  const double need = share * total_weight(candidates);
-  size_t selected = std::min(kFirstSelection, candidates.size());
-  for (;; selected = std::min(selected * 8, candidates.size())) {
-    const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(selected);
-    if (end != candidates.end()) {
-      std::nth_element(candidates.begin(), end, candidates.end(), before);
+// Which of kBuckets equal steps of cost a candidate falls into.
+struct Buckets {
+  float low = 0;
+  float per_cost = 0;
+
+  explicit Buckets(const std::vector<Candidate>& candidates) {
+    low = candidates.front().cost;
+    float high = low;
+    for (const Candidate& c : candidates) {
+      low = std::min(low, c.cost);
+      high = std::max(high, c.cost);
     }
-    std::sort(candidates.begin(), end, before);
-    double sum = 0;
-    for (size_t i = 0; i < selected; ++i) {
-      sum += candidates[i].weight;
-      if (sum >= need) {
-        candidates.resize(i + 1);
-        return;
-      }
-    }
-    if (selected == candidates.size()) return;
+    const float range = std::min(high - low, kCostRange);
+    per_cost = range > 0 ? (kBuckets - 1) / range : 0;
   }
+  size_t of(const Candidate& c) const {
+    const float bucket = (c.cost - low) * per_cost;
+    return bucket < kBuckets - 1 ? static_cast<size_t>(bucket) : kBuckets - 1;
+  }
+};
+
+// Keeps the cheapest candidates whose weights reach `share` of all. Only the bucket in which the
+// share is reached is sorted.
+void keep_share(std::vector<Candidate>& candidates, double share) {
+  const Buckets buckets(candidates);
+  std::array<double, kBuckets> weights{};
+  for (const Candidate& c : candidates) weights[buckets.of(c)] += c.weight;
+  double left = share * std::accumulate(weights.begin(), weights.end(), 0.0);
+  size_t last = 0;
+  while (last + 1 < kBuckets && weights[last] < left) left -= weights[last++];
+  const auto sure = std::partition(candidates.begin(), candidates.end(),
+                                   [&](const Candidate& c) { return buckets.of(c) < last; });
+  const auto end = std::partition(sure, candidates.end(),
+                                  [&](const Candidate& c) { return buckets.of(c) == last; });
+  std::sort(sure, end, cheaper);
+  auto it = sure;
+  while (it != end && (left > 0 || it == candidates.begin())) left -= (it++)->weight;
+  candidates.erase(it, candidates.end());
 }
 
 // Locally typical sampling (Meister et al. 2023): tokens whose surprise is near the expected one.
@@ -206,9 +225,9 @@ void keep_typical(std::vector<Candidate>& candidates, float share) {
     if (p > 0) entropy -= p * std::log(p);
   }
   for (Candidate& c : candidates) {
-    c.deviation = static_cast<float>(std::abs(-std::log(c.weight / total) - entropy));
+    c.cost = static_cast<float>(std::abs(-std::log(c.weight / total) - entropy));
   }
-  keep_share(candidates, share, more_typical);
+  keep_share(candidates, share);
 }
 
 void find_candidates(std::span<const float> logits, float top, const SamplingParams& params,
@@ -226,9 +245,10 @@ void find_candidates(std::span<const float> logits, float top, const SamplingPar
     }
   }
   for (Candidate& c : out) {
-    c.weight = std::exp((c.logit - top) / params.temperature);
+    c.cost = (top - c.logit) / params.temperature;
+    c.weight = std::exp(-c.cost);
   }
-  if (params.top_p < 1) keep_share(out, params.top_p, better);
+  if (params.top_p < 1) keep_share(out, params.top_p);
   if (params.typical_p < 1) keep_typical(out, params.typical_p);
 }
 

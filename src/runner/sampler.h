@@ -41,8 +41,8 @@ struct SamplerScratch {
   struct Candidate {
     engine::TokenId token = 0;
     float logit = 0;
-    float deviation = 0;  // of the typical filter
-    double weight = 0;    // exp((logit - max) / temperature)
+    float cost = 0;     // nats: how unlikely (top-p), or how far from typical
+    double weight = 0;  // exp((logit - max) / temperature)
   };
   std::vector<Candidate> candidates;
   std::vector<float> raw;
