@@ -74,7 +74,7 @@ void compare_walks(uint64_t seed, int walks, int steps_max) {
 TEST(TokenMask, EqualsBruteForce) { compare_walks(7, 3, 40); }
 
 TEST(TokenMask, SlowEqualsBruteForceOften) {
-  for (uint64_t seed = 100; seed < 140; ++seed) compare_walks(seed, 4, 120);
+  for (uint64_t seed = 100; seed < 108; ++seed) compare_walks(seed, 3, 80);
 }
 
 TEST(TokenMask, RollbackComesBackToTheSameMasks) {
