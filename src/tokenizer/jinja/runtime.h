@@ -18,7 +18,7 @@ namespace hearth::tokenizer::jinja {
 // A template from a stranger can neither hang nor exhaust the process. Defaults are hundreds of
 // times what the heaviest published chat template needs for a full 128k context.
 struct Limits {
-  size_t template_bytes_max = size_t{1} << 20;        // of the source
+  size_t template_bytes_max = size_t{1} << 20;  // of the source
   int64_t steps_max = 20'000'000;               // nodes evaluated and items visited
   size_t output_bytes_max = size_t{64} << 20;   // of the rendered text
   size_t memory_bytes_max = size_t{256} << 20;  // of all values made during the render
