@@ -195,9 +195,10 @@ CASES = [
                                                 **LLAMA3_ROPE)}),
     llama("llama-yarn", length=60, rope_scaling=dict(
         rope_type="yarn", factor=4.0, original_max_position_embeddings=16)),
-    llama("llama-yarn-mscale", length=60, head_dim=24, rope_scaling=dict(
-        rope_type="yarn", factor=4.0, original_max_position_embeddings=16, beta_fast=16,
-        beta_slow=2, mscale=0.9, mscale_all_dim=0.4)),
+    llama("llama-yarn-mscale", length=100, head_dim=24, max_position_embeddings=1024,
+          rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=256,
+                            beta_fast=16, beta_slow=2, mscale=0.9, mscale_all_dim=0.4,
+                            truncate=False)),
     llama("llama-long-text", "bf16", length=600, max_position_embeddings=1024, head_dim=16),
     case("mistral-long-text", MISTRAL, length=600, changes=dict(
         sliding_window=70, max_position_embeddings=1024)),
@@ -209,9 +210,9 @@ CASES = [
         **newer(1e6), tie_word_embeddings=False, use_sliding_window=True,
         layer_types=["sliding_attention", "full_attention"])),
     case("qwen3", QWEN3),
-    case("qwen3-bias-yarn", QWEN3, "bf16", length=60, changes=dict(
-        attention_bias=True, rope_scaling=dict(rope_type="yarn", factor=4.0,
-                                               original_max_position_embeddings=16))),
+    case("qwen3-bias-yarn", QWEN3, "bf16", length=600, changes=dict(
+        attention_bias=True, head_dim=32, max_position_embeddings=2048,
+        rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=512))),
     case("phi", PHI, "f16"),
     case("phi-qk-layernorm-newer", PHI, changes=dict(
         **newer(partial_rotary_factor=0.5), qk_layernorm=True, num_key_value_heads=1,
