@@ -91,6 +91,30 @@ Json parse_if_there(std::string_view text, const std::string& where) {
   return json;
 }
 
+// Files without a list of added tokens: the tokens that the config names are special. A token that
+// the config describes as an object has its flags there.
+void add_named_tokens(TokenizerSpec& spec, const Json& config, const Json& special_map,
+                      const std::string& where) {
+  for (const char* key : {"bos_token", "eos_token", "unk_token", "pad_token"}) {
+    const Json& source = token_named(config, key).empty() ? special_map : config;
+    const std::string content = token_named(source, key);
+    const int32_t id = find_token(spec, content);
+    if (id == kNoToken) continue;
+    auto token = std::find_if(spec.added_tokens.begin(), spec.added_tokens.end(),
+                              [&](const AddedToken& t) { return t.content == content; });
+    if (token == spec.added_tokens.end()) {
+      token = spec.added_tokens.insert(
+          token, {.id = id, .content = content, .normalized = false, .special = true});
+    }
+    const Json& named = source[key];
+    if (!named.is_object()) continue;
+    token->single_word = json_get(named, "single_word", token->single_word, where);
+    token->lstrip = json_get(named, "lstrip", token->lstrip, where);
+    token->rstrip = json_get(named, "rstrip", token->rstrip, where);
+    token->normalized = json_get(named, "normalized", token->normalized, where);
+  }
+}
+
 }  // namespace
 
 int32_t find_token(const TokenizerSpec& spec, std::string_view text) {
@@ -160,8 +184,13 @@ std::unique_ptr<Tokenizer> Tokenizer::load(io::FileSource& files) {
                 "no tokenizer: expected tokenizer.json, tokenizer.model, or vocab.json with "
                 "merges.txt");
   }
-  apply_tokenizer_config(spec, config_text, text_if_there(files, "special_tokens_map.json"),
-                         config_path);
+  const std::string_view special_map_text = text_if_there(files, "special_tokens_map.json");
+  if (!files.has("tokenizer.json")) {
+    const Json special_map =
+        parse_if_there(special_map_text, files.where("special_tokens_map.json"));
+    add_named_tokens(spec, config, special_map, config_path);
+  }
+  apply_tokenizer_config(spec, config_text, special_map_text, config_path);
   return std::make_unique<Tokenizer>(std::move(spec));
 }
 

@@ -2,6 +2,7 @@
 // pipeline that transformers makes of it.
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <tuple>
 
@@ -151,6 +152,12 @@ SpmModel read_model(std::string_view bytes, const std::string& where) {
     if (field.number == 1) model.pieces.push_back(read_piece(field.bytes, where));
     if (field.number == 2) read_trainer(field.bytes, where, model);
     if (field.number == 3) read_normalizer(field.bytes, where, model);
+  }
+  for (const SpmPiece& piece : model.pieces) {
+    if (std::isnan(piece.score)) {
+      throw_error(ErrorCode::kDataLoss, where, "the score of piece '{}' is not a number",
+                  piece.text);
+    }
   }
   if (model.pieces.empty()) {
     throw_error(ErrorCode::kDataLoss, where, "the SentencePiece model has no pieces");

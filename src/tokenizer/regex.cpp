@@ -6,6 +6,7 @@
 #include <pcre2.h>
 
 #include "base/error.h"
+#include "tokenizer/unicode.h"
 
 namespace hearth::tokenizer {
 namespace {
@@ -15,7 +16,9 @@ constexpr std::string_view kSpace =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 constexpr std::string_view kNotSpace =
     R"(\x{0}-\x{8}\x{e}-\x{1f}\x{21}-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff})";
-constexpr std::string_view kWord = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+// Oniguruma counts superscript digits and fractions of Latin-1 as word characters.
+constexpr std::string_view kWord =
+    R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 constexpr std::string_view kHex = "0-9a-fA-F";
 constexpr std::string_view kNotHex = R"(\x{0}-\x{2f}\x{3a}-\x{40}\x{47}-\x{60}\x{67}-\x{10ffff})";
 
@@ -29,7 +32,7 @@ constexpr std::array kPosixClasses = {
     PosixClass{"alnum", R"(\p{Alphabetic}\p{M}\p{Nd})"},
     PosixClass{"upper", R"(\p{Uppercase})"},
     PosixClass{"lower", R"(\p{Lowercase})"},
-    PosixClass{"punct", R"(\p{P}$+<=>^`|~)"},
+    PosixClass{"punct", R"(\p{P}\p{S})"},
     PosixClass{"cntrl", R"(\p{Cc})"},
     PosixClass{"space", kSpace},
     PosixClass{"word", kWord},
@@ -95,7 +98,8 @@ constexpr std::array kLongProperties = {
 
 class Translator {
  public:
-  Translator(std::string_view pattern, const std::string& where) : in_(pattern), where_(where) {}
+  Translator(std::string_view pattern, Regex::Chars chars, const std::string& where)
+      : in_(pattern), chars_(chars), where_(where) {}
 
   std::string run() {
     out_.reserve(in_.size() * 2);
@@ -119,9 +123,22 @@ class Translator {
     at_ += count;
   }
 
-  void emit_set(std::string_view members, std::string_view negated_members, size_t consumed,
+  // The members with the recent characters of the properties among them.
+  std::string with_recent(std::string_view members) const {
+    std::string out(members);
+    if (chars_ == Regex::Chars::kCommon) return out;
+    for (size_t at = 0; (at = members.find("\\p{", at)) != std::string_view::npos; at += 3) {
+      std::string_view name = members.substr(at + 3, members.find('}', at) - at - 3);
+      if (name.starts_with("sc:")) name.remove_prefix(3);
+      out += recent_chars_of(name);
+    }
+    return out;
+  }
+
+  void emit_set(std::string_view plain_members, std::string_view negated_members, size_t consumed,
                 char sign) {
     at_ += consumed;
+    const std::string members = with_recent(plain_members);
     if (class_depth_ > 0) {
       out_ += sign == '+' ? members : negated_members;
     } else {
@@ -173,7 +190,7 @@ class Translator {
     at_ += 2;
     for (const char c : form) {
       if (c == 'W') {
-        out_.append("[").append(kWord).append("]");
+        out_.append("[").append(with_recent(kWord)).append("]");
       } else {
         out_ += c;
       }
@@ -214,9 +231,14 @@ class Translator {
     }
     bool plain = name == "Uppercase" || name == "Lowercase";
     for (const std::string_view known : kPlainProperties) plain = plain || name == known;
-    out_ += negated ? "\\P{" : "\\p{";
-    if (!plain) out_ += "sc:";
-    out_.append(name).append("}");
+    const std::string braced = fmt::format("{{{}{}}}", plain ? "" : "sc:", name);
+    const std::string members = with_recent("\\p" + braced);
+    // A complement inside a class cannot be widened: there, recent characters keep their old class.
+    if (members.size() == braced.size() + 2 || (negated && class_depth_ > 0)) {
+      out_ += (negated ? "\\P" : "\\p") + braced;
+    } else {
+      emit_set("\\p" + braced, {}, 0, negated ? '-' : '+');
+    }
   }
 
   void class_member() {
@@ -276,6 +298,7 @@ class Translator {
   }
 
   std::string_view in_;
+  Regex::Chars chars_;
   const std::string& where_;
   size_t at_ = 0;
   int class_depth_ = 0;
@@ -289,8 +312,9 @@ constexpr uint32_t kHeapLimitKib = 256 << 10;
 
 }  // namespace
 
-std::string translate_pattern(std::string_view pattern, const std::string& where) {
-  return Translator(pattern, where).run();
+std::string translate_pattern(std::string_view pattern, Regex::Chars chars,
+                              const std::string& where) {
+  return Translator(pattern, chars, where).run();
 }
 
 struct RegexScratch {
@@ -321,46 +345,57 @@ struct Regex::Code {
   bool jit = false;
   std::string where;
 
+  Code(std::string_view pattern, Chars chars, const std::string& source) : where(source) {
+    const std::string translated = translate_pattern(pattern, chars, source);
+    int error = 0;
+    PCRE2_SIZE offset = 0;
+    pcre = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                         PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error,
+                         &offset, nullptr);
+    if (pcre == nullptr) {
+      std::array<PCRE2_UCHAR, 160> text{};
+      pcre2_get_error_message(error, text.data(), text.size());
+      throw_error(
+          ErrorCode::kInvalidArgument, source,
+          "regular expression '{}' does not compile: {} (at byte {} of its PCRE2 form '{}')",
+          pattern, reinterpret_cast<const char*>(text.data()), offset, translated);
+    }
+    jit = pcre2_jit_compile(pcre, PCRE2_JIT_COMPLETE) == 0;
+  }
   ~Code() { pcre2_code_free(pcre); }
+  Code(const Code&) = delete;
+  Code& operator=(const Code&) = delete;
 };
 
-Regex::Regex(std::string_view pattern, const std::string& where) : code_(std::make_unique<Code>()) {
-  const std::string translated = translate_pattern(pattern, where);
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  code_->where = where;
-  code_->pcre = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
-                              &error, &offset, nullptr);
-  if (code_->pcre == nullptr) {
-    std::array<PCRE2_UCHAR, 160> text{};
-    pcre2_get_error_message(error, text.data(), text.size());
-    throw_error(ErrorCode::kInvalidArgument, where,
-                "regular expression '{}' does not compile: {} (at byte {} of its PCRE2 form '{}')",
-                pattern, reinterpret_cast<const char*>(text.data()), offset, translated);
-  }
-  code_->jit = pcre2_jit_compile(code_->pcre, PCRE2_JIT_COMPLETE) == 0;
-}
+Regex::Regex(std::string_view pattern, const std::string& where)
+    : common_(std::make_unique<Code>(pattern, Chars::kCommon, where)),
+      recent_(std::make_unique<Code>(pattern, Chars::kRecent, where)) {}
 
 Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
 Regex& Regex::operator=(Regex&&) noexcept = default;
 
-std::optional<Match> Regex::find(std::string_view text, size_t from, RegexScratch& scratch) const {
+Regex::Chars Regex::chars_of(std::string_view text) {
+  return has_recent_chars(text) ? Chars::kRecent : Chars::kCommon;
+}
+
+std::optional<Match> Regex::find(std::string_view text, size_t from, Chars chars,
+                                 RegexScratch& scratch) const {
+  const Code& code = chars == Chars::kRecent ? *recent_ : *common_;
   const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   int count = PCRE2_ERROR_JIT_STACKLIMIT;
-  if (code_->jit) {
-    count = pcre2_jit_match(code_->pcre, subject, text.size(), from, PCRE2_NO_UTF_CHECK,
-                            scratch.data, scratch.context);
+  if (code.jit) {
+    count = pcre2_jit_match(code.pcre, subject, text.size(), from, PCRE2_NO_UTF_CHECK, scratch.data,
+                            scratch.context);
   }
   if (count == PCRE2_ERROR_JIT_STACKLIMIT) {
-    count = pcre2_match(code_->pcre, subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
+    count = pcre2_match(code.pcre, subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
                         scratch.data, scratch.context);
   }
   if (count == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (count < 0) {
     throw_error(
-        ErrorCode::kTooLarge, code_->where,
+        ErrorCode::kTooLarge, code.where,
         "a regular expression backtracks too much on this text (PCRE2 error {}); shorten it",
         count);
   }

@@ -6,11 +6,40 @@
 #include <vector>
 
 #include "base/check.h"
+#include "tokenizer/unicode_tables.h"
 
 namespace hearth::tokenizer {
 namespace {
 
+template <typename Range, size_t kCount>
+const Range* find_range(const Range (&table)[kCount], char32_t c) {
+  const Range* after = std::upper_bound(std::begin(table), std::end(table), c,
+                                        [](char32_t x, const Range& r) { return x < r.first; });
+  if (after == std::begin(table) || c > (after - 1)->last) return nullptr;
+  return after - 1;
+}
+
+struct CategoryName {
+  std::string_view name;
+  utf8proc_category_t utf8proc;
+};
+
+// In the order of Category.
+constexpr CategoryName kCategories[] = {
+    {"Cf", UTF8PROC_CATEGORY_CF}, {"Ll", UTF8PROC_CATEGORY_LL}, {"Lm", UTF8PROC_CATEGORY_LM},
+    {"Lo", UTF8PROC_CATEGORY_LO}, {"Lu", UTF8PROC_CATEGORY_LU}, {"Mc", UTF8PROC_CATEGORY_MC},
+    {"Mn", UTF8PROC_CATEGORY_MN}, {"Nd", UTF8PROC_CATEGORY_ND}, {"No", UTF8PROC_CATEGORY_NO},
+    {"Pd", UTF8PROC_CATEGORY_PD}, {"Po", UTF8PROC_CATEGORY_PO}, {"Sm", UTF8PROC_CATEGORY_SM},
+    {"So", UTF8PROC_CATEGORY_SO},
+};
+
+const CategoryName& describe(Category category) {
+  return kCategories[static_cast<size_t>(category)];
+}
+
 utf8proc_category_t category(char32_t c) {
+  if (const CategoryRange* range = find_range(kAdditions, c))
+    return describe(range->category).utf8proc;
   return utf8proc_category(static_cast<utf8proc_int32_t>(c));
 }
 
@@ -98,6 +127,38 @@ std::string to_valid_utf8(std::string_view text) {
   return out;
 }
 
+bool has_recent_chars(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    if (static_cast<uint8_t>(text[i]) < 0xE0) {  // the table begins at U+0897
+      ++i;
+      continue;
+    }
+    const Char c = decode_char(text.substr(i));
+    if (find_range(kAdditions, c.value) != nullptr) return true;
+    i += c.bytes;
+  }
+  return false;
+}
+
+std::string recent_chars_of(std::string_view property) {
+  std::string members;
+  const auto add = [&](char32_t first, char32_t last) {
+    members += fmt::format("\\x{{{:x}}}-\\x{{{:x}}}", static_cast<uint32_t>(first),
+                           static_cast<uint32_t>(last));
+  };
+  if (property == "Han") {
+    for (const CharRange& range : kHanAdditions) add(range.first, range.last);
+    return members;
+  }
+  if (property == "Alphabetic") property = "L";
+  if (property == "Uppercase") property = "Lu";
+  if (property == "Lowercase") property = "Ll";
+  for (const CategoryRange& range : kAdditions) {
+    if (describe(range.category).name.starts_with(property)) add(range.first, range.last);
+  }
+  return members;
+}
+
 size_t last_char_start(std::string_view text) {
   size_t start = text.size() - 1;
   while (start > 0 && is_continuation(text[start])) --start;
@@ -113,7 +174,9 @@ bool is_white_space(char32_t c) {
 bool is_numeric(char32_t c) {
   if (c < 0x80) return c >= '0' && c <= '9';
   const auto cat = category(c);
-  return cat == UTF8PROC_CATEGORY_ND || cat == UTF8PROC_CATEGORY_NL || cat == UTF8PROC_CATEGORY_NO;
+  return cat == UTF8PROC_CATEGORY_ND || cat == UTF8PROC_CATEGORY_NL ||
+         cat == UTF8PROC_CATEGORY_NO || (c >= 0x11DE0 && c <= 0x11DE9) ||
+         (c >= 0x16FF4 && c <= 0x16FF6);  // Unicode 17
 }
 
 bool is_punctuation(char32_t c) {
@@ -121,8 +184,10 @@ bool is_punctuation(char32_t c) {
     return (c >= 0x21 && c <= 0x2F) || (c >= 0x3A && c <= 0x40) || (c >= 0x5B && c <= 0x60) ||
            (c >= 0x7B && c <= 0x7E);
   }
+  if (c == 0x166D || c == 0x111C9) return true;  // symbols since Unicode 12 and marks since 11
   const auto cat = category(c);
-  return cat >= UTF8PROC_CATEGORY_PC && cat <= UTF8PROC_CATEGORY_PO;
+  return cat >= UTF8PROC_CATEGORY_PC && cat <= UTF8PROC_CATEGORY_PO &&
+         find_range(kNotPunctuation, c) == nullptr;
 }
 
 bool is_word(char32_t c) {
@@ -160,7 +225,7 @@ bool is_other(char32_t c) {
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CO:
     case UTF8PROC_CATEGORY_CS:
-      return true;
+      return find_range(kNotOther, c) == nullptr;
     default:
       return false;
   }
@@ -168,11 +233,17 @@ bool is_other(char32_t c) {
 
 bool is_mark(char32_t c) {
   if (c < 0x300) return false;
+  if (c == 0x1CF2 || c == 0x1CF3) return true;  // letters since Unicode 12
   const auto cat = category(c);
-  return cat >= UTF8PROC_CATEGORY_MN && cat <= UTF8PROC_CATEGORY_ME;
+  return cat >= UTF8PROC_CATEGORY_MN && cat <= UTF8PROC_CATEGORY_ME &&
+         find_range(kNotMark, c) == nullptr;
 }
 
-bool is_nonspacing_mark(char32_t c) { return c >= 0x300 && category(c) == UTF8PROC_CATEGORY_MN; }
+bool is_nonspacing_mark(char32_t c) {
+  if (c < 0x300) return false;
+  if (c == 0x1734 || c == 0x1171E) return true;  // spacing marks since Unicode 14 and 16
+  return category(c) == UTF8PROC_CATEGORY_MN && find_range(kNotNonspacingMark, c) == nullptr;
+}
 
 void append_lowercase(std::string& out, char32_t c) {
   if (c < 0x80) {
@@ -183,7 +254,13 @@ void append_lowercase(std::string& out, char32_t c) {
     out += "i\xCC\x87";
     return;
   }
-  append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+  auto lower = static_cast<utf8proc_int32_t>(c);
+  if (const LowercaseRange* range = find_range(kNewUppercase, c)) {
+    lower += range->distance;
+  } else {
+    lower = utf8proc_tolower(lower);
+  }
+  append_utf8(out, static_cast<char32_t>(lower));
 }
 
 namespace {
@@ -204,7 +281,8 @@ void append_decomposed(CodePoints& out, char32_t c, utf8proc_option_t options) {
 // is quadratic in the length of such a run.)
 void order_marks(CodePoints& chars) {
   const auto combining_class = [](utf8proc_int32_t c) {
-    return c < 0x300 ? 0 : utf8proc_get_property(c)->combining_class;
+    const bool starter = c < 0x300 || find_range(kNotMark, static_cast<char32_t>(c)) != nullptr;
+    return starter ? 0 : utf8proc_get_property(c)->combining_class;
   };
   for (size_t i = 0; i < chars.size(); ++i) {
     if (combining_class(chars[i]) == 0) continue;
@@ -233,7 +311,7 @@ std::string normalize(std::string_view text, NormalForm form) {
   CodePoints chars;
   chars.reserve(text.size());
   for_each_char(text, [&](char32_t c, std::string_view) {
-    if (c < 0x80) {
+    if (c < 0x80 || find_range(kNotDecomposed, c) != nullptr) {
       chars.push_back(static_cast<utf8proc_int32_t>(c));
     } else {
       append_decomposed(chars, c, options);

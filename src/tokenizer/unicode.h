@@ -54,6 +54,12 @@ bool is_mark(char32_t c);             // M*
 bool is_nonspacing_mark(char32_t c);  // Mn
 void append_lowercase(std::string& out, char32_t c);  // the full mapping
 
+// Whether `text` has characters that are newer than PCRE2's tables.
+bool has_recent_chars(std::string_view text);
+// Those of them that have a property (a general category, "Alphabetic", "Han"), as members of a
+// PCRE2 character class; "" where there are none.
+std::string recent_chars_of(std::string_view property);
+
 enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
 // Linear in the text, however many combining marks follow one another.
 std::string normalize(std::string_view text, NormalForm form);
