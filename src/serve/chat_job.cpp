@@ -192,7 +192,8 @@ GenerationRequest make_generation(const App& app, const ChatJob& job) {
   }
   out.stops = job.fields.stops;
   for (std::string& stop : app.model.chat->stops()) out.stops.push_back(std::move(stop));
-  out.skip_special_tokens = job.fields.skip_special_tokens;
+  // The markers of tool calls are special tokens in many models.
+  out.skip_special_tokens = job.fields.skip_special_tokens && job.tool_use == ToolUse::kNone;
   out.logprobs = job.logprobs;
   for (int32_t i = 0; i < request.choices; ++i) {
     out.parsers.push_back(app.model.chat->parser(rules, prompt.text));

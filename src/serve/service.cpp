@@ -216,6 +216,18 @@ struct Service::Impl {
               options.retry_after_s});
       return false;
     }
+    // Before the body is parsed: a refusal costs next to nothing.
+    if (engine.stats().queued_requests >= model.engine.max_queued_requests) {
+      refuse(call, "queue_full",
+             {503,
+              "server_error",
+              fmt::format("max_queued_requests = {} requests wait already; try again later",
+                          model.engine.max_queued_requests),
+              {},
+              "queue_full",
+              options.retry_after_s});
+      return false;
+    }
     auto place = tenants->enter(call.tenant.name, options.tenant_requests_max);
     if (!place) {
       refuse(
@@ -371,6 +383,12 @@ std::vector<Route> all_routes() {
   return {
       {"POST", "/v1/chat/completions", chat_completions, kKey, Place::kWorker, Work::kEngine},
       {"POST", "/v1/completions", completions, kKey, Place::kWorker, Work::kEngine},
+      {"POST", "/v1/responses", create_response, kKey, Place::kWorker, Work::kEngine},
+      {"GET", "/v1/responses/{id}", get_response, kKey, Place::kWorker, Work::kNone},
+      {"DELETE", "/v1/responses/{id}", delete_response, kKey, Place::kWorker, Work::kNone},
+      {"POST", "/v1/messages", messages, kKey, Place::kWorker, Work::kEngine},
+      {"POST", "/v1/messages/count_tokens", count_message_tokens, kKey, Place::kWorker,
+       Work::kNone},
       {"POST", "/v1/embeddings", embeddings, kKey, Place::kWorker, Work::kEngine},
       {"GET", "/v1/models", list_models, kKey, Place::kIo, Work::kNone},
       {"GET", "/v1/models/{id}", get_model, kKey, Place::kIo, Work::kNone},
