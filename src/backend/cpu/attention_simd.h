@@ -34,10 +34,10 @@ inline void fetch_next(const AttentionChunk& a, int64_t block, int64_t d) {
   const auto* keys = static_cast<const char*>(a.next->keys[block]);
   const auto* values = static_cast<const char*>(a.next->values[block]);
   if constexpr (sizeof(T) == 4) {
-    __builtin_prefetch(keys + d * 64);
-    __builtin_prefetch(values + d * 64);
+    __builtin_prefetch(keys + d * 64, 0, 2);
+    __builtin_prefetch(values + d * 64, 0, 2);
   } else {  // a line holds two rows of keys: one line at a time, keys and values in turn
-    __builtin_prefetch((d % 2 == 0 ? keys : values) + d / 2 * 64);
+    __builtin_prefetch((d % 2 == 0 ? keys : values) + d / 2 * 64, 0, 2);
   }
 }
 

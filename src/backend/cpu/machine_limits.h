@@ -6,7 +6,7 @@
 namespace hearth::backend::cpu {
 
 struct MachineLimits {
-  const char* variant = nullptr;
+  const char* variant = nullptr;  // the instruction set of the loops
   // Products and sums on registers only: each returns the floating-point operations it did.
   double (*f32_products)(int64_t iterations) = nullptr;
   double (*bf16_products)(int64_t iterations) = nullptr;  // null: the machine has none
