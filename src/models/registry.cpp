@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "io/json.h"
 #include "models/families.h"
 
@@ -49,6 +50,17 @@ const Family& family_of(const Config& config) {
                             model_type, fmt::join(architectures, ", "), supported));
 }
 
+// A bias in the file that config.json does not mention gives wrong answers without any error.
+void warn_of_left_over(const Weights& weights, const std::string& where) {
+  constexpr size_t kNamed = 4;
+  std::vector<std::string> names = weights.left_over();
+  if (names.empty()) return;
+  const size_t count = names.size();
+  names.resize(std::min(count, kNamed));
+  log::warn("tensors not used by this architecture config={} count={} first={}", where, count,
+            fmt::join(names, ","));
+}
+
 }  // namespace
 
 const char* to_string(Part part) {
@@ -80,6 +92,8 @@ std::unique_ptr<Model> load(io::FileSource& files, const LoadOptions& options,
   const Family& family = family_of(config);
   Weights weights(io::load_safetensors(files), files.where("model.safetensors"), options, progress);
   std::unique_ptr<Model> model = family.load(config, weights, options);
+  warn_of_left_over(weights, where);
+  weights.finish();
   if (files.has(kGenerationFile)) {
     const std::string generation = files.where(kGenerationFile);
     read_generation(Config(io::parse_json(files.text(kGenerationFile), generation), generation),

@@ -1,5 +1,6 @@
 #include "models/weights.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
@@ -109,6 +110,7 @@ void Weights::taken(const Found& found, Part part, int64_t bytes) {
   parameter.count = static_cast<int64_t>(found.stored->data.size() / dtype_bytes(found.dtype));
   parameter.bytes = bytes;
   parameters.push_back(std::move(parameter));
+  taken_.insert(found.name);
   done_ += static_cast<int64_t>(found.stored->data.size());
   if (progress_) progress_(done_, total_);
 }
@@ -225,6 +227,23 @@ nn::RmsNorm Weights::rms_norm(const std::string& name, int64_t n, float epsilon,
 nn::LayerNorm Weights::layer_norm(const std::string& name, int64_t n, float epsilon) {
   return {vector(Part::kNorm, root_ + name + ".weight", n),
           vector(Part::kNorm, root_ + name + ".bias", n), epsilon};
+}
+
+std::vector<std::string> Weights::left_over() const {
+  constexpr std::string_view kBuffers[] = {"rotary_emb.inv_freq", "attn.bias", "attn.masked_bias",
+                                           "attention.bias", "attention.masked_bias"};
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_) {
+    const std::string_view view = name;
+    const bool buffer = std::any_of(std::begin(kBuffers), std::end(kBuffers),
+                                    [&](std::string_view end) { return view.ends_with(end); });
+    if (!buffer && view.starts_with(root_) && !taken_.contains(name)) names.push_back(name);
+  }
+  return names;
+}
+
+void Weights::finish() {
+  if (progress_) progress_(total_, total_);
 }
 
 DType Weights::main_dtype() const {

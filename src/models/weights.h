@@ -6,6 +6,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,6 +43,12 @@ class Weights {
   nn::RmsNorm rms_norm(const std::string& name, int64_t n, float epsilon, float offset = 0);
   nn::LayerNorm layer_norm(const std::string& name, int64_t n, float epsilon);
 
+  // Tensors of this model that nothing asked for: a sign that config.json leaves something out.
+  // Buffers that older files store beside their weights are not among them.
+  std::vector<std::string> left_over() const;
+  // Tells the progress that nothing is left to come.
+  void finish();
+
   // What was taken, for Model. The dtype is that of most bytes.
   std::vector<Parameter> parameters;
   std::vector<Projection> projections;
@@ -62,6 +69,7 @@ class Weights {
   io::TensorMap tensors_;
   std::string where_;
   std::string root_;
+  std::set<std::string> taken_;
   LoadOptions options_;
   const Progress& progress_;
   int64_t total_ = 0;
