@@ -193,7 +193,8 @@ GenerationRequest make_generation(const App& app, const ChatJob& job) {
   out.stops = job.fields.stops;
   for (std::string& stop : app.model.chat->stops()) out.stops.push_back(std::move(stop));
   // The markers of tool calls are special tokens in many models.
-  out.skip_special_tokens = job.fields.skip_special_tokens && job.tool_use == ToolUse::kNone;
+  const bool marked = job.tool_use != ToolUse::kNone || app.model.chat->marks_with_special_tokens();
+  out.skip_special_tokens = job.fields.skip_special_tokens && !marked;
   out.logprobs = job.logprobs;
   for (int32_t i = 0; i < request.choices; ++i) {
     out.parsers.push_back(app.model.chat->parser(rules, prompt.text));

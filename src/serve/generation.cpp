@@ -46,7 +46,6 @@ engine::Admission Generation::start(GenerationRequest request, std::unique_ptr<S
     }
   }
   unfinished_ = static_cast<int32_t>(choices_.size());
-  self_ = shared_from_this();
   for (size_t i = 0; i < request.prompts.size(); ++i) {
     auto sink = std::make_shared<PromptSink>(shared_from_this(), i);
     engine::Admission admission =
@@ -75,7 +74,9 @@ void Generation::resume() {
 void Generation::receive(Incoming incoming) {
   {
     const std::lock_guard lock(mutex_);
-    if (canceled_) return;
+    if (canceled_ || done_) return;
+    // The engine is about to forget the sink, and with it this; the client may still be listening.
+    if (incoming.news.request_done) self_ = shared_from_this();
     inbox_.push_back(std::move(incoming));
     if (inbox_.size() > 1) return;  // a drain is on its way
   }
@@ -142,6 +143,7 @@ void Generation::take_tokens(int32_t index, size_t prompt, const News& news) {
   tell(index, std::move(decoded));
   ChoiceEnd end{index, news.finish, choice.decoder->stop_string(), {}, news.error};
   if (news.stop_token != engine::kNoToken) end.stop_token = news.stop_token;
+  if (end.stop_string) end.reason = engine::FinishReason::kStop;
   end_choice(index, std::move(end));
 }
 
@@ -184,6 +186,7 @@ void Generation::finish_if_done() {
 void Generation::let_go() {
   std::shared_ptr<Generation> self;  // dies after the lock is gone
   const std::lock_guard lock(mutex_);
+  done_ = true;
   self = std::move(self_);
 }
 

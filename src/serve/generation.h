@@ -111,7 +111,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::mutex mutex_;
   std::vector<Incoming> inbox_;  // guarded by mutex_
   bool canceled_ = false;        // likewise
-  // Until the end: a paused client may be all that is left of the request. Likewise.
+  bool done_ = false;            // likewise: told to the end, or cancelled
+  // From the engine's last word until the client has heard it. Likewise.
   std::shared_ptr<Generation> self_;
   std::vector<engine::RequestId> ids_;  // set before the first submission
 

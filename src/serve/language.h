@@ -112,6 +112,8 @@ class ChatFormat {
   // Null when there is nothing to take apart. `prompt` is the text that the reply continues.
   virtual std::unique_ptr<ReplyParser> parser(const ToolRules& tools,
                                               std::string_view prompt) const = 0;
+  // Whether reasoning is marked by special tokens, which the parser then has to see.
+  virtual bool marks_with_special_tokens() const { return false; }
   // Stop strings of the format itself.
   virtual std::vector<std::string> stops() const { return {}; }
 };

@@ -35,12 +35,11 @@ void metrics(Call& call) {
 }
 
 void stats(Call& call) {
-  call.reply->watch(
-      [&feed = call.app.feed, reply = std::weak_ptr(call.reply)] {
-        if (const auto held = reply.lock()) feed.unsubscribe(held.get());
-      },
-      [] {});
+  call.reply->on_writable([] {});
   call.app.feed.subscribe(call.reply);
+  call.reply->on_gone([&feed = call.app.feed, reply = std::weak_ptr(call.reply)] {
+    if (const auto held = reply.lock()) feed.unsubscribe(held.get());
+  });
 }
 
 }  // namespace hearth::serve

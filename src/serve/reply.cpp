@@ -73,16 +73,20 @@ void Reply::event_text(const std::string& name, const std::string& data) {
 
 void Reply::end() { exchange_->finish(); }
 
-void Reply::watch(std::function<void()> gone, std::function<void()> resume) {
-  exchange_->on_close([gone = std::move(gone), &metrics = metrics_](transport::CloseReason reason) {
-    metrics.streams_cut.add({transport::to_string(reason)});
-    gone();
-  });
-  exchange_->on_writable([weak = weak_from_this(), resume = std::move(resume)] {
+void Reply::on_gone(std::function<void()> callback) {
+  exchange_->on_close(
+      [callback = std::move(callback), &metrics = metrics_](transport::CloseReason reason) {
+        metrics.streams_cut.add({transport::to_string(reason)});
+        callback();
+      });
+}
+
+void Reply::on_writable(std::function<void()> callback) {
+  exchange_->on_writable([weak = weak_from_this(), callback = std::move(callback)] {
     const auto self = weak.lock();
     if (!self) return;
     self->writable_ = true;
-    resume();
+    callback();
   });
 }
 

@@ -45,9 +45,10 @@ class Reply : public std::enable_shared_from_this<Reply> {
   // Kept until the answer is done with: a tenant's place, say.
   void hold(std::shared_ptr<void> place) { held_ = std::move(place); }
 
-  // Called once if the client goes before the answer is complete; `resume` when a full buffer has
-  // drained.
-  void watch(std::function<void()> gone, std::function<void()> resume);
+  // Called once if the client goes before the answer is complete, at once if it has gone already.
+  void on_gone(std::function<void()> callback);
+  // Called when a full buffer has drained. Set it before the first event.
+  void on_writable(std::function<void()> callback);
 
  private:
   void add_common(transport::HttpResponse& response) const;

@@ -360,16 +360,15 @@ io::Json Call::json_body() const {
 void start_generation(Call& call, GenerationRequest request, std::unique_ptr<Surface> surface) {
   App& app = call.app;
   const auto generation = std::make_shared<Generation>(app.engine, *app.model.codec, app.executor);
+  call.reply->on_writable([weak = std::weak_ptr(generation)] {
+    if (const auto held = weak.lock()) held->resume();
+  });
   const engine::Admission admission =
       generation->start(std::move(request), std::move(surface), call.arrived);
   if (!admission.accepted()) return answer_refusal(app, *call.reply, admission);
-  call.reply->watch(
-      [weak = std::weak_ptr(generation)] {
-        if (const auto held = weak.lock()) held->cancel();
-      },
-      [weak = std::weak_ptr(generation)] {
-        if (const auto held = weak.lock()) held->resume();
-      });
+  call.reply->on_gone([weak = std::weak_ptr(generation)] {
+    if (const auto held = weak.lock()) held->cancel();
+  });
 }
 
 void answer_refusal(App& app, Reply& reply, const engine::Admission& refusal) {

@@ -1,0 +1,26 @@
+// The language of a real model: Hearth's tokenizer, chat template, reply parsers and grammars
+// behind the interfaces of language.h.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "serve/language.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace hearth::serve {
+
+struct Language {
+  std::shared_ptr<const TextCodec> codec;
+  std::shared_ptr<const ChatFormat> chat;
+  std::shared_ptr<const ConstraintCompiler> constraints;
+};
+
+// `clock` tells templates the date; it outlives the language.
+Language make_language(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                       std::shared_ptr<const tokenizer::ChatTemplate> chat_template,
+                       const std::vector<TokenId>& end_tokens, const Clock& clock);
+
+}  // namespace hearth::serve
