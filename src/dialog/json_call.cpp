@@ -44,7 +44,9 @@ JsonCall::JsonCall(std::string name)
       bare_(true) {}
 
 JsonCall::Status JsonCall::feed(std::string_view& text) {
-  while (!text.empty() && state_ != State::kDone && state_ != State::kBroken) {
+  const bool had_name = has_name_;
+  while (!text.empty() && state_ != State::kDone && state_ != State::kBroken &&
+         has_name_ == had_name) {
     if (++bytes_ > kBytesMax || !step(text.front())) {
       state_ = State::kBroken;
       break;

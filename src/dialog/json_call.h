@@ -16,7 +16,8 @@ class JsonCall {
   enum class Status { kReading, kDone, kBroken };
 
   // Takes bytes off the front of `text`, up to the end of the object or the first byte that can not
-  // be part of a call; once done or broken it takes none.
+  // be part of a call; once done or broken it takes none. It also stops where the name becomes
+  // known, so that what the caller makes of the name does not depend on how the text was cut.
   Status feed(std::string_view& text);
 
   bool has_name() const { return has_name_; }

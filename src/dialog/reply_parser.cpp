@@ -279,7 +279,10 @@ ReplyParser::Step ReplyParser::call() {
     }
   }
   if (status == JsonCall::Status::kBroken) return give_up_call();
-  if (status == JsonCall::Status::kReading) return ended_ ? give_up_call() : Step::kWait;
+  if (status == JsonCall::Status::kReading) {
+    if (!pending_.empty()) return Step::kAgain;
+    return ended_ ? give_up_call() : Step::kWait;
+  }
   raw_.clear();
   announced_ = false;
   state_ = State::kAfterCall;

@@ -129,6 +129,12 @@ TEST(Llama, BareJsonAtTheStart) {
   }
 }
 
+TEST(Llama, AnUnknownNameFreesTheRestForOtherCalls) {
+  const ReplyFormat llama{.tools = ToolSyntax::kLlama};
+  EXPECT_EQ(parse(llama, "{\"name\": \"unknown\", \"x\": \"<tool_call>{\"name\": \"f\"}"),
+            "{\"name\": \"unknown\", \"x\": \"{{f|{}}}");
+}
+
 TEST(Mistral, ListsAndNamesFirst) {
   const ReplyFormat mistral{.tools = ToolSyntax::kMistral};
   EXPECT_EQ(parse(mistral,

@@ -58,6 +58,8 @@ Json parse_json(std::string_view text, const std::string& where, const JsonLimit
     const Position at = position_of(text, byte);
     throw_error(ErrorCode::kInvalidArgument, where, "not valid JSON at line {}, column {}{}",
                 at.line, at.column, byte >= text.size() ? " (it ends too early)" : "");
+  } catch (const nlohmann::json::out_of_range&) {
+    throw_error(ErrorCode::kInvalidArgument, where, "a JSON number is too large for a double");
   }
 }
 

@@ -26,6 +26,10 @@ TEST(ParseJson, BoundsDepthAndSize) {
   EXPECT_EQ(error_of("[1,2]", {.bytes_max = 4}), "body: JSON of 5 bytes is over the limit of 4");
 }
 
+TEST(ParseJson, RefusesANumberNoDoubleHolds) {
+  EXPECT_EQ(error_of("[1e999]"), "body: a JSON number is too large for a double");
+}
+
 TEST(ParseJson, RefusesInvalidUtf8) { EXPECT_NE(error_of("[\"\xff\"]"), "no error"); }
 
 TEST(JsonGet, NamesTheFieldOfTheWrongType) {
