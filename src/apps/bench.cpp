@@ -2,9 +2,9 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
-#include <unistd.h>
 
 #include "apps/commands.h"
+#include "apps/progress.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "load/driver.h"
@@ -29,14 +29,6 @@ struct BenchServe {
   }
 };
 
-void show_progress(size_t done, size_t total) {
-  if (!isatty(STDERR_FILENO)) return;
-  constexpr size_t kWidth = 40;
-  const size_t filled = done * kWidth / total;
-  std::fprintf(stderr, "\r  [%s%s] %zu/%zu%s", std::string(filled, '#').c_str(),
-               std::string(kWidth - filled, ' ').c_str(), done, total, done == total ? "\n" : "");
-}
-
 void run_bench_serve(BenchServe options) {
   const load::ServiceLevel level = load::parse_service_level(options.goodput);
   const auto plan = options.plan();
@@ -49,8 +41,11 @@ void run_bench_serve(BenchServe options) {
   std::printf("%zu requests to %s, model %s\n\n", plan.size(), options.driver.url.c_str(),
               options.driver.model.c_str());
   const SystemClock clock;
-  const auto records =
-      load::drive(plan, options.driver, transport::make_http_client, clock, show_progress);
+  ProgressBar progress("requests");
+  const auto records = load::drive(
+      plan, options.driver, transport::make_http_client, clock, [&](size_t done, size_t total) {
+        progress.show(static_cast<int64_t>(done), static_cast<int64_t>(total));
+      });
   const load::Report report = load::make_report(records, level);
   std::fputs(load::report_table(report).c_str(), stdout);
   if (!options.json_path.empty()) {

@@ -8,6 +8,10 @@ class App;
 
 namespace hearth::apps {
 
+void add_serve_command(CLI::App& app);
+void add_chat_command(CLI::App& app);
+void add_run_command(CLI::App& app);
+void add_inspect_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_version_command(CLI::App& app);

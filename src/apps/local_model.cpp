@@ -1,0 +1,119 @@
+#include "apps/local_model.h"
+
+#include <algorithm>
+
+#include "apps/progress.h"
+#include "base/error.h"
+#include "engine/types.h"
+#include "io/json.h"
+#include "runner/memory.h"
+#include "serve/language_of_files.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace hearth::apps {
+namespace {
+
+// The share of free memory that the KV cache may take when nobody says how much.
+constexpr double kKvMemoryShare = 0.4;
+
+int64_t blocks_of_tokens(int64_t tokens) {
+  return (tokens + engine::kBlockTokens - 1) / engine::kBlockTokens;
+}
+
+std::unique_ptr<models::Model> load_with_progress(io::FileSource& files, const ModelFlags& flags) {
+  ProgressBar progress("loading");
+  return models::load(files, load_options(flags),
+                      [&](int64_t done, int64_t total) { progress.show(done, total); });
+}
+
+// As many blocks as memory allows, and no more than all sequences at full length could use.
+int64_t default_blocks(const ModelFlags& flags, const models::Model& model,
+                       const runner::CpuRunnerOptions& options) {
+  const int64_t one = blocks_of_tokens(model.info.max_model_len);
+  const int64_t useful = one * flags.max_num_seqs;
+  const auto memory =
+      static_cast<int64_t>(static_cast<double>(runner::available_memory_bytes()) * kKvMemoryShare);
+  const int64_t fitting = runner::blocks_that_fit(runner::plan_memory(model, options), memory);
+  return std::clamp(fitting, std::min(one, useful), useful);
+}
+
+std::optional<DType> parse_kv_dtype(const std::string& text) {
+  if (text == "f32") return DType::kF32;
+  if (text == "f16") return DType::kF16;
+  if (text == "bf16") return DType::kBF16;
+  return std::nullopt;
+}
+
+serve::GenerationDefaults generation_defaults(io::FileSource& files) {
+  constexpr const char* kFile = "generation_config.json";
+  if (!files.has(kFile)) return {};
+  const std::string where = files.where(kFile);
+  return serve::read_generation_defaults(io::parse_json(files.text(kFile), where), where);
+}
+
+// The model's own ends of text, and its tokenizer's.
+std::vector<engine::TokenId> end_tokens(const models::ModelInfo& info,
+                                        const tokenizer::Tokenizer& tokenizer) {
+  std::vector<engine::TokenId> ends = info.eos;
+  const int32_t eos = tokenizer.eos_id();
+  if (eos >= 0 && std::find(ends.begin(), ends.end(), eos) == ends.end()) ends.push_back(eos);
+  return ends;
+}
+
+}  // namespace
+
+models::LoadOptions load_options(const ModelFlags& flags) {
+  return {.max_model_len = flags.max_model_len,
+          .compute = flags.compute == "f32" ? ops::ComputeType::kF32 : ops::ComputeType::kAuto};
+}
+
+runner::CpuRunnerOptions runner_options(const ModelFlags& flags, const models::Model& model) {
+  runner::CpuRunnerOptions options;
+  options.max_num_seqs = flags.max_num_seqs;
+  options.max_num_batched_tokens = std::max(flags.max_num_batched_tokens, flags.max_num_seqs);
+  options.kv_dtype = parse_kv_dtype(flags.kv_dtype);
+  const int64_t blocks = flags.kv_cache_tokens > 0 ? blocks_of_tokens(flags.kv_cache_tokens)
+                                                   : default_blocks(flags, model, options);
+  options.num_blocks = static_cast<int32_t>(blocks);
+  return options;
+}
+
+LocalModel::LocalModel(const ModelFlags& flags, const Clock& clock)
+    : source_(find_model(flags.model, flags.data_dir)),
+      model_(load_with_progress(*source_.files, flags)),
+      backend_({.threads = flags.threads}),
+      threads_(backend_.context().workers.count()),
+      runner_options_(runner_options(flags, *model_)) {
+  make_runner(flags);
+  make_handle(flags, clock);
+}
+
+void LocalModel::make_runner(const ModelFlags& flags) {
+  runner_ = std::make_unique<runner::CpuRunner>(*model_, runner_options_, backend_.context());
+  engine::EngineConfig& engine = handle_.engine;
+  engine.num_blocks = runner_options_.num_blocks;
+  engine.max_num_seqs = runner_options_.max_num_seqs;
+  engine.max_num_batched_tokens = runner_options_.max_num_batched_tokens;
+  engine.max_model_len = static_cast<int32_t>(std::min<int64_t>(
+      model_->info.max_model_len, int64_t{runner_options_.num_blocks} * engine::kBlockTokens));
+  engine.prefix_caching = !flags.no_prefix_caching;
+  handle_.runner = runner_.get();
+}
+
+void LocalModel::make_handle(const ModelFlags& flags, const Clock& clock) {
+  const std::shared_ptr<const tokenizer::Tokenizer> tokenizer =
+      tokenizer::Tokenizer::load(*source_.files);
+  const auto chat = std::make_shared<const tokenizer::ChatTemplate>(
+      tokenizer::ChatTemplate::load(*source_.files));
+  handle_.name = flags.name.empty() ? source_.name : flags.name;
+  handle_.end_tokens = end_tokens(model_->info, *tokenizer);
+  handle_.defaults = generation_defaults(*source_.files);
+  handle_.embedding_dimension = static_cast<int32_t>(model_->info.hidden);
+  serve::Language language = serve::make_language(tokenizer, chat, handle_.end_tokens, clock);
+  handle_.codec = std::move(language.codec);
+  handle_.chat = std::move(language.chat);
+  handle_.constraints = std::move(language.constraints);
+}
+
+}  // namespace hearth::apps

@@ -1,0 +1,44 @@
+// A model loaded in this process and everything that it takes to run it: weights, kernels, threads,
+// KV cache, language.
+#pragma once
+
+#include <memory>
+
+#include "apps/model_flags.h"
+#include "apps/model_source.h"
+#include "backend/cpu/cpu_backend.h"
+#include "models/model.h"
+#include "runner/cpu_runner.h"
+#include "serve/model_handle.h"
+
+namespace hearth::apps {
+
+class LocalModel {
+ public:
+  // Shows a progress bar while loading. Throws Error naming the file, tensor or flag that is wrong.
+  // `clock` outlives it.
+  LocalModel(const ModelFlags& flags, const Clock& clock);
+
+  const models::Model& model() const { return *model_; }
+  // For a server; valid as long as this object.
+  const serve::ModelHandle& handle() const { return handle_; }
+  int threads() const { return threads_; }
+
+ private:
+  void make_runner(const ModelFlags& flags);
+  void make_handle(const ModelFlags& flags, const Clock& clock);
+
+  ModelSource source_;
+  std::unique_ptr<models::Model> model_;
+  backend::cpu::Backend backend_;
+  int threads_ = 0;
+  runner::CpuRunnerOptions runner_options_;
+  std::unique_ptr<runner::CpuRunner> runner_;
+  serve::ModelHandle handle_;
+};
+
+// What the flags ask of the loader and the runner; also for `hearth inspect`.
+models::LoadOptions load_options(const ModelFlags& flags);
+runner::CpuRunnerOptions runner_options(const ModelFlags& flags, const models::Model& model);
+
+}  // namespace hearth::apps

@@ -1,0 +1,51 @@
+#include "apps/model_flags.h"
+
+#include <CLI/CLI.hpp>
+
+#include "apps/model_source.h"
+
+namespace hearth::apps {
+
+void add_model_flags(CLI::App& command, ModelFlags& flags) {
+  flags.data_dir = default_data_dir();
+  command.add_option(
+      "model", flags.model,
+      "Model folder, or a name under DATA_DIR/models; the embedded model, if not given");
+  command.add_option("--name", flags.name,
+                     "What the API calls the model; its folder's name, if not given");
+  command.add_option("--data-dir", flags.data_dir, "Where Hearth keeps its state")
+      ->envname("HEARTH_DATA_DIR")
+      ->capture_default_str();
+  command.add_option("--threads", flags.threads, "Compute threads; 0: all cores that it may use")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command
+      .add_option("--max-model-len", flags.max_model_len,
+                  "Longest text in tokens; 0: what the model was trained for")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command.add_option("--max-num-seqs", flags.max_num_seqs, "Sequences that run at once")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command
+      .add_option("--max-num-batched-tokens", flags.max_num_batched_tokens, "Tokens of one step")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command
+      .add_option("--kv-cache-tokens", flags.kv_cache_tokens,
+                  "Tokens that the KV cache holds; 0: a share of free memory")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 32))
+      ->capture_default_str();
+  command.add_option("--kv-dtype", flags.kv_dtype, "Type of the KV cache: auto, f32, f16 or bf16")
+      ->check(CLI::IsMember({"auto", "f32", "f16", "bf16"}))
+      ->capture_default_str();
+  command
+      .add_option("--compute", flags.compute,
+                  "auto: bf16 arithmetic for bf16 weights where the machine has it; f32: never")
+      ->check(CLI::IsMember({"auto", "f32"}))
+      ->capture_default_str();
+  command.add_flag("--no-prefix-caching", flags.no_prefix_caching,
+                   "Forget computed prompts at once");
+}
+
+}  // namespace hearth::apps

@@ -1,0 +1,40 @@
+// The flags by which every command that runs a model says which, and with what limits.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace hearth::apps {
+
+struct ModelFlags {
+  // Folder or name; empty: the embedded model.
+  std::string model;
+  // How the API calls it; empty: the folder's name.
+  std::string name;
+  // Where Hearth keeps its state and named models.
+  std::string data_dir;
+  // Compute threads; 0: the cores that this process may use.
+  int threads = 0;
+  // Longest text; 0: as far as the model goes without stretching its positions.
+  int32_t max_model_len = 0;
+  // Sequences that run at once.
+  int32_t max_num_seqs = 128;
+  // Tokens of one step.
+  int32_t max_num_batched_tokens = 2048;
+  // Tokens that the KV cache holds; 0: a share of the free memory.
+  int64_t kv_cache_tokens = 0;
+  // f32, f16, bf16, or auto: by the model's type.
+  std::string kv_dtype = "auto";
+  // auto: bf16 arithmetic for bf16 weights where the machine has it; f32: never.
+  std::string compute = "auto";
+  // Forget computed prompts at once.
+  bool no_prefix_caching = false;
+};
+
+void add_model_flags(CLI::App& command, ModelFlags& flags);
+
+}  // namespace hearth::apps

@@ -1,0 +1,146 @@
+// hearth serve: one model behind one port.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "apps/commands.h"
+#include "apps/embedded.h"
+#include "apps/local_model.h"
+#include "apps/model_flags.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "io/file.h"
+#include "serve/server.h"
+
+namespace hearth::apps {
+namespace {
+
+struct Serve {
+  ModelFlags model;
+  serve::ServerOptions server;
+  std::vector<std::string> api_keys;
+  std::string api_key_file;
+};
+
+std::vector<serve::StaticFile> web_files() {
+  std::vector<serve::StaticFile> files;
+  for (const EmbeddedFile& file : embedded_web()) {
+    const std::string path = "/" + std::string(file.path);
+    files.push_back({path, serve::content_type_of(path), file.bytes});
+  }
+  return files;
+}
+
+std::vector<serve::ApiKey> api_keys(const Serve& options) {
+  std::vector<serve::ApiKey> keys;
+  if (!options.api_key_file.empty()) {
+    keys = serve::parse_key_file(io::read_file(options.api_key_file), options.api_key_file);
+  }
+  for (size_t i = 0; i < options.api_keys.size(); ++i) {
+    keys.push_back(
+        serve::hash_api_key(i == 0 ? "default" : fmt::format("key{}", i + 1), options.api_keys[i]));
+  }
+  return keys;
+}
+
+// Blocks SIGINT and SIGTERM in this thread and those that it starts; wait() takes them one by one.
+class Signals {
+ public:
+  Signals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGINT);
+    sigaddset(&set_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+  }
+  int wait() const {
+    int signal = 0;
+    sigwait(&set_, &signal);
+    return signal;
+  }
+
+ private:
+  sigset_t set_{};
+};
+
+void print_welcome(const serve::Server& server, const Serve& options, const LocalModel& local) {
+  const auto& engine = local.handle().engine;
+  log::info("serving model={} threads={} max_model_len={} kv_cache_tokens={}", local.handle().name,
+            local.threads(), engine.max_model_len,
+            int64_t{engine.num_blocks} * engine::kBlockTokens);
+  const std::string host =
+      options.server.http.host == "0.0.0.0" ? "127.0.0.1" : options.server.http.host;
+  const std::string url = fmt::format("http://{}:{}", host, server.port());
+  std::printf("\n  Hearth is serving %s\n\n  %-12s %s\n  %-12s %s/v1\n  %-12s Ctrl-C\n\n",
+              local.handle().name.c_str(), "playground", url.c_str(), "OpenAI API", url.c_str(),
+              "stop");
+  std::fflush(stdout);
+}
+
+// First signal: running requests finish. Second: they do not.
+void stop_on_signals(serve::Server& server, const Signals& signals) {
+  signals.wait();
+  log::info(
+      "draining: running requests finish, new ones are refused; a second signal stops at once");
+  std::thread second([&] {
+    signals.wait();
+    server.force();
+  });
+  second.detach();
+  server.stop();
+}
+
+void run_serve(Serve options) {
+  const Signals signals;
+  static const SystemClock clock;
+  options.server.api_keys = api_keys(options);
+  options.server.data_dir = options.model.data_dir;
+  options.server.web = web_files();
+  options.server.version = HEARTH_VERSION;
+  const LocalModel local(options.model, clock);
+  serve::Server server(options.server, local.handle(), clock);
+  server.start();
+  print_welcome(server, options, local);
+  stop_on_signals(server, signals);
+  log::info("stopped");
+}
+
+}  // namespace
+
+void add_serve_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "serve", "Serve a model: OpenAI-compatible API, playground and metrics on one port");
+  auto options = std::make_shared<Serve>();
+  add_model_flags(*command, options->model);
+  auto& server = options->server;
+  command->add_option("--host", server.http.host, "Address to listen on; 0.0.0.0 for all")
+      ->capture_default_str();
+  command->add_option("--port", server.http.port, "Port to listen on; 0 takes a free one")
+      ->capture_default_str();
+  command->add_option("--api-key", options->api_keys, "Key that clients must send; may be repeated")
+      ->envname("HEARTH_API_KEYS");
+  command
+      ->add_option("--api-key-file", options->api_key_file,
+                   "File of hashed keys, one a line: name:salt:hash")
+      ->check(CLI::ExistingFile);
+  command->add_option("--cors-origin", server.cors_origins,
+                      "Origin of web pages that may call; may be repeated; * for all");
+  command->add_option("--io-threads", server.http.io_threads, "Threads for sockets")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->add_option("--max-body-bytes", server.http.limits.body_bytes_max, "Largest request body")
+      ->capture_default_str();
+  command
+      ->add_option("--max-tenant-requests", server.tenant_requests_max,
+                   "Requests of one key at once; 0: no limit")
+      ->capture_default_str();
+  command
+      ->add_option("--drain-timeout-ms", server.drain_ms,
+                   "How long running requests may take after the first signal")
+      ->capture_default_str();
+  command->callback([options] { run_serve(*options); });
+}
+
+}  // namespace hearth::apps
