@@ -1,5 +1,6 @@
 // The HTTP request parser on arbitrary bytes, cut at arbitrary places: no crash, no endless loop,
-// and the same requests however the bytes were cut.
+// and the same requests however the bytes were cut. A bad head may be refused sooner in one piece
+// than in many, where the parser waits for its end; no request may come of it either way.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -50,7 +51,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Outcome cut = parse(bytes, 1 + data[0] % 16);
   CHECK(whole.bodies == cut.bodies, "{} requests whole, {} cut", whole.bodies.size(),
         cut.bodies.size());
-  CHECK((whole.refused == 0) == (cut.refused == 0), "refused {} and {}", whole.refused,
-        cut.refused);
   return 0;
 }
