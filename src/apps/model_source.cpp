@@ -48,6 +48,15 @@ std::string default_data_dir() {
   return "hearth-data";
 }
 
+void make_data_dir(const std::string& data_dir) {
+  std::error_code problem;
+  fs::create_directories(data_dir, problem);
+  if (problem) {
+    throw_error(ErrorCode::kIo, "--data-dir", "cannot make the folder {}: {}", data_dir,
+                problem.message());
+  }
+}
+
 ModelSource find_model(const std::string& argument, const std::string& data_dir) {
   if (argument.empty()) return embedded_source();
   const fs::path folder = tidy(argument);

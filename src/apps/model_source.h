@@ -15,6 +15,8 @@ struct ModelSource {
 
 // Where Hearth keeps its state: $HEARTH_DATA_DIR, else hearth/ in the user's data folder.
 std::string default_data_dir();
+// Makes the folder if it is not there. Throws Error{kIo} naming --data-dir.
+void make_data_dir(const std::string& data_dir);
 
 // A folder with a config.json; else a name under DATA_DIR/models; "" and "ember" are the model
 // inside the program. Throws Error{kNotFound} saying where was looked.

@@ -96,6 +96,7 @@ void run_serve(Serve options) {
   const Signals signals;
   static const SystemClock clock;
   options.server.api_keys = api_keys(options);
+  make_data_dir(options.model.data_dir);
   options.server.data_dir = options.model.data_dir;
   options.server.web = web_files();
   options.server.version = HEARTH_VERSION;
