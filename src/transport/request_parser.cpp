@@ -11,6 +11,14 @@ namespace hearth::transport {
 
 namespace http = boost::beast::http;
 
+namespace {
+
+// "0", CRLF, CRLF: what every chunked body that has not ended still has to come. Beast, offered
+// less behind a last chunk that it has seen, fails an assertion.
+constexpr size_t kChunkTailBytes = 5;
+
+}  // namespace
+
 struct RequestParser::Impl {
   RequestLimits limits;
   http::request_parser<http::string_body> parser;
@@ -93,6 +101,7 @@ size_t RequestParser::feed(std::string_view bytes) {
   while (self.state == State::kHead || self.state == State::kBody) {
     const std::string_view rest = bytes.substr(consumed);
     if (rest.empty()) break;
+    if (self.state == State::kBody && self.parser.chunked() && rest.size() < kChunkTailBytes) break;
     boost::system::error_code error;
     const size_t taken =
         self.parser.put(boost::asio::const_buffer(rest.data(), rest.size()), error);

@@ -46,6 +46,18 @@ TEST(RequestParser, JoinsChunkedBodies) {
   EXPECT_EQ(parser.take().body, "abcde");
 }
 
+TEST(RequestParser, TakesAnEmptyChunkedBodyByteByByte) {
+  RequestParser parser(kSmall);
+  std::string pending;
+  for (const char c :
+       std::string("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")) {
+    pending += c;
+    pending.erase(0, parser.feed(pending));
+  }
+  ASSERT_EQ(parser.state(), RequestParser::State::kDone);
+  EXPECT_EQ(parser.take().body, "");
+}
+
 TEST(RequestParser, NamesEachLimit) {
   EXPECT_EQ(status_of("GET /" + std::string(40, 'a') + " HTTP/1.1\r\nHost: h\r\n\r\n"), 414);
   EXPECT_EQ(status_of("GET /" + std::string(400, 'a')), 414);
