@@ -14,6 +14,7 @@ void add_run_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
+void add_sim_command(CLI::App& app);
 void add_version_command(CLI::App& app);
 
 }  // namespace hearth::apps

@@ -7,6 +7,7 @@
 #include "engine/types.h"
 #include "io/json.h"
 #include "runner/memory.h"
+#include "serve/ids.h"
 #include "serve/language_of_files.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
@@ -97,7 +98,9 @@ void LocalModel::make_runner(const ModelFlags& flags) {
   engine.max_num_batched_tokens = runner_options_.max_num_batched_tokens;
   engine.max_model_len = static_cast<int32_t>(std::min<int64_t>(
       model_->info.max_model_len, int64_t{runner_options_.num_blocks} * engine::kBlockTokens));
+  engine.vocabulary = static_cast<int32_t>(model_->info.vocabulary);
   engine.prefix_caching = !flags.no_prefix_caching;
+  engine.prefix_hash_key = serve::secret_seed();
   handle_.runner = runner_.get();
 }
 
@@ -110,7 +113,8 @@ void LocalModel::make_handle(const ModelFlags& flags, const Clock& clock) {
   handle_.end_tokens = end_tokens(model_->info, *tokenizer);
   handle_.defaults = generation_defaults(*source_.files);
   handle_.embedding_dimension = static_cast<int32_t>(model_->info.hidden);
-  serve::Language language = serve::make_language(tokenizer, chat, handle_.end_tokens, clock);
+  serve::Language language =
+      serve::make_language(tokenizer, chat, {handle_.end_tokens, handle_.engine.vocabulary}, clock);
   handle_.codec = std::move(language.codec);
   handle_.chat = std::move(language.chat);
   handle_.constraints = std::move(language.constraints);

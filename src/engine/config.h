@@ -14,6 +14,8 @@ struct EngineConfig {
   int32_t num_blocks = 4096;
   // Longest sequence, prompt and output together.
   int32_t max_model_len = 4096;
+  // Token ids that the model knows, from 0; 0: not checked.
+  int32_t vocabulary = 0;
   // Sequences that run at once: the runner's slots.
   int32_t max_num_seqs = 128;
   // Tokens computed in one step; not less than max_num_seqs, so that each one that generates gets

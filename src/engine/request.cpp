@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <optional>
 
 #include "base/random.h"
 
@@ -10,11 +11,24 @@ namespace {
 
 Admission refuse(AdmissionCode code, std::string reason) { return {code, std::move(reason)}; }
 
+// A tokenizer may know more tokens than the model has embeddings for.
+std::optional<TokenId> unknown_token(const Request& request, const EngineConfig& config) {
+  if (config.vocabulary == 0) return std::nullopt;
+  for (TokenId token : request.prompt) {
+    if (token < 0 || token >= config.vocabulary) return token;
+  }
+  return std::nullopt;
+}
+
 Admission contradiction(const Request& request, const EngineConfig& config) {
   const auto invalid = [](std::string reason) {
     return refuse(AdmissionCode::kInvalid, std::move(reason));
   };
   if (request.prompt.empty()) return invalid("prompt: at least one token is needed, got none");
+  if (const auto unknown = unknown_token(request, config)) {
+    return invalid(fmt::format("prompt: token id {} is not one of the model's {}", *unknown,
+                               config.vocabulary));
+  }
   if (request.choices < 1 || request.choices > config.max_choices) {
     return invalid(
         fmt::format("n: 1 to max_choices = {}, got {}", config.max_choices, request.choices));

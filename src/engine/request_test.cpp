@@ -41,6 +41,20 @@ TEST(CheckRequest, RefusesWhatNeverFitsAndNamesTheLimit) {
   EXPECT_THAT(model.reason, HasSubstr("max_model_len = 100"));
 }
 
+TEST(CheckRequest, RefusesTokensThatTheModelDoesNotKnow) {
+  EngineConfig config = small();
+  config.vocabulary = 10;
+  Request request = of(3, 1);
+  request.prompt[1] = 9;
+  EXPECT_TRUE(check_request(request, config).accepted());
+  for (TokenId unknown : {10, -1}) {
+    request.prompt[1] = unknown;
+    const Admission answer = check_request(request, config);
+    EXPECT_EQ(answer.code, AdmissionCode::kInvalid);
+    EXPECT_THAT(answer.reason, HasSubstr("token id " + std::to_string(unknown)));
+  }
+}
+
 TEST(CheckRequest, RefusesContradictions) {
   const auto refused = [](Request request, const char* field) {
     const Admission answer = check_request(request, small());

@@ -1,11 +1,13 @@
 #include "serve/language_of_files.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
 #include "dialog/reply_format.h"
 #include "dialog/reply_parser.h"
 #include "grammar/grammar.h"
+#include "grammar/grammar_cache.h"
 #include "grammar/matcher.h"
 #include "io/json.h"
 #include "serve/scripted_constraint.h"
@@ -16,6 +18,9 @@ namespace hearth::serve {
 using io::Json;
 
 namespace {
+
+// Compiled grammars that are kept, with their masks.
+constexpr size_t kGrammarBytesMax = size_t{512} << 20;
 
 tokenizer::SkipSpecial to_skip(SpecialTokens special) {
   return special == SpecialTokens::kSkip ? tokenizer::SkipSpecial::kYes
@@ -198,17 +203,16 @@ grammar::GrammarSource to_source(const ConstraintSpec& spec) {
 class RealConstraints final : public ConstraintCompiler {
  public:
   RealConstraints(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
-                  std::shared_ptr<const RealChat> chat, std::vector<TokenId> end_tokens)
+                  std::shared_ptr<const RealChat> chat, const ModelTokens& model)
       : tokenizer_(std::move(tokenizer)),
         chat_(std::move(chat)),
-        end_tokens_(std::move(end_tokens)),
-        vocabulary_(make_vocabulary()) {}
+        end_tokens_(model.ends),
+        grammars_(make_vocabulary(model), kGrammarBytesMax) {}
 
   std::shared_ptr<engine::TokenConstraint> compile(const ConstraintSpec& spec,
                                                    const std::string& field) const override {
     try {
-      return std::make_shared<MatcherConstraint>(
-          grammar::compile_grammar(to_source(spec), vocabulary_));
+      return std::make_shared<MatcherConstraint>(grammars_.get(to_source(spec)));
     } catch (const Error& error) {
       throw Error(error.code, error.where.empty() ? error.text : error.where + ": " + error.text,
                   field);
@@ -225,15 +229,15 @@ class RealConstraints final : public ConstraintCompiler {
     source.kind = grammar::GrammarKind::kJsonSchema;
     source.text = forced.schema;
     return std::make_shared<ScriptedConstraint>(
-        tokenizer_->encode(forced.prefix, tokenizer::AddSpecial::kNo),
-        grammar::compile_grammar(source, vocabulary_),
+        tokenizer_->encode(forced.prefix, tokenizer::AddSpecial::kNo), grammars_.get(source),
         tokenizer_->encode(forced.suffix, tokenizer::AddSpecial::kNo), end_tokens_);
   }
 
  private:
-  std::shared_ptr<const grammar::Vocabulary> make_vocabulary() const {
+  std::shared_ptr<const grammar::Vocabulary> make_vocabulary(const ModelTokens& model) const {
+    const int32_t size = std::min(tokenizer_->vocab_size(), model.vocabulary);
     std::vector<std::string> tokens;
-    for (TokenId token = 0; token < tokenizer_->vocab_size(); ++token) {
+    for (TokenId token = 0; token < size; ++token) {
       tokens.emplace_back(tokenizer_->token_bytes(token));
     }
     return std::make_shared<grammar::Vocabulary>(std::move(tokens), end_tokens_);
@@ -242,19 +246,19 @@ class RealConstraints final : public ConstraintCompiler {
   const std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   const std::shared_ptr<const RealChat> chat_;
   const std::vector<TokenId> end_tokens_;
-  const std::shared_ptr<const grammar::Vocabulary> vocabulary_;
+  mutable grammar::GrammarCache grammars_;  // requests repeat their schemas
 };
 
 }  // namespace
 
 Language make_language(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                        std::shared_ptr<const tokenizer::ChatTemplate> chat_template,
-                       const std::vector<TokenId>& end_tokens, const Clock& clock) {
+                       const ModelTokens& model, const Clock& clock) {
   Language language;
   language.codec = std::make_shared<RealCodec>(tokenizer);
   const auto chat = std::make_shared<RealChat>(tokenizer, std::move(chat_template), clock);
   language.chat = chat;
-  language.constraints = std::make_shared<RealConstraints>(tokenizer, chat, end_tokens);
+  language.constraints = std::make_shared<RealConstraints>(tokenizer, chat, model);
   return language;
 }
 

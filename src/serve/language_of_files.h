@@ -18,9 +18,15 @@ struct Language {
   std::shared_ptr<const ConstraintCompiler> constraints;
 };
 
+// What the model itself says about tokens.
+struct ModelTokens {
+  std::vector<TokenId> ends;  // any of them ends a reply
+  int32_t vocabulary = 0;     // rows of its head; a tokenizer may know more, which never come
+};
+
 // `clock` tells templates the date; it outlives the language.
 Language make_language(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
                        std::shared_ptr<const tokenizer::ChatTemplate> chat_template,
-                       const std::vector<TokenId>& end_tokens, const Clock& clock);
+                       const ModelTokens& model, const Clock& clock);
 
 }  // namespace hearth::serve

@@ -55,7 +55,7 @@ class LanguageTest : public testing::Test {
         make_language(tokenizer::Tokenizer::from_json(io::dump_json(file)),
                       std::make_shared<tokenizer::ChatTemplate>(
                           tokenizer::ChatTemplate::from_config(config, "tokenizer_config.json")),
-                      {kEnd}, clock_);
+                      {.ends = {kEnd}, .vocabulary = 260}, clock_);
   }
 
   // Takes the first allowed token of `wish`, or else the lowest allowed, until the end.
