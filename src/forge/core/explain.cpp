@@ -1,0 +1,136 @@
+#include "forge/core/explain.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace hearth::forge {
+namespace {
+
+std::string other_name(const Scheduler& scheduler, JobId other) {
+  if (other < 0) return "another job";
+  const Job& job = scheduler.job(other);
+  return fmt::format("job {} ({}, {})", other, to_string(job.spec.tier),
+                     scheduler.spec().virtual_clusters[static_cast<size_t>(job.spec.vc)].name);
+}
+
+// Why it has no place.
+std::string waiting_because(const Scheduler& scheduler, const Job& job) {
+  const VirtualCluster& vc = scheduler.spec().virtual_clusters[static_cast<size_t>(job.spec.vc)];
+  switch (job.why.reason) {
+    case Reason::kNoSuchPlace:
+      return "no part of the fleet could hold it even when empty: loosen its constraints";
+    case Reason::kNoRoom:
+      return "no eligible place is free, and nobody on one may be asked to leave";
+    case Reason::kOverQuota:
+      return fmt::format(
+          "virtual cluster '{}' has used its guarantee of {} and may borrow no more now", vc.name,
+          vc.guarantee);
+      return "what is free is kept for guarantees";
+    case Reason::kInOrder:
+      return "the policy puts jobs before it that wait themselves";
+    case Reason::kPreempted:
+      return fmt::format("{} took its place", other_name(scheduler, job.why.other));
+    case Reason::kNodeLost:
+      return "a node it ran on was lost; it resumes from its last checkpoint";
+    case Reason::kDrained:
+      return "its node is being drained and no other place is free";
+    case Reason::kExited:
+      return "it failed and will be started again";
+    default:
+      return "it has not been looked at yet";
+  }
+}
+
+// Why it is where it is.
+std::string placed_because(const Scheduler& scheduler, const Job& job) {
+  switch (job.why.reason) {
+    case Reason::kReclaimed:
+      return "others gave these devices back to it";
+    case Reason::kShrunk:
+      return fmt::format("it gave its extra workers to {}", other_name(scheduler, job.why.other));
+    case Reason::kGrown:
+      return "idle devices make it faster";
+    case Reason::kMigrated:
+      return "moved, so that the hole it left fits a larger job";
+    case Reason::kDrained:
+      return "moved off a node that is being drained";
+    default:
+      return "this was the tightest free place that it may use";
+  }
+}
+
+std::string where(const Scheduler& scheduler, const Job& job) {
+  const Node& node = scheduler.spec().nodes[static_cast<size_t>(job.target[0].node)];
+  return fmt::format(
+      "{} x {} on {} of cluster {}", job.target.size(),
+      scheduler.spec().kinds[static_cast<size_t>(node.kind)].name,
+      nodes_of(job.target) == 1 ? node.name : fmt::format("{} nodes", nodes_of(job.target)),
+      scheduler.spec().clusters[static_cast<size_t>(node.cluster)].name);
+}
+
+std::string sentence_of(const Scheduler& scheduler, const Job& job) {
+  const std::string head = fmt::format("Job {} is {}", job.id, to_string(job.state));
+  if (job.over()) return head + ".";
+  if (job.target.empty()) {
+    return fmt::format("{} and waits since {} s: {}.", head,
+                       (scheduler.now() - job.changed_at) / 1000, waiting_because(scheduler, job));
+  }
+  const bool stays = job.target == job.placed || job.state == JobState::kQueued;
+  return fmt::format("{}{} {}: {}.", head, stays ? ", on" : ", on its way to",
+                     where(scheduler, job), placed_because(scheduler, job));
+}
+
+std::string verdict_of(const FleetSpec& spec, const JobSpec& job, const Node& node) {
+  const Cluster& cluster = spec.clusters[static_cast<size_t>(node.cluster)];
+  const DeviceKind& kind = spec.kinds[static_cast<size_t>(node.kind)];
+  const auto allows = [](const auto& list, auto id) {
+    return list.empty() || std::find(list.begin(), list.end(), id) != list.end();
+  };
+  if (!allows(job.regions, cluster.region)) return "residency";
+  if (!allows(job.kinds, node.kind)) return "other kind";
+  if (kind.memory_gb < job.memory_gb_min) return "too little memory";
+  if (cluster.spot == Spot::kAllowed && job.spot == Spot::kRefused) return "spot";
+  return "eligible";
+}
+
+}  // namespace
+
+const char* to_string(JobState state) {
+  constexpr const char* kNames[] = {"queued",    "starting", "running",  "stopping",
+                                    "succeeded", "failed",   "cancelled"};
+  return kNames[static_cast<int>(state)];
+}
+
+Explanation explain(const Scheduler& scheduler, JobId id) {
+  const Job& job = scheduler.job(id);
+  const FleetSpec& spec = scheduler.spec();
+  std::map<std::pair<ClusterId, KindId>, PoolView> pools;
+  for (size_t n = 0; n < spec.nodes.size(); ++n) {
+    const Node& node = spec.nodes[n];
+    PoolView& pool = pools[{node.cluster, node.kind}];
+    pool.cluster = spec.clusters[static_cast<size_t>(node.cluster)].name;
+    pool.kind = spec.kinds[static_cast<size_t>(node.kind)].name;
+    pool.verdict = verdict_of(spec, job.spec, node);
+    if (!scheduler.planned().present(static_cast<NodeId>(n))) continue;
+    const int32_t free = scheduler.planned().free_devices(static_cast<NodeId>(n));
+    pool.devices += node.devices;
+    pool.free += free;
+    pool.largest = std::max(pool.largest, free);
+  }
+  Explanation out{sentence_of(scheduler, job), {}};
+  for (auto& [key, pool] : pools) out.pools.push_back(std::move(pool));
+  return out;
+}
+
+std::string Explanation::text() const {
+  std::string out = sentence + "\n\n";
+  out += fmt::format("{:<16} {:<12} {:>8} {:>6} {:>12}  {}\n", "cluster", "kind", "devices", "free",
+                     "on one node", "for this job");
+  for (const PoolView& pool : pools) {
+    out += fmt::format("{:<16} {:<12} {:>8} {:>6} {:>12}  {}\n", pool.cluster, pool.kind,
+                       pool.devices, pool.free, pool.largest, pool.verdict);
+  }
+  return out;
+}
+
+}  // namespace hearth::forge

@@ -1,0 +1,265 @@
+#include "forge/core/fleet.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/check.h"
+
+namespace hearth::forge {
+
+int32_t nodes_of(const Placement& slots) {
+  int32_t nodes = 0;
+  for (size_t i = 0; i < slots.size(); ++i) nodes += i == 0 || slots[i].node != slots[i - 1].node;
+  return nodes;
+}
+
+Fleet::Fleet(const FleetSpec& spec) : spec_(&spec) {
+  std::map<std::pair<ClusterId, KindId>, int32_t> pool_of;
+  int32_t devices = 0;
+  for (const Node& node : spec.nodes) {
+    const auto [pool, fresh] =
+        pool_of.try_emplace({node.cluster, node.kind}, static_cast<int32_t>(pools_.size()));
+    if (fresh) pools_.push_back({.cluster = node.cluster, .kind = node.kind});
+    Pool& p = pools_[static_cast<size_t>(pool->second)];
+    if (p.buckets.size() < static_cast<size_t>(node.devices) + 1)
+      p.buckets.resize(static_cast<size_t>(node.devices) + 1);
+    nodes_.push_back({.first_device = devices, .pool = pool->second});
+    devices += node.devices;
+  }
+  device_free_.assign(static_cast<size_t>(devices), 0);
+}
+
+bool Fleet::pool_eligible(const JobSpec& job, const Pool& pool) const {
+  const Cluster& cluster = spec_->clusters[static_cast<size_t>(pool.cluster)];
+  const auto has = [](const auto& list, auto id) {
+    return list.empty() || std::find(list.begin(), list.end(), id) != list.end();
+  };
+  if (!has(job.regions, cluster.region) || !has(job.kinds, pool.kind)) return false;
+  if (cluster.spot == Spot::kAllowed && job.spot == Spot::kRefused) return false;
+  return spec_->kinds[static_cast<size_t>(pool.kind)].memory_gb >= job.memory_gb_min;
+}
+
+bool Fleet::eligible(const JobSpec& job, NodeId node) const {
+  return pool_eligible(job, pools_[static_cast<size_t>(nodes_[static_cast<size_t>(node)].pool)]);
+}
+
+std::optional<Placement> Fleet::find(const JobSpec& job, int32_t workers, KindId kind) const {
+  std::vector<const Pool*> pools;
+  for (const Pool& pool : pools_) {
+    if ((kind < 0 || pool.kind == kind) && pool_eligible(job, pool)) pools.push_back(&pool);
+  }
+  const auto preference = [&](const Pool* pool) {
+    const auto place = std::find(job.kinds.begin(), job.kinds.end(), pool->kind);
+    const RegionId region = spec_->clusters[static_cast<size_t>(pool->cluster)].region;
+    return std::tuple(place - job.kinds.begin(),
+                      spec_->regions[static_cast<size_t>(region)].carbon_g_per_kwh, pool->whole);
+  };
+  std::stable_sort(pools.begin(), pools.end(),
+                   [&](const Pool* a, const Pool* b) { return preference(a) < preference(b); });
+  std::optional<Placement> best;
+  for (const Pool* pool : pools) {
+    std::optional<Placement> found = find_in_pool(job, *pool, workers);
+    // Fewer nodes talk faster; among equals the first pool in the order of preference.
+    if (found && (!best || (job.kinds.empty() && nodes_of(*found) < nodes_of(*best))))
+      best = std::move(found);
+    if (best && (!job.kinds.empty() || nodes_of(*best) == 1)) return best;
+  }
+  if (best || job.locality == Locality::kNode || job.locality == Locality::kCluster) return best;
+  return find_across(job, pools, workers);
+}
+
+std::optional<Placement> Fleet::find_in_pool(const JobSpec& job, const Pool& pool,
+                                             int32_t workers) const {
+  if (job.share_milli < kWholeDevice) return find_parts(job, pool, workers);
+  if (pool.whole < workers) return std::nullopt;
+  Placement out;
+  std::set<NodeId> used;
+  auto want = static_cast<size_t>(workers);
+  size_t top = pool.buckets.size() - 1;
+  auto whole_node = pool.buckets[top].begin();
+  while (want > 0) {
+    // The fullest node that takes all that is left ...
+    size_t fit = want;
+    NodeId chosen = -1;
+    for (; fit < pool.buckets.size() && chosen < 0; ++fit) {
+      for (NodeId node : pool.buckets[fit]) {
+        if (!used.contains(node)) {
+          chosen = node;
+          break;
+        }
+      }
+    }
+    if (chosen >= 0) {
+      append_devices(chosen, static_cast<int32_t>(want), out);
+      break;
+    }
+    if (job.locality == Locality::kNode) return std::nullopt;
+    // ... or else the emptiest node, all of it.
+    while (top > 0 && whole_node == pool.buckets[top].end()) {
+      whole_node = pool.buckets[--top].begin();
+    }
+    if (top == 0) return std::nullopt;
+    append_devices(*whole_node, static_cast<int32_t>(top), out);
+    used.insert(*whole_node++);
+    want -= top;
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+std::optional<Placement> Fleet::find_parts(const JobSpec& job, const Pool& pool,
+                                           int32_t workers) const {
+  if (job.locality != Locality::kNode) return find_parts_on(job, pool, workers, -1);
+  for (const std::set<NodeId>& bucket : pool.buckets) {
+    for (NodeId node : bucket) {
+      std::optional<Placement> found = find_parts_on(job, pool, workers, node);
+      if (found) return found;
+    }
+  }
+  return std::nullopt;
+}
+
+// The fullest devices first. Two workers of one job on one device would gain nothing, so each takes
+// another device. `only` >= 0: on this node.
+std::optional<Placement> Fleet::find_parts_on(const JobSpec& job, const Pool& pool, int32_t workers,
+                                              NodeId only) const {
+  Placement out;
+  const auto wanted = static_cast<size_t>(workers);
+  for (auto part = pool.parts.lower_bound({job.share_milli, 0, 0});
+       part != pool.parts.end() && out.size() < wanted; ++part) {
+    if (only >= 0 && part->node != only) continue;
+    out.push_back({part->node, part->device, job.share_milli});
+  }
+  for (size_t bucket = 1; bucket < pool.buckets.size() && out.size() < wanted; ++bucket) {
+    for (NodeId node : pool.buckets[bucket]) {
+      if (out.size() == wanted) break;
+      if (only >= 0 && node != only) continue;
+      const size_t before = out.size();
+      append_devices(node,
+                     std::min(static_cast<int32_t>(bucket), workers - static_cast<int32_t>(before)),
+                     out);
+      for (size_t i = before; i < out.size(); ++i) out[i].milli = job.share_milli;
+    }
+  }
+  if (out.size() < wanted) return std::nullopt;
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+// A job that may span clusters: all of one kind, and of one region where it asks for that.
+std::optional<Placement> Fleet::find_across(const JobSpec& job, std::span<const Pool* const> pools,
+                                            int32_t workers) const {
+  for (const Pool* first : pools) {
+    Placement out;
+    int32_t left = workers;
+    for (const Pool* pool : pools) {
+      if (pool->kind != first->kind || left == 0) continue;
+      const auto region = [&](const Pool* p) {
+        return spec_->clusters[static_cast<size_t>(p->cluster)].region;
+      };
+      if (job.locality == Locality::kRegion && region(pool) != region(first)) continue;
+      const int32_t part = std::min(left, pool->whole);
+      if (part == 0 || job.share_milli < kWholeDevice) continue;
+      const std::optional<Placement> found = find_in_pool(job, *pool, part);
+      out.insert(out.end(), found->begin(), found->end());
+      left -= part;
+    }
+    if (left > 0) continue;
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+  return std::nullopt;
+}
+
+void Fleet::append_devices(NodeId node, int32_t count, Placement& out) const {
+  const int32_t first = nodes_[static_cast<size_t>(node)].first_device;
+  for (int32_t device = 0; count > 0; ++device) {
+    if (device_free_[static_cast<size_t>(first + device)] != kWholeDevice) continue;
+    out.push_back({node, device, kWholeDevice});
+    --count;
+  }
+}
+
+bool Fleet::fits(const Placement& slots) const {
+  return std::all_of(slots.begin(), slots.end(), [&](const Slot& slot) {
+    const NodeState& node = nodes_[static_cast<size_t>(slot.node)];
+    return node.present &&
+           device_free_[static_cast<size_t>(node.first_device + slot.device)] >= slot.milli;
+  });
+}
+
+void Fleet::take(const Placement& slots) {
+  for (const Slot& slot : slots) {
+    CHECK(nodes_[static_cast<size_t>(slot.node)].present, "node {} is away", slot.node);
+    change(slot, -slot.milli);
+  }
+}
+
+void Fleet::release(const Placement& slots) {
+  for (const Slot& slot : slots) {
+    if (nodes_[static_cast<size_t>(slot.node)].present) change(slot, slot.milli);
+  }
+}
+
+void Fleet::change(const Slot& slot, int32_t by) {
+  const NodeState& node = nodes_[static_cast<size_t>(slot.node)];
+  int32_t& free = device_free_[static_cast<size_t>(node.first_device + slot.device)];
+  CHECK(free + by >= 0 && free + by <= kWholeDevice, "device {} of node {}: {} free, {} asked",
+        slot.device, slot.node, free, by);
+  unindex(slot.node);
+  free += by;
+  free_milli_ += by;
+  index(slot.node);
+}
+
+void Fleet::unindex(NodeId id) {
+  NodeState& node = nodes_[static_cast<size_t>(id)];
+  if (!node.open || !node.present) return;
+  Pool& pool = pools_[static_cast<size_t>(node.pool)];
+  pool.buckets[static_cast<size_t>(node.whole)].erase(id);
+  pool.whole -= node.whole;
+  for (int32_t d = 0; d < spec_->nodes[static_cast<size_t>(id)].devices; ++d) {
+    const int32_t free = device_free_[static_cast<size_t>(node.first_device + d)];
+    if (free > 0 && free < kWholeDevice) pool.parts.erase({free, id, d});
+  }
+}
+
+void Fleet::index(NodeId id) {
+  NodeState& node = nodes_[static_cast<size_t>(id)];
+  node.whole = 0;
+  if (!node.present) return;
+  Pool& pool = pools_[static_cast<size_t>(node.pool)];
+  for (int32_t d = 0; d < spec_->nodes[static_cast<size_t>(id)].devices; ++d) {
+    const int32_t free = device_free_[static_cast<size_t>(node.first_device + d)];
+    node.whole += free == kWholeDevice;
+    if (node.open && free > 0 && free < kWholeDevice) pool.parts.insert({free, id, d});
+  }
+  if (!node.open) return;
+  pool.buckets[static_cast<size_t>(node.whole)].insert(id);
+  pool.whole += node.whole;
+}
+
+void Fleet::set_present(NodeId id, bool present) {
+  NodeState& node = nodes_[static_cast<size_t>(id)];
+  if (node.present == present) return;
+  const int32_t devices = spec_->nodes[static_cast<size_t>(id)].devices;
+  if (!present) unindex(id);
+  for (int32_t d = 0; d < devices; ++d) {
+    int32_t& free = device_free_[static_cast<size_t>(node.first_device + d)];
+    free_milli_ += present ? kWholeDevice : -free;
+    free = present ? kWholeDevice : 0;
+  }
+  present_milli_ += (present ? 1 : -1) * static_cast<int64_t>(devices) * kWholeDevice;
+  node.present = present;
+  index(id);
+}
+
+void Fleet::set_open(NodeId id, bool open) {
+  NodeState& node = nodes_[static_cast<size_t>(id)];
+  if (node.open == open) return;
+  unindex(id);
+  node.open = open;
+  index(id);
+}
+
+}  // namespace hearth::forge

@@ -1,0 +1,112 @@
+// What goes into the core and what comes out. Everything that crosses the network carries the
+// node's incarnation and the job's epoch: whoever holds a newer one drops the message, so copies,
+// late ones and ones out of order change nothing.
+#pragma once
+
+#include <variant>
+
+#include "forge/core/types.h"
+
+namespace hearth::forge {
+
+// --- events: from users and from the clock ---
+struct Submit {
+  JobSpec spec;
+};
+struct Cancel {
+  JobId job = 0;
+};
+struct Drain {
+  NodeId node = 0;
+};
+struct Undrain {
+  NodeId node = 0;
+};
+// New measured rates, and what is left to do in the same unit of work.
+struct Measured {
+  JobId job = 0;
+  std::shared_ptr<const RateTable> rates;
+  double work_left = 0;
+};
+struct Tick {};
+
+// --- events: from agents ---
+// The agent runs nothing, and everything it ran as an earlier incarnation is dead.
+struct Joined {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+};
+struct Heartbeat {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+  Millis sent_at = 0;  // by the agent's clock; comes back in Lease
+};
+struct Started {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+  JobId job = 0;
+  Epoch epoch = 0;
+};
+enum class Outcome {
+  kSaved,      // stopped with a checkpoint
+  kKilled,     // stopped without one, or never started: the last checkpoint counts
+  kSucceeded,  // ended by itself with exit status 0
+  kFailed,     // ended by itself otherwise
+};
+// The workers of this epoch on this node are dead and will never run again.
+struct Ended {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+  JobId job = 0;
+  Epoch epoch = 0;
+  Outcome outcome = Outcome::kKilled;
+};
+
+using Event =
+    std::variant<Submit, Cancel, Drain, Undrain, Measured, Tick, Joined, Heartbeat, Started, Ended>;
+
+// --- commands: to agents ---
+struct Start {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+  JobId job = 0;
+  Epoch epoch = 0;
+  Placement slots;  // on this node
+};
+enum class StopMode { kCheckpoint, kKill };
+struct Stop {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+  JobId job = 0;
+  Epoch epoch = 0;
+  StopMode mode = StopMode::kCheckpoint;
+};
+// Answers Ended: the agent may stop repeating it.
+struct Acknowledge {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+  JobId job = 0;
+  Epoch epoch = 0;
+};
+// Answers Heartbeat: the agent may go on until lease_ms after `sent_at`.
+struct Lease {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+  Millis sent_at = 0;
+};
+// This incarnation is given up: kill everything and join as a newer one.
+struct Rejoin {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+};
+
+using Command = std::variant<Start, Stop, Acknowledge, Lease, Rejoin>;
+
+// The two sides' common understanding of time.
+struct LeaseTerms {
+  Millis lease_ms = 30'000;     // an agent unheard for so long has killed what it ran
+  Millis heartbeat_ms = 5'000;  // between heartbeats
+  Millis resend_ms = 2'000;     // an unanswered command is sent again after
+};
+
+}  // namespace hearth::forge

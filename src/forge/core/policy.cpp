@@ -1,0 +1,31 @@
+#include "forge/core/policy.h"
+
+#include <string>
+
+#include "base/error.h"
+
+namespace hearth::forge {
+
+std::span<const Policy> policies() {
+  static constexpr Policy kPolicies[] = {
+      {"fifo", "in the order of arrival; the first that does not fit blocks the rest", plan_fifo,
+       0},
+      {"backfill", "in the order of arrival; who fits goes ahead of who does not", plan_backfill,
+       0},
+      {"srtf", "shortest remaining time first, with preemption", plan_srtf, 0},
+      {"hearth", "guarantees first, cheapest reclaim, elastic growth, defragmentation", plan_hearth,
+       0},
+  };
+  return kPolicies;
+}
+
+const Policy& policy_named(std::string_view name) {
+  std::string names;
+  for (const Policy& policy : policies()) {
+    if (name == policy.name) return policy;
+    names += names.empty() ? policy.name : std::string(", ") + policy.name;
+  }
+  throw_error(ErrorCode::kNotFound, "policy", "no policy '{}'; take one of: {}", name, names);
+}
+
+}  // namespace hearth::forge

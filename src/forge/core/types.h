@@ -1,0 +1,113 @@
+// The nouns of Forge: regions, clusters, nodes and devices; virtual clusters; jobs; slots. Plain
+// data, described by whoever runs the fleet and never changed by the core.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace hearth::forge {
+
+using RegionId = int32_t;
+using ClusterId = int32_t;
+using KindId = int32_t;
+using NodeId = int32_t;
+using VcId = int32_t;
+using JobId = int32_t;
+using Epoch = int64_t;
+using Incarnation = int64_t;
+using Millis = int64_t;
+
+// One device; jobs may ask for a part of one.
+constexpr int32_t kWholeDevice = 1000;
+
+enum class Tier { kPremium, kStandard, kBasic };
+enum class JobType { kTraining, kInference, kBatch, kCommand };
+// How near to each other the workers of a job must be.
+enum class Locality { kAny, kRegion, kCluster, kNode };
+enum class Spot { kRefused, kAllowed };
+
+const char* to_string(Tier tier);
+const char* to_string(JobType type);
+
+// The part of its asked devices' time that a tier is promised, in thousandths.
+int32_t service_level_milli(Tier tier);
+
+struct DeviceKind {
+  std::string name;
+  int32_t memory_gb = 0;
+  int32_t power_w = 0;
+};
+
+struct Region {
+  std::string name;
+  int32_t carbon_g_per_kwh = 0;
+};
+
+struct Cluster {
+  std::string name;
+  RegionId region = 0;
+  Spot spot = Spot::kRefused;  // kAllowed: rented by the minute; only jobs that allow it come here
+};
+
+struct Node {
+  std::string name;
+  ClusterId cluster = 0;
+  KindId kind = 0;
+  int32_t devices = 0;
+};
+
+// A share of the fleet. The guarantee is for the whole subtree, in whole devices.
+struct VirtualCluster {
+  std::string name;
+  VcId parent = -1;
+  int32_t guarantee = 0;
+  int32_t borrow_max = INT32_MAX;  // devices above the guarantee
+  int32_t lend_max = INT32_MAX;    // unused guaranteed devices that others may use
+};
+
+struct FleetSpec {
+  std::vector<DeviceKind> kinds;
+  std::vector<Region> regions;
+  std::vector<Cluster> clusters;
+  std::vector<Node> nodes;
+  std::vector<VirtualCluster> virtual_clusters;
+};
+
+// Work a second by kind of device and number of workers, as last measured or profiled.
+struct RateTable {
+  std::vector<std::vector<double>> rates;  // [kind][workers]; entry 0 of a row is 0
+
+  double at(KindId kind, int32_t workers) const;
+};
+
+struct JobSpec {
+  std::string name;
+  VcId vc = 0;
+  JobType type = JobType::kTraining;
+  Tier tier = Tier::kStandard;
+  int32_t min_workers = 1;
+  int32_t max_workers = 1;
+  int32_t share_milli = kWholeDevice;  // of one device, for each worker
+  std::vector<RegionId> regions;       // residency; empty: anywhere
+  std::vector<KindId> kinds;           // empty: any; else in the order of preference
+  int32_t memory_gb_min = 0;
+  Locality locality = Locality::kAny;
+  Spot spot = Spot::kRefused;
+  Millis stop_cost = 30'000;  // to checkpoint, move and start again; the unit of reclaim
+  Millis expected = 0;        // run time at min_workers, as its owner believes; 0: unknown
+  int32_t max_failures = 2;   // exits other than 0 before the job is given up
+  std::shared_ptr<const RateTable> rates;  // null: every kind the same, no gain from more workers
+};
+
+// One worker's place. A placement is its job's slots sorted by node, all of one kind.
+struct Slot {
+  NodeId node = 0;
+  int32_t device = 0;
+  int32_t milli = kWholeDevice;
+  auto operator<=>(const Slot&) const = default;
+};
+using Placement = std::vector<Slot>;
+
+}  // namespace hearth::forge

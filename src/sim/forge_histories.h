@@ -1,0 +1,53 @@
+// Random histories of Forge in virtual time: the real scheduler, the real agents, and a network
+// that loses, copies, delays and reorders; nodes die, links part, jobs fail, the scheduler is
+// killed and rebuilt from its journal. Everything follows from the seed, and the laws of
+// forge_laws.h hold after each event.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "forge/core/policy.h"
+
+namespace hearth::sim {
+
+// Bugs planted in the hands around the cores, each of which some law must find.
+enum class ForgeFault {
+  kNone,
+  kNoLease,        // agents run on when nobody has heard them for a lease
+  kForgetfulStop,  // an agent that has nothing to stop does not remember the epoch
+  kEarlyFree,      // a stop is reported before the workers are dead
+  kStaleEpoch,     // a word about an old epoch is taken for one about the present
+  kLostJournal,    // the last entries of the journal are not on disk when the scheduler dies
+  kWrongRegion,    // a job's residency does not reach the scheduler
+  kNoResend,       // the clock's ticks do not reach the scheduler
+};
+
+struct ForgeHistoryOptions {
+  // Decides everything that happens.
+  uint64_t seed = 1;
+  // Null: the seed picks one of policies().
+  const forge::Policy* policy = nullptr;
+  // A planted bug.
+  ForgeFault fault = ForgeFault::kNone;
+};
+
+struct ForgeHistoryReport {
+  uint64_t seed = 0;
+  std::string failure;  // empty: every law held
+  int64_t events = 0;
+  int32_t jobs = 0;
+  int32_t succeeded = 0;
+  int32_t starts = 0;
+  int32_t preemptions = 0;
+  int32_t nodes_lost = 0;
+  int32_t restarts = 0;  // of the scheduler
+  bool ok() const { return failure.empty(); }
+};
+
+ForgeHistoryReport run_forge_history(const ForgeHistoryOptions& options);
+
+// Histories of options.seed, options.seed + 1, ...; stops at the first that fails. Counters add up.
+ForgeHistoryReport run_forge_histories(ForgeHistoryOptions options, int64_t count);
+
+}  // namespace hearth::sim
