@@ -72,8 +72,11 @@ std::string sentence_of(const Scheduler& scheduler, const Job& job) {
   const std::string head = fmt::format("Job {} is {}", job.id, to_string(job.state));
   if (job.over()) return head + ".";
   if (job.target.empty()) {
-    return fmt::format("{} and waits since {} s: {}.", head,
-                       (scheduler.now() - job.changed_at) / 1000, waiting_because(scheduler, job));
+    const bool taken = job.moved.other >= 0 && job.why.reason != Reason::kPreempted;
+    return fmt::format(
+        "{} and waits since {} s: {}{}.", head, (scheduler.now() - job.changed_at) / 1000,
+        waiting_because(scheduler, job),
+        taken ? fmt::format("; {} took its place", other_name(scheduler, job.moved.other)) : "");
   }
   const bool stays = job.target == job.placed || job.state == JobState::kQueued;
   return fmt::format("{}{} {}: {}.", head, stays ? ", on" : ", on its way to",

@@ -52,6 +52,7 @@ struct Job {
   StopMode stop_mode = StopMode::kCheckpoint;
   bool cancelled = false;
   Why why;
+  Why moved;  // the last time that others or its node made it give devices up
   Millis submitted_at = 0;
   Millis changed_at = 0;  // of the last start or stop
   Millis first_run_at = -1;

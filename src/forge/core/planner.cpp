@@ -9,6 +9,7 @@ namespace hearth::forge {
 void Planner::set(Job& job, Placement slots, Reason reason, JobId other) {
   job.target = std::move(slots);
   job.why = {reason, other, now_};
+  if (reason == Reason::kPreempted || reason == Reason::kShrunk) job.moved = job.why;
   touched_.push_back(job.id);
 }
 

@@ -1,5 +1,6 @@
 #include "forge/core/scheduler.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "forge/core/agent.h"
@@ -81,7 +82,8 @@ TEST(Scheduler, TakesBackWhatWasBorrowedAndSaysSo) {
   EXPECT_EQ(house.state(2), JobState::kRunning);
   EXPECT_EQ(house.state(0) == JobState::kRunning, house.state(1) == JobState::kQueued);
   const JobId loser = house.state(0) == JobState::kQueued ? 0 : 1;
-  EXPECT_THAT(explain(house.scheduler, loser).text(), HasSubstr("no eligible place is free"));
+  EXPECT_THAT(explain(house.scheduler, loser).text(),
+              HasSubstr("job 2 (standard, b) took its place"));
   EXPECT_THAT(explain(house.scheduler, 2).sentence, HasSubstr("others gave these devices back"));
 }
 
