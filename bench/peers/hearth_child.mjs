@@ -17,6 +17,7 @@ export class HearthChild {
       'serve', model, '--port', String(port), '--threads', String(threads), '--log-level', 'warn',
       '--kv-cache-tokens', String(contextTokens), '--max-num-seqs', String(sequences), '--no-prefix-caching', ...extra,
     ], { stdio: ['ignore', 'ignore', 'inherit'] });
+    process.once('exit', () => child.kill('SIGKILL'));
     const self = new HearthChild(child, port);
     for (;;) {
       if (child.exitCode !== null) throw new Error(`hearth serve ended with status ${child.exitCode}`);
@@ -39,7 +40,7 @@ export class HearthChild {
     const begin = performance.now();
     const times = [];
     const body = JSON.stringify({
-      model: 'random', prompt, max_tokens: Math.max(count, 1), temperature: 0, ignore_eos: true, stream: true, return_token_ids: true,
+      prompt, max_tokens: Math.max(count, 1), temperature: 0, ignore_eos: true, stream: true, return_token_ids: true,
     });
     return new Promise((resolve, reject) => {
       const request = http.request({
@@ -71,6 +72,16 @@ export class HearthChild {
       request.on('error', reject);
       request.end(body);
     });
+  }
+
+  // How much likelier the best next token is than the second, in log-probability.
+  async margin(prompt) {
+    const response = await fetch(`http://127.0.0.1:${this.port}/v1/completions`, {
+      method: 'POST', headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ prompt, max_tokens: 1, temperature: 0, logprobs: 2, ignore_eos: true }),
+    });
+    const best = Object.values((await response.json()).choices[0].logprobs.top_logprobs[0]).sort((a, b) => b - a);
+    return best[0] - best[1];
   }
 
   async serve({ prompts, count, streams }) {

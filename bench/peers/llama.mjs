@@ -9,6 +9,7 @@ export class LlamaChild {
   static async start({ model, threads, sequenceTokens, sequences }) {
     const self = new LlamaChild();
     self.child = spawn(process.execPath, [script, model, threads, sequenceTokens, sequences].map(String), { stdio: ['pipe', 'pipe', 'inherit'] });
+    process.once('exit', () => self.child.kill('SIGKILL'));
     self.lines = readline.createInterface({ input: self.child.stdout })[Symbol.asyncIterator]();
     await self.next();
     return self;
