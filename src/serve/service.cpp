@@ -170,7 +170,8 @@ struct Service::Impl {
 
   const Route* find_route(const HttpRequest& request,
                           std::map<std::string, std::string>& found) const {
-    const std::string_view method = request.method == "HEAD" ? "GET" : request.method;
+    const std::string_view asked = request.method;
+    const std::string_view method = asked == "HEAD" ? "GET" : asked;
     for (const Route& route : routes) {
       found.clear();
       if (method == route.method && matches(route.pattern, request.path, found)) return &route;
