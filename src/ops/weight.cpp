@@ -12,6 +12,10 @@ const char* to_string(WeightFormat format) {
       return "f16";
     case WeightFormat::kBF16:
       return "bf16";
+    case WeightFormat::kQ8:
+      return "q8";
+    case WeightFormat::kQ4:
+      return "q4";
   }
   return "?";
 }
@@ -21,6 +25,13 @@ WeightFormat weight_format(DType dtype) {
         "a matrix is read in place as f32, f16 or bf16, not {}", to_string(dtype));
   if (dtype == DType::kF32) return WeightFormat::kF32;
   return dtype == DType::kF16 ? WeightFormat::kF16 : WeightFormat::kBF16;
+}
+
+int64_t Weight::bytes() const {
+  const auto bytes = [](const TensorView& view) {
+    return view.empty() ? 0 : view.shape.count() * static_cast<int64_t>(dtype_bytes(view.dtype));
+  };
+  return bytes(matrix) + bytes(scales);
 }
 
 Weight weight_view(TensorView matrix) {

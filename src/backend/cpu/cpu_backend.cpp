@@ -38,6 +38,15 @@ constexpr Variant<const LinearTile*> kBf16Variants[] = {
     {Isa::kBaseline, nullptr},
 };
 
+// Null: quantized_reference(). AVX-512 without 8-bit dot products does not imply those of 256 bits.
+constexpr Variant<const QuantizedTile*> kQuantizedVariants[] = {
+    {Isa::kAvx512Vnni, &kQuantizedAvx512Vnni},
+    {Isa::kAvx512, &kQuantizedAvx2},
+    {Isa::kAvxVnni, &kQuantizedAvxVnni},
+    {Isa::kAvx2, &kQuantizedAvx2},
+    {Isa::kBaseline, nullptr},
+};
+
 // Null: attention_reference().
 constexpr Variant<const AttentionTiles*> kAttentionVariants[] = {
     {Isa::kAvx512, &kAttentionAvx512},
@@ -52,7 +61,7 @@ Value best(const Variant<Value> (&variants)[kCount], Isa isa) {
       ->value;
 }
 
-constexpr size_t kGroups = 4;
+constexpr size_t kGroups = 5;
 
 struct Selection {
   CpuKernels kernels;
@@ -64,12 +73,14 @@ Selection make_selection(Isa isa) {
   CpuKernels& k = s.kernels;
   const LinearTiles* linear = best(kLinearVariants, isa);
   const LinearTile* bf16 = best(kBf16Variants, isa);
+  const QuantizedTile* quantized = best(kQuantizedVariants, isa);
   const AttentionTiles* attention = best(kAttentionVariants, isa);
   k.name = isa == Isa::kBaseline ? "reference" : to_string(isa);
   k.rows = best(kRowVariants, isa);
   k.linear = linear == nullptr ? linear_reference : linear_tiled;
   if (linear != nullptr) k.linear_tiles = *linear;
   if (bf16 != nullptr) k.linear_tiles.bf16_fast = *bf16;
+  k.quantized = quantized;
   k.attention = attention == nullptr ? attention_reference : attention_tiled;
   if (attention != nullptr) k.attention_tiles = *attention;
   k.kv_store = kv_store;
@@ -80,6 +91,7 @@ Selection make_selection(Isa isa) {
   const char* linear_name = linear == nullptr ? "reference" : linear->f32.variant;
   s.choices = {{{"linear f32, f16", linear_name},
                 {"linear bf16", bf16 == nullptr ? linear_name : bf16->variant},
+                {"linear q8, q4", quantized == nullptr ? "reference" : quantized->variant},
                 {"attention", attention == nullptr ? "reference" : attention->variant},
                 {"rows", k.rows->variant}}};
   return s;
@@ -104,7 +116,7 @@ const CpuKernels& selection(Isa isa) {
 
 const RowKernels& row_kernels(Isa isa) { return *best(kRowVariants, isa); }
 
-const ops::Kernels& select_kernels(Isa limit) { return selection(std::min(limit, detect_isa())); }
+const ops::Kernels& select_kernels(Isa limit) { return selection(detect_isa(limit)); }
 
 Backend::Backend(const Options& options)
     : kernels_(select_kernels(options.isa_limit)), pool_(options.threads) {}

@@ -41,8 +41,15 @@ TEST_P(Selection, NamesWhatWasChosen) {
   const ops::Kernels& k = select_kernels(GetParam());
   const bool baseline = GetParam() == Isa::kBaseline;
   EXPECT_STREQ(k.name, baseline ? "reference" : to_string(GetParam()));
-  EXPECT_EQ(variant_of(k, "linear bf16"), k.name);
-  const std::string vectors = GetParam() >= Isa::kAvx512 ? "avx512" : k.name;
+  const std::string vectors = baseline                      ? "reference"
+                              : GetParam() >= Isa::kAvx512 ? "avx512"
+                                                           : "avx2";
+  EXPECT_EQ(variant_of(k, "linear bf16"), GetParam() == Isa::kAvx512Bf16 ? "avx512bf16" : vectors);
+  const std::string dots = GetParam() >= Isa::kAvx512Vnni ? "avx512vnni"
+                           : GetParam() == Isa::kAvxVnni  ? "avxvnni"
+                           : baseline                     ? "reference"
+                                                          : "avx2";
+  EXPECT_EQ(variant_of(k, "linear q8, q4"), dots);
   EXPECT_EQ(variant_of(k, "rows"), vectors);
   EXPECT_EQ(variant_of(k, "attention"), vectors);
 }

@@ -1,4 +1,5 @@
-// Which instruction sets the processor has and the system saves, in ascending order.
+// Which instruction sets the processor has and the system saves, in ascending order. A level has all
+// below it, but for kAvxVnni: machines with AVX-512 may lack it.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +9,18 @@ namespace hearth::backend::cpu {
 enum class Isa : uint8_t {
   kBaseline,    // x86-64-v2: the reference kernels
   kAvx2,        // with FMA and F16C
+  kAvxVnni,     // with 8-bit dot products of 256 bits
   kAvx512,      // F, BW, DQ, VL
+  kAvx512Vnni,  // with 8-bit dot products
   kAvx512Bf16,  // with bf16 dot products
 };
 
 const char* to_string(Isa isa);
 
-// The best one that this machine can run.
-Isa detect_isa();
+// Whether this machine can run it.
+bool has_isa(Isa isa);
+
+// The best one that this machine can run and `limit` allows.
+Isa detect_isa(Isa limit = Isa::kAvx512Bf16);
 
 }  // namespace hearth::backend::cpu

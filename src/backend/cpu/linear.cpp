@@ -10,6 +10,7 @@
 
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/parallel.h"
+#include "backend/cpu/quantized.h"
 
 namespace hearth::backend::cpu {
 namespace {
@@ -30,7 +31,7 @@ const LinearTile& tile_for(const LinearTiles& tiles, const ops::Weight& weight) 
       return tiles.f32;
     case ops::WeightFormat::kF16:
       return tiles.f16;
-    case ops::WeightFormat::kBF16:
+    default:
       break;
   }
   const bool fast = weight.compute == ops::ComputeType::kAuto && tiles.bf16_fast.rows_max > 0;
@@ -143,6 +144,7 @@ void run_panels(ops::Context& ctx, const Product& p) {
 
 void linear_tiled(ops::Context& ctx, TensorView x, const ops::Weight& weight, TensorView bias,
                   TensorView y) {
+  if (ops::quantized(weight.format)) return quantized_tiled(ctx, x, weight, bias, y);
   ops::ArenaScope scope(ctx.arena);
   const LinearTile& tile = tile_for(cpu_kernels(ctx).linear_tiles, weight);
   const int64_t padded = round_up(weight.in, kPackedMultiple);

@@ -1,5 +1,6 @@
 // The specification of linear(): a sum in double for each output, rounded once.
 #include "backend/cpu/linear.h"
+#include "backend/cpu/quantized.h"
 #include "tensor/dtype.h"
 
 namespace hearth::backend::cpu {
@@ -11,16 +12,16 @@ double element(const ops::Weight& weight, int64_t row, int64_t i) {
       return double{weight.matrix.row<float>(row)[i]};
     case ops::WeightFormat::kF16:
       return double{f16_to_float(weight.matrix.row<uint16_t>(row)[i])};
-    case ops::WeightFormat::kBF16:
+    default:
       return double{bf16_to_float(weight.matrix.row<uint16_t>(row)[i])};
   }
-  return 0.0;
 }
 
 }  // namespace
 
 void linear_reference(ops::Context& ctx, TensorView x, const ops::Weight& weight, TensorView bias,
                       TensorView y) {
+  if (ops::quantized(weight.format)) return quantized_reference(ctx, x, weight, bias, y);
   ctx.workers.run(weight.out, [&](int64_t o, int) {
     for (int64_t t = 0; t < x.rows(); ++t) {
       double sum = bias.empty() ? 0.0 : double{bias.as<float>()[o]};

@@ -17,8 +17,9 @@ namespace hearth::backend::cpu {
 // Every level that this machine can run, lowest first. The lowest is the reference.
 inline std::vector<Isa> isa_levels() {
   std::vector<Isa> levels;
-  for (Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16}) {
-    if (isa <= detect_isa()) levels.push_back(isa);
+  for (Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512, Isa::kAvx512Vnni,
+                  Isa::kAvx512Bf16}) {
+    if (has_isa(isa)) levels.push_back(isa);
   }
   return levels;
 }

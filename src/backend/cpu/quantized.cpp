@@ -1,0 +1,107 @@
+// The driver of quantised products: which rows meet which weights on which thread.
+//
+// One way from one row to hundreds. A task takes a panel of outputs and a part of the rows; two
+// blocks of sixteen outputs at a time, in stretches that stay in the first-level cache while all
+// tiles of rows pass by. So weights are read from memory once, whatever the number of rows.
+#include "backend/cpu/quantized.h"
+
+#include <algorithm>
+
+#include "backend/cpu/cpu_kernels.h"
+#include "backend/cpu/parallel.h"
+#include "ops/quantize.h"
+
+namespace hearth::backend::cpu {
+namespace {
+
+static_assert(kQuantizedGroup == ops::kQuantGroup && kQuantizedOuts == ops::kQuantOuts);
+
+// Outputs of one call of a tile.
+constexpr int64_t kStripOuts = 2 * kQuantizedOuts;
+// Weights that a thread takes at a time.
+constexpr int64_t kPanelBytes = 128 * 1024;
+// Of a strip of weights: half of a first-level cache of 32 KiB.
+constexpr int64_t kStretchBytes = 16 * 1024;
+// Rows that one task computes: their levels stay in the second-level cache.
+constexpr int64_t kPartBytes = 512 * 1024;
+
+// One call: the operands, and the rows cut into tiles of nearly equal height.
+struct Product {
+  const QuantizedTile& tile;
+  const ops::Weight& weight;
+  const float* bias;  // or null
+  const TensorView& y;
+  const QuantizedGroup* x;  // packed, tile after tile
+
+  int64_t groups() const { return ops::quant_groups(weight.in); }
+  int64_t group_bytes() const { return ops::quant_group_bytes(weight.format); }
+  int64_t rows() const { return y.rows(); }
+  int64_t tiles() const { return divide_up(rows(), tile.rows_max); }
+  int64_t tile_begin(int64_t i) const { return rows() * i / tiles(); }
+  int64_t tile_rows(int64_t i) const { return tile_begin(i + 1) - tile_begin(i); }
+  const RunQuantized* runs() const {
+    return weight.format == ops::WeightFormat::kQ8 ? tile.q8 : tile.q4;
+  }
+  QuantizedBlock strip(int64_t out) const {
+    const int64_t block = out / kQuantizedOuts;
+    QuantizedBlock b;
+    b.w = weight.matrix.row<uint8_t>(block);
+    b.w_stride = weight.matrix.row_stride;
+    b.scales = weight.scales.row<uint16_t>(block);
+    b.scales_stride = weight.scales.row_stride;
+    b.groups = groups();
+    b.outs = std::min(kStripOuts, weight.out - out);
+    b.bias = bias == nullptr ? nullptr : bias + out;
+    b.y_stride = y.row_stride;
+    return b;
+  }
+};
+
+void pack_tiles(ops::Context& ctx, const Product& p, const TensorView& x, QuantizedGroup* packed) {
+  const int32_t zero = ops::quant_zero(p.weight.format);
+  for_rows(ctx, p.tiles(), p.tile.rows_max * p.weight.in, [&](int64_t i) {
+    const int64_t from = p.tile_begin(i);
+    p.tile.pack_rows(x.row<float>(from), x.row_stride, p.tile_rows(i), p.weight.in, zero,
+                     packed + from * p.groups());
+  });
+}
+
+// Tiles [begin, end) against one strip of outputs.
+void run_strip(const Product& p, int64_t out, int64_t begin, int64_t end) {
+  QuantizedBlock b = p.strip(out);
+  const int64_t fits = kStretchBytes / (2 * p.group_bytes());
+  const int64_t stretch = end - begin == 1 ? p.groups() : fits;
+  for (b.begin = 0; b.begin < p.groups(); b.begin = b.end) {
+    b.end = std::min(p.groups(), b.begin + stretch);
+    for (int64_t i = begin; i < end; ++i) {
+      b.x = p.x + p.tile_begin(i) * p.groups();
+      b.y = p.y.row<float>(p.tile_begin(i)) + out;
+      p.runs()[p.tile_rows(i) - 1](b);
+    }
+  }
+}
+
+}  // namespace
+
+void quantized_tiled(ops::Context& ctx, TensorView x, const ops::Weight& weight, TensorView bias,
+                     TensorView y) {
+  ops::ArenaScope scope(ctx.arena);
+  const int64_t groups = ops::quant_groups(weight.in);
+  const auto row_bytes = groups * static_cast<int64_t>(sizeof(QuantizedGroup));
+  auto* packed =
+      static_cast<QuantizedGroup*>(ctx.arena.allocate(static_cast<size_t>(x.rows() * row_bytes)));
+  const Product p{*cpu_kernels(ctx).quantized, weight, bias.as<float>(), y, packed};
+  pack_tiles(ctx, p, x, packed);
+  const int64_t out_bytes = groups * p.group_bytes() / kQuantizedOuts;
+  const int64_t panel = std::max(kStripOuts, kPanelBytes / out_bytes / kStripOuts * kStripOuts);
+  const int64_t parts = divide_up(x.rows() * row_bytes, kPartBytes);
+  ctx.workers.run(divide_up(weight.out, panel) * parts, [&](int64_t task, int) {
+    const int64_t begin = task / parts * panel, part = task % parts;
+    const int64_t end = std::min(weight.out, begin + panel);
+    for (int64_t out = begin; out < end; out += kStripOuts) {
+      run_strip(p, out, p.tiles() * part / parts, p.tiles() * (part + 1) / parts);
+    }
+  });
+}
+
+}  // namespace hearth::backend::cpu
