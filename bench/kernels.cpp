@@ -2,10 +2,10 @@
 //
 //   ./dev bench kernels [FILTER]     only the measurements whose name contains FILTER
 //
-// Measures the limits first (reading memory, f32 and bf16 products on registers), then each kernel
-// and its share of the limit that binds it. One JSON line a measurement on stdout, a table on
-// stderr. Every figure is the best of several short runs: on a shared machine the best is the one
-// that was disturbed least.
+// Measures the limits first (reading memory, f32, bf16 and int8 products on registers), then each
+// kernel and its share of the limit that binds it. One JSON line a measurement on stdout, a table
+// on stderr. Every figure is the best of several short runs: on a shared machine the best is the
+// one that was disturbed least.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -23,6 +23,7 @@
 #include "ops/elementwise.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
+#include "ops/quantize.h"
 
 namespace hearth {
 namespace {
@@ -60,6 +61,7 @@ struct Limits {
   double read_gbytes = 0.0;
   double f32_gflops = 0.0;
   double bf16_gflops = 0.0;
+  double int8_gops = 0.0;
 };
 
 struct Report {
@@ -126,6 +128,7 @@ Limits measure_limits(const Report& report, ops::Workers& workers) {
   };
   limits.f32_gflops = products("limit f32 products", loops.f32_products);
   limits.bf16_gflops = products("limit bf16 products", loops.bf16_products);
+  limits.int8_gops = products("limit int8 products", loops.int8_products);
   return limits;
 }
 
@@ -176,6 +179,61 @@ void linear_prompt(const Report& report, ops::Context& ctx, const Limits& limits
         const bool bf16 = dtype == DType::kBF16 && limits.bf16_gflops > 0;
         report.line(name, seconds, 2.0 * static_cast<double>(rows * in * out), Unit::kGFlops,
                     bf16 ? limits.bf16_gflops : limits.f32_gflops);
+      }
+    }
+  }
+}
+
+// The same packed weight elsewhere in memory.
+ops::Weight copy_of(const ops::Weight& weight) {
+  ops::Weight copy;
+  copy.format = weight.format;
+  copy.out = weight.out;
+  copy.in = weight.in;
+  copy.owned = Buffer(weight.owned.bytes());
+  std::memcpy(copy.owned.data(), weight.owned.data(), weight.owned.bytes());
+  const auto moved = [&](TensorView view) {
+    const auto offset =
+        static_cast<char*>(view.data) - static_cast<const char*>(weight.owned.data());
+    view.data = static_cast<char*>(copy.owned.data()) + offset;
+    return view;
+  };
+  copy.matrix = moved(weight.matrix);
+  copy.scales = moved(weight.scales);
+  return copy;
+}
+
+// Few rows read weights beyond the caches, hundreds compute.
+void linear_quantized(const Report& report, ops::Context& ctx, const Limits& limits) {
+  constexpr int64_t kRowsFromMemory = 16;
+  Random random(5);
+  const int64_t shapes[][2] = {{768, 3072}, {2048, 2048}, {2048, 8192}, {8192, 2048}};
+  for (const auto format : {ops::WeightFormat::kQ8, ops::WeightFormat::kQ4}) {
+    for (const auto& [in, out] : shapes) {
+      std::vector<ops::Weight> weights;
+      for (int64_t rows : {1, 4, 16, 64, 512}) {
+        const std::string name =
+            fmt::format("linear {} {} rows {} -> {}", to_string(format), rows, in, out);
+        if (!report.wants(name)) continue;
+        if (weights.empty()) {
+          const Tensor matrix = random_weight(random, DType::kBF16, {out, in});
+          weights.push_back(ops::quantize(matrix, format, report.threads, "random"));
+          const int64_t copies = (int64_t{160} << 20) / weights[0].bytes();
+          for (int64_t i = 0; i < copies; ++i) weights.push_back(copy_of(weights[0]));
+        }
+        const size_t count = rows <= kRowsFromMemory ? weights.size() : 1;
+        const Tensor x = random_weight(random, DType::kF32, {rows, in});
+        const Tensor y(DType::kF32, {rows, out});
+        const double seconds = best_seconds(report.threads, [&] {
+          for (size_t i = 0; i < count; ++i) ops::linear(ctx, x, weights[i], {}, y);
+        });
+        if (rows <= kRowsFromMemory) {
+          report.line(name, seconds, static_cast<double>(weights[0].bytes()) * double(count),
+                      Unit::kGBytes, limits.read_gbytes);
+        } else {
+          report.line(name, seconds, 2.0 * static_cast<double>(rows * in * out), Unit::kGFlops,
+                      limits.int8_gops);
+        }
       }
     }
   }
@@ -246,6 +304,7 @@ void run(const std::string& filter, int threads) {
   const Limits limits = measure_limits(report, ctx.workers);
   linear_decode(report, ctx, limits);
   linear_prompt(report, ctx, limits);
+  linear_quantized(report, ctx, limits);
   attention(report, ctx, limits);
   rows(report, ctx);
 }

@@ -43,7 +43,10 @@ std::string windows_text(const models::ModelInfo& info) {
 void print_architecture(const models::ModelInfo& info, int64_t parameters) {
   row("architecture", info.architecture);
   row("parameters", count_text(parameters));
-  row("weights", to_string(info.dtype));
+  row("weights", info.quantize == models::Quantize::kNone
+                     ? std::string(to_string(info.dtype))
+                     : fmt::format("{} in the file, quantised to {}", to_string(info.dtype),
+                                   models::to_string(info.quantize)));
   row("layers", fmt::format("{} of width {}, MLP {}", info.layers, info.hidden, info.intermediate));
   row("attention",
       fmt::format("{} heads of {}, {} KV heads", info.heads, info.head_dim, info.kv_heads));

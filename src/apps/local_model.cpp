@@ -62,11 +62,18 @@ std::vector<engine::TokenId> end_tokens(const models::ModelInfo& info,
   return ends;
 }
 
+models::Quantize parse_quantize(const std::string& text) {
+  if (text == "q8") return models::Quantize::kQ8;
+  return text == "q4" ? models::Quantize::kQ4 : models::Quantize::kNone;
+}
+
 }  // namespace
 
 models::LoadOptions load_options(const ModelFlags& flags) {
   return {.max_model_len = flags.max_model_len,
-          .compute = flags.compute == "f32" ? ops::ComputeType::kF32 : ops::ComputeType::kAuto};
+          .compute = flags.compute == "f32" ? ops::ComputeType::kF32 : ops::ComputeType::kAuto,
+          .quantize = parse_quantize(flags.quantize),
+          .threads = flags.threads > 0 ? flags.threads : backend::cpu::usable_cores()};
 }
 
 runner::CpuRunnerOptions runner_options(const ModelFlags& flags, const models::Model& model) {

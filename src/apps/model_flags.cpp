@@ -44,6 +44,11 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                   "auto: bf16 arithmetic for bf16 weights where the machine has it; f32: never")
       ->check(CLI::IsMember({"auto", "f32"}))
       ->capture_default_str();
+  command
+      .add_option("--quantize", flags.quantize,
+                  "Weights while loading to 8 or 4 bits: q8, q4 (the head stays q8) or none")
+      ->check(CLI::IsMember({"none", "q8", "q4"}))
+      ->capture_default_str();
   command.add_flag("--no-prefix-caching", flags.no_prefix_caching,
                    "Forget computed prompts at once");
 }

@@ -31,6 +31,8 @@ struct ModelFlags {
   std::string kv_dtype = "auto";
   // auto: bf16 arithmetic for bf16 weights where the machine has it; f32: never.
   std::string compute = "auto";
+  // none, or what weights are quantised to while they are loaded: q8, q4.
+  std::string quantize = "none";
   // Forget computed prompts at once.
   bool no_prefix_caching = false;
 };

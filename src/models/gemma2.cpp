@@ -33,7 +33,7 @@ class Gemma2 final : public Decoder<nn::RmsNorm, GemmaLayer> {
     }
     norm = gemma_norm(config, weights, "norm", sizes.hidden);
     if (config.is_not_false("tie_word_embeddings")) {
-      tie_head();
+      tie_head(weights);
     } else {
       own_head(load_lm_head(weights, sizes, Bias::kNone));
     }

@@ -59,7 +59,7 @@ class Gpt2 final : public Model {
     }
     norm_ = weights.layer_norm("ln_f", sizes.hidden, epsilon);
     if (config.is_not_false("tie_word_embeddings")) {
-      tie_head();
+      tie_head(weights);
     } else {
       own_head(load_lm_head(weights, sizes, Bias::kNone));
     }

@@ -75,7 +75,7 @@ class GptNeoX final : public Decoder<nn::LayerNorm, Layer> {
     }
     this->norm = weights.layer_norm("final_layer_norm", sizes.hidden, epsilon);
     if (config.is_true("tie_word_embeddings")) {
-      this->tie_head();
+      this->tie_head(weights);
     } else {
       this->own_head(weights.head("embed_out", sizes.vocabulary, sizes.hidden, Bias::kNone));
     }

@@ -158,6 +158,37 @@ TEST_F(Load, UnknownActivation) {
       << error();
 }
 
+// The rule of models::Quantize, seen in memory: 8.5 and 4.5 bits a weight in whole groups.
+TEST_F(Load, QuantisesWhatTheRuleSays) {
+  config_["tie_word_embeddings"] = true;
+  for (Quantize quantize : {Quantize::kQ8, Quantize::kQ4}) {
+    const auto model = load_with({.quantize = quantize, .threads = 2});
+    EXPECT_EQ(model->info.quantize, quantize);
+    bool head = false;
+    for (const Parameter& p : model->parameters) {
+      const int64_t stored = p.count * static_cast<int64_t>(dtype_bytes(p.dtype));
+      const int64_t groups =
+          p.shape.size() < 2 ? 0 : (p.shape[0] + 15) / 16 * ((p.shape[1] + 31) / 32);
+      const int64_t q8 = groups * (512 + 32), q4 = groups * (256 + 32);
+      switch (p.part) {
+        case Part::kEmbedding:
+          EXPECT_EQ(p.bytes, stored) << p.name;
+          break;
+        case Part::kNorm:
+          EXPECT_EQ(p.bytes, p.count * 4) << p.name;
+          break;
+        case Part::kHead:
+          head = true;
+          EXPECT_EQ(p.bytes, q8) << p.name;
+          break;
+        default:
+          EXPECT_EQ(p.bytes, quantize == Quantize::kQ8 ? q8 : q4) << p.name;
+      }
+    }
+    EXPECT_TRUE(head);
+  }
+}
+
 TEST_F(Load, QuantisedWeights) {
   config_["quantization_config"] = {{"quant_method", "gptq"}};
   EXPECT_NE(error().find("weights quantised by 'gptq' are not supported"), std::string::npos);

@@ -47,6 +47,17 @@ struct GenerationDefaults {
   std::optional<float> repetition_penalty;
 };
 
+// Weights that are quantised while they are loaded (ops/quantize.h). One rule for all families:
+//
+//   projections (attention, MLP)   the format asked for
+//   head                           q8 always: every token's choice depends on it. A tied one is a
+//                                  copy, 8.5 bits a weight
+//   embedding tables               as stored: a step reads a row a token, so they cost no time
+//   norms, biases                  f32 always
+enum class Quantize : uint8_t { kNone, kQ8, kQ4 };
+
+const char* to_string(Quantize quantize);
+
 struct ModelInfo {
   std::string architecture;   // "LlamaForCausalLM"
   std::string model_type;     // "llama"
@@ -61,7 +72,8 @@ struct ModelInfo {
   std::vector<int32_t> windows;  // [layers] sliding window of each layer; 0: sees everything
   int32_t max_model_len = 0;     // the longest text this instance serves
   int32_t max_len_possible = 0;  // the longest that LoadOptions::max_model_len may ask for
-  DType dtype = DType::kF32;     // of most weights
+  DType dtype = DType::kF32;     // of most weights, in the file
+  Quantize quantize = Quantize::kNone;
   std::optional<int32_t> bos;
   std::vector<int32_t> eos;  // any of them ends a text
   GenerationDefaults defaults;
@@ -71,6 +83,8 @@ struct ModelInfo {
     return 2 * layers * kv_heads * head_dim * static_cast<int64_t>(dtype_bytes(kv_dtype));
   }
 };
+
+class Weights;
 
 class Model {
  public:
@@ -89,8 +103,8 @@ class Model {
   std::vector<Projection> projections;
 
  protected:
-  // The head reads the embedding table, or a matrix of its own.
-  void tie_head() { head.weight = &embedding.table; }
+  // The head reads the embedding table (quantised: a copy of it), or a matrix of its own.
+  void tie_head(Weights& weights);
   void own_head(nn::Linear linear);
 
   nn::Embedding embedding;
@@ -106,6 +120,9 @@ struct LoadOptions {
   int32_t max_model_len = 0;
   // How bf16 products are computed.
   ops::ComputeType compute = ops::ComputeType::kAuto;
+  Quantize quantize = Quantize::kNone;
+  // Threads that quantise, the caller's included. The result does not depend on their number.
+  int threads = 1;
 };
 
 // Bytes of weights that are ready, of all; called on the loading thread.

@@ -38,7 +38,7 @@ class Qwen3 final : public LlamaDecoder {
     }
     norm = weights.rms_norm("norm", sizes.hidden, epsilon);
     if (config.is_true("tie_word_embeddings")) {
-      tie_head();
+      tie_head(weights);
     } else {
       own_head(load_lm_head(weights, sizes, Bias::kNone));
     }

@@ -79,6 +79,23 @@ const char* to_string(Part part) {
   return "?";
 }
 
+const char* to_string(Quantize quantize) {
+  switch (quantize) {
+    case Quantize::kNone:
+      return "none";
+    case Quantize::kQ8:
+      return "q8";
+    case Quantize::kQ4:
+      return "q4";
+  }
+  return "?";
+}
+
+void Model::tie_head(Weights& weights) {
+  head.weight = &embedding.table;
+  if (auto linear = weights.tied_head(embedding.table)) own_head(std::move(*linear));
+}
+
 void Model::own_head(nn::Linear linear) {
   own_head_ = std::move(linear);
   head.weight = &own_head_.weight;
@@ -100,6 +117,7 @@ std::unique_ptr<Model> load(io::FileSource& files, const LoadOptions& options,
                     model->info);
   }
   model->info.dtype = weights.main_dtype();
+  model->info.quantize = options.quantize;
   model->parameters = std::move(weights.parameters);
   model->projections = std::move(weights.projections);
   return model;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "ops/quantize.h"
 
 namespace hearth::models {
 namespace {
@@ -43,6 +44,13 @@ ops::Weight owned_weight(DType dtype, int64_t out, int64_t in) {
 
 bool aligned(const std::byte* data, DType dtype) {
   return reinterpret_cast<uintptr_t>(data) % dtype_bytes(dtype) == 0;
+}
+
+// The rule of models::Quantize; nothing: as stored.
+std::optional<ops::WeightFormat> quantized_format(Quantize quantize, Part part) {
+  if (quantize == Quantize::kNone || part == Part::kEmbedding || part == Part::kNorm) return {};
+  const bool eight = quantize == Quantize::kQ8 || part == Part::kHead;
+  return eight ? ops::WeightFormat::kQ8 : ops::WeightFormat::kQ4;
 }
 
 template <typename T>
@@ -115,6 +123,13 @@ void Weights::taken(const Found& found, Part part, int64_t bytes) {
   if (progress_) progress_(done_, total_);
 }
 
+ops::Weight Weights::quantized(Part part, const std::string& name, ops::Weight weight) const {
+  const auto format = quantized_format(options_.quantize, part);
+  if (!format) return weight;
+  const std::string tensor = fmt::format("{}: tensor '{}'", where_, name);
+  return ops::quantize(weight.matrix, *format, options_.threads, tensor.c_str());
+}
+
 ops::Weight Weights::matrix(Part part, const std::string& name, int64_t out, int64_t in) {
   const Found found = find(name, {out, in});
   const auto data = found.stored->data;
@@ -127,7 +142,8 @@ ops::Weight Weights::matrix(Part part, const std::string& name, int64_t out, int
     std::memcpy(weight.owned.data(), data.data(), data.size());
   }
   weight.compute = options_.compute;
-  taken(found, part, static_cast<int64_t>(data.size()));
+  weight = quantized(part, name, std::move(weight));
+  taken(found, part, weight.bytes());
   return weight;
 }
 
@@ -177,7 +193,8 @@ nn::Linear Weights::conv1d(Part part, const std::string& name, int64_t out, int6
     transpose(static_cast<const uint16_t*>(from), in, out,
               static_cast<uint16_t*>(linear.weight.owned.data()));
   }
-  taken(found, part, static_cast<int64_t>(found.stored->data.size()));
+  linear.weight = quantized(part, found.name, std::move(linear.weight));
+  taken(found, part, linear.weight.bytes());
   linear.bias = vector(part, whole + ".bias", out);
   linear.slot = add_projection(whole, out, in);
   return linear;
@@ -197,7 +214,8 @@ nn::Linear Weights::linear_in_order(Part part, const std::string& name,
     std::memcpy(to, found.stored->data.data() + static_cast<size_t>(row) * row_bytes, row_bytes);
     to += row_bytes;
   }
-  taken(found, part, static_cast<int64_t>(found.stored->data.size()));
+  linear.weight = quantized(part, found.name, std::move(linear.weight));
+  taken(found, part, linear.weight.bytes());
   if (bias == Bias::kStored) {
     const Tensor stored = vector(part, whole + ".bias", out);
     linear.bias = Tensor(DType::kF32, {out});
@@ -217,6 +235,21 @@ nn::Linear Weights::head(const std::string& name, int64_t out, int64_t in, Bias 
   nn::Linear linear;
   linear.weight = matrix(Part::kHead, name + ".weight", out, in);
   if (bias == Bias::kStored) linear.bias = vector(Part::kHead, name + ".bias", out);
+  return linear;
+}
+
+std::optional<nn::Linear> Weights::tied_head(const ops::Weight& table) {
+  const auto format = quantized_format(options_.quantize, Part::kHead);
+  if (!format) return std::nullopt;
+  nn::Linear linear;
+  linear.weight = ops::quantize(table.matrix, *format, options_.threads, where_.c_str());
+  Parameter parameter;
+  parameter.name = "(head, tied to the embedding)";
+  parameter.part = Part::kHead;
+  parameter.dtype = table.matrix.dtype;
+  parameter.shape = {table.out, table.in};
+  parameter.bytes = linear.weight.bytes();
+  parameters.push_back(std::move(parameter));
   return linear;
 }
 

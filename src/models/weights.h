@@ -6,6 +6,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -40,6 +41,8 @@ class Weights {
   ops::Weight table(const std::string& name, int64_t rows, int64_t cols);
   // The matrix (and bias) of the head; its name is whole, not relative to the root.
   nn::Linear head(const std::string& name, int64_t out, int64_t in, Bias bias);
+  // The head of a model that ties it to `table`, where it is not the table itself: quantised.
+  std::optional<nn::Linear> tied_head(const ops::Weight& table);
   nn::RmsNorm rms_norm(const std::string& name, int64_t n, float epsilon, float offset = 0);
   nn::LayerNorm layer_norm(const std::string& name, int64_t n, float epsilon);
 
@@ -62,6 +65,8 @@ class Weights {
   };
   Found find(const std::string& name, std::initializer_list<int64_t> shape) const;
   void taken(const Found& found, Part part, int64_t bytes);
+  // The weight as the rule for its part wants it (models::Quantize).
+  ops::Weight quantized(Part part, const std::string& name, ops::Weight weight) const;
   ops::Weight matrix(Part part, const std::string& name, int64_t out, int64_t in);
   Tensor vector(Part part, const std::string& name, int64_t n);
   int32_t add_projection(const std::string& name, int64_t out, int64_t in);

@@ -59,8 +59,8 @@ Group quantize_q8(const Values& x, float most) {
   return group;
 }
 
-// Tries scales at which the greatest element falls on levels from -6.75 to -8.75. The levels of each
-// have one best scale in the sense of least squares, whose error falls as (x·q)² / q·q grows.
+// Tries scales at which the greatest element falls on levels from -6.75 to -8.75. The levels of
+// each have one best scale in the sense of least squares, whose error falls as (x·q)² / q·q grows.
 Group quantize_q4(const Values& x, float most) {
   constexpr int kSteps = 8;
   constexpr float kFirst = 6.75f, kStep = 0.25f;
@@ -72,8 +72,8 @@ Group quantize_q4(const Values& x, float most) {
     std::array<float, kQuantGroup> q;
     for (size_t i = 0; i < x.size(); ++i) {
       // Half a level of 12.5 rounds down, so adding it before cutting off rounds to nearest.
-      q[i] = static_cast<float>(static_cast<int>(
-                 std::min(std::max(x[i] * inverse, -8.0f), 7.0f) + 12.5f)) -
+      q[i] = static_cast<float>(
+                 static_cast<int>(std::min(std::max(x[i] * inverse, -8.0f), 7.0f) + 12.5f)) -
              12.0f;
     }
     std::array<float, 4> xq{}, qq{};
@@ -113,8 +113,7 @@ void store(const Group& group, Weight& w, int64_t o, int64_t from) {
   auto* levels = w.matrix.as<uint8_t>();
   const int32_t zero = quant_zero(w.format);
   for (int64_t i = 0; i < kQuantGroup; ++i) {
-    const auto level =
-        static_cast<uint8_t>(int32_t{group.levels[static_cast<size_t>(i)]} + zero);
+    const auto level = static_cast<uint8_t>(int32_t{group.levels[static_cast<size_t>(i)]} + zero);
     uint8_t& to = levels[level_offset(w, o, from + i)];
     if (w.format == WeightFormat::kQ8) {
       to = level;
@@ -136,8 +135,8 @@ bool quantize_block(const TensorView& matrix, Weight& w, int64_t block) {
         read_values(matrix, o, from, values);
         const float most = extreme(values);
         finite = finite && !std::isnan(most);
-        group = w.format == WeightFormat::kQ8 ? quantize_q8(values, most)
-                                              : quantize_q4(values, most);
+        group =
+            w.format == WeightFormat::kQ8 ? quantize_q8(values, most) : quantize_q4(values, most);
         finite = finite && std::isfinite(group.scale);
       }
       store(group, w, o, from);
@@ -156,8 +155,8 @@ Weight packed_weight(WeightFormat format, int64_t out, int64_t in) {
   const int64_t scales = blocks * groups * kQuantOuts;
   w.owned = Buffer(static_cast<size_t>(level_bytes + scales * 2));
   w.matrix = {w.owned.data(), DType::kU8, {blocks, groups * quant_group_bytes(format)}};
-  w.scales = {static_cast<char*>(w.owned.data()) + level_bytes, DType::kF16,
-              {blocks, groups * kQuantOuts}};
+  w.scales = {
+      static_cast<char*>(w.owned.data()) + level_bytes, DType::kF16, {blocks, groups * kQuantOuts}};
   return w;
 }
 

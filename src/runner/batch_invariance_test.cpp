@@ -252,14 +252,15 @@ void compare(const models::Model& model, uint64_t seed, size_t count, int rounds
   }
 }
 
-void compare_models(std::span<const char* const> names, size_t requests, int rounds) {
+void compare_models(std::span<const char* const> names, size_t requests, int rounds,
+                    const models::LoadOptions& options = {}) {
   Tally tally;
   uint64_t seed = 1;
   for (const char* name : names) {
     SCOPED_TRACE(name);
     const models::TestCheckpoint checkpoint = models::test_checkpoint(HEARTH_SOURCE_DIR, name);
     io::MemoryFiles files = checkpoint.files();
-    const auto model = models::load(files);
+    const auto model = models::load(files, options);
     compare(*model, seed++, requests, rounds, tally);
     if (testing::Test::HasFailure()) return;
   }
@@ -274,6 +275,11 @@ void compare_models(std::span<const char* const> names, size_t requests, int rou
 constexpr const char* kModels[] = {"llama-long-text", "mistral-long-text", "gemma2-long-text"};
 
 TEST(BatchInvariance, AloneAndTogetherAreTheSameBitForBit) { compare_models(kModels, 100, 2); }
+
+TEST(BatchInvariance, AlsoWithQuantisedWeights) {
+  compare_models({kModels, 1}, 60, 1, {.quantize = models::Quantize::kQ8});
+  compare_models({kModels, 1}, 60, 1, {.quantize = models::Quantize::kQ4});
+}
 
 TEST(BatchInvarianceSlow, HundredsOfRequestsUnderManyLimits) { compare_models(kModels, 400, 12); }
 

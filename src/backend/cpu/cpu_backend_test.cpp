@@ -41,7 +41,7 @@ TEST_P(Selection, NamesWhatWasChosen) {
   const ops::Kernels& k = select_kernels(GetParam());
   const bool baseline = GetParam() == Isa::kBaseline;
   EXPECT_STREQ(k.name, baseline ? "reference" : to_string(GetParam()));
-  const std::string vectors = baseline                      ? "reference"
+  const std::string vectors = baseline                     ? "reference"
                               : GetParam() >= Isa::kAvx512 ? "avx512"
                                                            : "avx2";
   EXPECT_EQ(variant_of(k, "linear bf16"), GetParam() == Isa::kAvx512Bf16 ? "avx512bf16" : vectors);

@@ -1,5 +1,5 @@
-// Which instruction sets the processor has and the system saves, in ascending order. A level has all
-// below it, but for kAvxVnni: machines with AVX-512 may lack it.
+// Which instruction sets the processor has and the system saves, in ascending order. A level has
+// all below it, but for kAvxVnni: machines with AVX-512 may lack it.
 #pragma once
 
 #include <cstdint>

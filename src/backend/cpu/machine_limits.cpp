@@ -8,6 +8,8 @@ MachineLimits machine_limits() {
   const Isa isa = detect_isa();
   if (isa == Isa::kBaseline) return {};
   MachineLimits limits = isa >= Isa::kAvx512 ? kLimitsAvx512 : kLimitsAvx2;
+  if (has_isa(Isa::kAvxVnni)) limits.int8_products = int8_products_avxvnni;
+  if (isa >= Isa::kAvx512Vnni) limits.int8_products = int8_products_avx512vnni;
   if (isa >= Isa::kAvx512Bf16) limits.bf16_products = bf16_products_avx512bf16;
   return limits;
 }

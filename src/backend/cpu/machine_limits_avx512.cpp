@@ -2,6 +2,6 @@
 
 namespace hearth::backend::cpu {
 
-const MachineLimits kLimitsAvx512 = {"avx512", f32_products, nullptr, read_all};
+const MachineLimits kLimitsAvx512 = {"avx512", f32_products, nullptr, nullptr, read_all};
 
 }  // namespace hearth::backend::cpu

@@ -243,7 +243,8 @@ void quantized_block(const QuantizedBlock& b) {
 
 // The greatest magnitude of a group becomes level 127. Magnitudes are compared as integers, among
 // which a NaN is the greatest: it becomes the scale, and so every result.
-inline void quantize_group(const float* x, int64_t left, int32_t zero_level, QuantizedGroup& group) {
+inline void quantize_group(const float* x, int64_t left, int32_t zero_level,
+                           QuantizedGroup& group) {
   constexpr int kParts = static_cast<int>(kQuantizedGroup / kLanes);
   F v[kParts];
   I most = repeat(0);

@@ -1,10 +1,9 @@
 // Quantised products: every variant gives the bits of the reference.
-#include "ops/quantize.h"
-
 #include <gtest/gtest.h>
 
 #include "backend/cpu/test_support.h"
 #include "ops/linear.h"
+#include "ops/quantize.h"
 
 namespace hearth::backend::cpu {
 namespace {
@@ -19,8 +18,8 @@ INSTANTIATE_TEST_SUITE_P(Cpu, Quantized, testing::ValuesIn(isa_levels()), isa_na
 
 TEST_P(Quantized, HasTheBitsOfTheReference) {
   Random random(11);
-  const int64_t shapes[][3] = {{1, 1, 1},    {1, 32, 16},   {2, 31, 5},   {3, 33, 17},
-                               {5, 64, 48},  {6, 288, 31},  {7, 100, 33}, {1, 1000, 130},
+  const int64_t shapes[][3] = {{1, 1, 1},    {1, 32, 16},    {2, 31, 5},   {3, 33, 17},
+                               {5, 64, 48},  {6, 288, 31},   {7, 100, 33}, {1, 1000, 130},
                                {4, 2048, 3}, {13, 1500, 70}, {64, 96, 96}, {130, 320, 65}};
   for (const auto& [rows, in, out] : shapes) {
     const Tensor x = random_tensor(random, {rows, in});

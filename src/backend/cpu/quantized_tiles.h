@@ -23,22 +23,22 @@ struct QuantizedGroup {
 };
 
 // y[r][o] = sum over groups g, in order, of float(levels of x · levels of w) * (w scale * x scale),
-// each added with one rounding; then plus bias[o]. Integers are exact, and no sum crosses lanes: all
-// variants, the reference too, give the same bits.
+// each added with one rounding; then plus bias[o]. Integers are exact, and no sum crosses lanes:
+// all variants, the reference too, give the same bits.
 //
 // One call adds the groups [begin, end) of up to two blocks of sixteen outputs to one tile of rows.
 // Between calls the sums rest in y.
 struct QuantizedBlock {
-  const QuantizedGroup* x = nullptr;   // [groups][rows]
-  const uint8_t* w = nullptr;          // levels of the first block of outputs
-  int64_t w_stride = 0;                // bytes from block to block
-  const uint16_t* scales = nullptr;    // f16, of the first block
-  int64_t scales_stride = 0;           // elements from block to block
-  int64_t begin = 0, end = 0;          // groups
-  int64_t groups = 0;                  // of a whole row
-  int64_t outs = 0;                    // 1 to 32
-  const float* bias = nullptr;         // [outs] or null
-  float* y = nullptr;                  // [rows, outs]
+  const QuantizedGroup* x = nullptr;  // [groups][rows]
+  const uint8_t* w = nullptr;         // levels of the first block of outputs
+  int64_t w_stride = 0;               // bytes from block to block
+  const uint16_t* scales = nullptr;   // f16, of the first block
+  int64_t scales_stride = 0;          // elements from block to block
+  int64_t begin = 0, end = 0;         // groups
+  int64_t groups = 0;                 // of a whole row
+  int64_t outs = 0;                   // 1 to 32
+  const float* bias = nullptr;        // [outs] or null
+  float* y = nullptr;                 // [rows, outs]
   int64_t y_stride = 0;
 };
 
