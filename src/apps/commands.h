@@ -15,6 +15,8 @@ void add_inspect_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_sim_command(CLI::App& app);
+// Below `hearth sim`.
+void add_sim_forge(CLI::App& sim);
 void add_version_command(CLI::App& app);
 
 }  // namespace hearth::apps

@@ -72,6 +72,7 @@ bool Planner::restore(JobId id, const Placement& slots, const Why& why) {
   fleet_.take(slots);
   set(job, slots, why.reason, why.other);
   job.why = why;
+  job.moved = {};
   return true;
 }
 

@@ -13,6 +13,8 @@ std::span<const Policy> policies() {
       {"backfill", "in the order of arrival; who fits goes ahead of who does not", plan_backfill,
        0},
       {"srtf", "shortest remaining time first, with preemption", plan_srtf, 0},
+      {"sia", "goodput shared out among elastic jobs, kinds compared, every minute", plan_sia,
+       60'000},
       {"hearth", "guarantees first, cheapest reclaim, elastic growth, defragmentation", plan_hearth,
        0},
   };

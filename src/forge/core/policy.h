@@ -24,6 +24,7 @@ const Policy& policy_named(std::string_view name);
 void plan_fifo(Planner& planner);
 void plan_backfill(Planner& planner);
 void plan_srtf(Planner& planner);
+void plan_sia(Planner& planner);
 void plan_hearth(Planner& planner);
 
 }  // namespace hearth::forge

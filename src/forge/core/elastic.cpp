@@ -1,0 +1,185 @@
+#include "forge/core/elastic.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "forge/core/policy.h"
+
+namespace hearth::forge {
+namespace {
+
+// Above this much room in its own history a restart is cheap; Sia's and Pollux's form.
+double restart_factor(const Job& job, Millis now) {
+  const auto age = static_cast<double>(now - job.submitted_at);
+  const auto cost = static_cast<double>(job.spec.stop_cost);
+  return std::max(0.0, age - (job.starts - 1) * cost) / (age + cost);
+}
+
+struct Choice {
+  KindId kind = -1;
+  int32_t workers = 0;
+  double utility = 0;
+};
+
+struct Candidate {
+  JobId id;
+  std::vector<Choice> choices;
+  Choice chosen;
+  Choice current;
+};
+
+// Sizes that pack well: powers of two within a node, then whole nodes.
+std::vector<int32_t> sizes(int32_t node, int32_t low, int32_t high) {
+  std::vector<int32_t> out;
+  for (int32_t w = 1; w <= high; w = w < node ? w * 2 : w + node) {
+    if (w >= low) out.push_back(w);
+  }
+  if (out.empty()) out.push_back(low);
+  return out;
+}
+
+class Share {
+ public:
+  explicit Share(Planner& planner) : planner_(planner) {}
+
+  void run() {
+    count_devices();
+    for (JobId id : planner_.active()) add(id);
+    choose();
+    apply();
+  }
+
+ private:
+  void count_devices() {
+    const FleetSpec& spec = planner_.spec();
+    free_.assign(spec.kinds.size(), 0);
+    node_size_.assign(spec.kinds.size(), 1);
+    for (size_t n = 0; n < spec.nodes.size(); ++n) {
+      const auto kind = static_cast<size_t>(spec.nodes[n].kind);
+      const auto node = static_cast<NodeId>(n);
+      node_size_[kind] = std::max(node_size_[kind], spec.nodes[n].devices);
+      if (planner_.fleet().present(node) && planner_.fleet().open(node)) {
+        free_[kind] += planner_.fleet().free_devices(node);
+      }
+    }
+  }
+
+  void add(JobId id) {
+    const Job& job = planner_.job(id);
+    if (!job.spec.rates || job.spec.share_milli != kWholeDevice || planner_.draining(id)) return;
+    Candidate candidate{id, {}, {}, {planner_.kind_of(job), job.workers(), 0}};
+    double slowest = 0;
+    const auto kinds = static_cast<KindId>(free_.size());
+    for (KindId kind = 0; kind < kinds; ++kind) {
+      const double rate = job.spec.rates->at(kind, job.spec.min_workers);
+      if (rate > 0 && (slowest == 0 || rate < slowest)) slowest = rate;
+    }
+    for (KindId kind = 0; kind < kinds && slowest > 0; ++kind) {
+      const int32_t node = node_size_[static_cast<size_t>(kind)];
+      for (int32_t w : sizes(node, job.spec.min_workers, job.spec.max_workers)) {
+        const double utility = value(job, kind, w, slowest, candidate.current);
+        if (utility > -kNothing) candidate.choices.push_back({kind, w, utility});
+      }
+    }
+    const Choice& now = candidate.current;
+    if (now.workers > 0 && slowest > 0) {
+      const double utility = value(job, now.kind, now.workers, slowest, now);
+      candidate.choices.push_back({now.kind, now.workers, utility});
+    }
+    candidate.chosen.utility = -kNothing;
+    if (candidate.current.workers > 0) {
+      free_[static_cast<size_t>(candidate.current.kind)] += candidate.current.workers;
+    }
+    if (!candidate.choices.empty()) candidates_.push_back(std::move(candidate));
+  }
+
+  double value(const Job& job, KindId kind, int32_t workers, double slowest,
+               const Choice& current) const {
+    double rate = job.spec.rates->at(kind, workers) / slowest;
+    if (rate <= 0) return -2 * kNothing;
+    const bool same = kind == current.kind && workers == current.workers;
+    if (!same && job.starts > 0) rate *= restart_factor(job, planner_.now());
+    if (rate <= 0) return -2 * kNothing;
+    return -std::pow(rate, -0.5);
+  }
+
+  // The step with the most utility for each device it takes, again and again.
+  void choose() {
+    const auto price = [&](const Choice& c) { return static_cast<double>(c.workers); };
+    while (true) {
+      Candidate* best = nullptr;
+      Choice best_choice;
+      double best_gain = 1e-9;
+      for (Candidate& candidate : candidates_) {
+        for (const Choice& choice : candidate.choices) {
+          const bool same_kind = choice.kind == candidate.chosen.kind;
+          const int32_t room =
+              free_[static_cast<size_t>(choice.kind)] + (same_kind ? candidate.chosen.workers : 0);
+          const double more = choice.utility - candidate.chosen.utility;
+          if (choice.workers > room || more <= 1e-9) continue;
+          const double gain = more / std::max(0.25, price(choice) - price(candidate.chosen));
+          if (gain > best_gain) best = &candidate, best_choice = choice, best_gain = gain;
+        }
+      }
+      if (!best) return;
+      if (best->chosen.workers > 0)
+        free_[static_cast<size_t>(best->chosen.kind)] += best->chosen.workers;
+      free_[static_cast<size_t>(best_choice.kind)] -= best_choice.workers;
+      best->chosen = best_choice;
+    }
+  }
+
+  void apply() {
+    std::vector<const Candidate*> changed;
+    for (const Candidate& c : candidates_) {
+      if (c.chosen.kind == c.current.kind && c.chosen.workers == c.current.workers) continue;
+      changed.push_back(&c);
+      if (c.current.workers > 0) planner_.evict(c.id, Reason::kInOrder);
+    }
+    std::stable_sort(changed.begin(), changed.end(), [](const Candidate* a, const Candidate* b) {
+      return a->chosen.workers > b->chosen.workers;
+    });
+    for (const Candidate* c : changed) {
+      if (c->chosen.workers > 0) put(*c);
+      if (planner_.job(c->id).target.empty()) planner_.explain(c->id, Reason::kInOrder);
+    }
+  }
+
+  // Where holes are too small, the job takes the largest size that fits.
+  void put(const Candidate& c) {
+    const Job& job = planner_.job(c.id);
+    const Reason reason = c.current.workers == 0                 ? Reason::kBestFit
+                          : c.chosen.kind != c.current.kind      ? Reason::kMigrated
+                          : c.chosen.workers < c.current.workers ? Reason::kShrunk
+                                                                 : Reason::kGrown;
+    for (int32_t w = c.chosen.workers; w >= job.spec.min_workers; w /= 2) {
+      if (planner_.place(c.id, w, reason, c.chosen.kind)) return;
+    }
+    planner_.place(c.id, job.spec.min_workers, reason);
+  }
+
+  // What a job without devices is worth: below one worker of its slowest kind.
+  static constexpr double kNothing = 1.5;
+
+  Planner& planner_;
+  std::vector<int32_t> free_;  // by kind
+  std::vector<int32_t> node_size_;
+  std::vector<Candidate> candidates_;
+};
+
+}  // namespace
+
+void share_out(Planner& planner) { Share(planner).run(); }
+
+// Who got no share, or takes none, is placed by arrival in what is left.
+void plan_sia(Planner& planner) {
+  share_out(planner);
+  for (JobId id : planner.active()) {
+    const Job& job = planner.job(id);
+    if (!job.target.empty()) continue;
+    if (planner.place(id, job.spec.min_workers)) continue;
+    planner.explain(id, planner.ever_fits(job) ? Reason::kNoRoom : Reason::kNoSuchPlace);
+  }
+}
+
+}  // namespace hearth::forge

@@ -1,0 +1,13 @@
+// Shares devices out among jobs whose rates are known, in the manner of Sia (Jayaram Subramanya et
+// al. 2023): each job's rate, relative to its rate on one worker of its slowest kind, counts with a
+// concave utility, and a change must pay for its restart.
+#pragma once
+
+#include "forge/core/planner.h"
+
+namespace hearth::forge {
+
+// Only jobs with rates and a whole device a worker take part; the others keep what they have.
+void share_out(Planner& planner);
+
+}  // namespace hearth::forge
