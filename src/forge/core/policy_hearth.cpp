@@ -45,6 +45,7 @@ class Round {
       hopeless = waiting_.size() - before;
       if (hopeless > 0) rank();
     }
+    fill_left_over();
     grow();
   }
 
@@ -108,6 +109,24 @@ class Round {
     if (planner_.place(r.id, j.spec.min_workers) || reclaim(r)) return;
     waiting_.insert(r.id);
     planner_.explain(r.id, planner_.ever_fits(j) ? Reason::kNoRoom : Reason::kNoSuchPlace);
+  }
+
+  // A later job's reclaim can free more than it takes: those that found no place before look again.
+  void fill_left_over() {
+    Quota quota(planner_.spec(), planner_.fleet().present_milli());
+    for (JobId id : planner_.active()) {
+      if (!job(id).target.empty()) quota.charge(job(id).spec.vc, need(job(id)));
+    }
+    for (auto it = waiting_.begin(); it != waiting_.end();) {
+      const Job& j = job(*it);
+      const bool may = quota.cover(j.spec.vc, need(j)) != Cover::kRefused;
+      if (may && planner_.place(*it, j.spec.min_workers)) {
+        quota.charge(j.spec.vc, need(j));
+        it = waiting_.erase(it);
+      } else {
+        ++it;
+      }
+    }
   }
 
   struct Taken {
