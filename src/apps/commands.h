@@ -13,10 +13,15 @@ void add_chat_command(CLI::App& app);
 void add_run_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
+void add_data_command(CLI::App& app);
+void add_eval_command(CLI::App& app);
+void add_generate_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_sim_command(CLI::App& app);
 // Below `hearth sim`.
 void add_sim_forge(CLI::App& sim);
+void add_tokenizer_command(CLI::App& app);
+void add_train_command(CLI::App& app);
 void add_version_command(CLI::App& app);
 
 }  // namespace hearth::apps

@@ -1,0 +1,110 @@
+#include "train/config.h"
+
+#include "base/error.h"
+#include "io/file.h"
+#include "train/internal/toml_fields.h"
+
+namespace hearth::train {
+namespace {
+
+using internal::anchor;
+using internal::require;
+
+// Visits every field: visit(section, key, field).
+template <typename Config, typename Visit>
+void visit_fields(Config& c, const Visit& visit) {
+  visit("model", "from", c.model.from);
+  visit("model", "family", c.model.family);
+  visit("model", "vocab_size", c.model.vocab_size);
+  visit("model", "hidden_size", c.model.hidden_size);
+  visit("model", "intermediate_size", c.model.intermediate_size);
+  visit("model", "num_hidden_layers", c.model.num_hidden_layers);
+  visit("model", "num_attention_heads", c.model.num_attention_heads);
+  visit("model", "num_key_value_heads", c.model.num_key_value_heads);
+  visit("model", "max_position_embeddings", c.model.max_position_embeddings);
+  visit("model", "rope_theta", c.model.rope_theta);
+  visit("model", "rms_norm_eps", c.model.rms_norm_eps);
+  visit("model", "tie_word_embeddings", c.model.tie_word_embeddings);
+  visit("model", "initializer_range", c.model.initializer_range);
+  visit("model", "recompute", c.model.recompute);
+  visit("data", "train", c.data.train);
+  visit("data", "validation", c.data.validation);
+  visit("data", "tokenizer", c.data.tokenizer);
+  visit("data", "context", c.data.context);
+  visit("optimizer", "name", c.optimizer.name);
+  visit("optimizer", "learning_rate", c.optimizer.learning_rate);
+  visit("optimizer", "beta1", c.optimizer.beta1);
+  visit("optimizer", "beta2", c.optimizer.beta2);
+  visit("optimizer", "epsilon", c.optimizer.epsilon);
+  visit("optimizer", "weight_decay", c.optimizer.weight_decay);
+  visit("optimizer", "momentum", c.optimizer.momentum);
+  visit("optimizer", "clip_norm", c.optimizer.clip_norm);
+  visit("optimizer", "spike_deviations", c.optimizer.spike_deviations);
+  visit("optimizer", "spike_window", c.optimizer.spike_window);
+  visit("schedule", "kind", c.schedule.kind);
+  visit("schedule", "steps", c.schedule.steps);
+  visit("schedule", "warmup_steps", c.schedule.warmup_steps);
+  visit("schedule", "final_fraction", c.schedule.final_fraction);
+  visit("schedule", "decay_fraction", c.schedule.decay_fraction);
+  visit("batch", "tokens", c.batch.tokens);
+  visit("batch", "micro_tokens", c.batch.micro_tokens);
+  visit("run", "out", c.run.out);
+  visit("run", "precision", c.run.precision);
+  visit("run", "save_dtype", c.run.save_dtype);
+  visit("run", "seed", c.run.seed);
+  visit("run", "threads", c.run.threads);
+  visit("run", "checkpoint_every", c.run.checkpoint_every);
+  visit("run", "checkpoints_kept", c.run.checkpoints_kept);
+  visit("run", "validate_every", c.run.validate_every);
+  visit("run", "validation_tokens", c.run.validation_tokens);
+}
+
+void check_values(const TrainConfig& c, const std::string& where) {
+  require(!c.run.out.empty(), where, "run.out", "set: the folder for checkpoints and the model");
+  require(!c.data.train.empty(), where, "data.train", "a list of token shards (see `hearth data`)");
+  require(c.batch.tokens > 0, where, "batch.tokens", "above 0");
+  require(c.batch.micro_tokens > 0, where, "batch.micro_tokens", "above 0");
+  require(c.schedule.steps > 0, where, "schedule.steps", "above 0");
+  require(c.schedule.warmup_steps >= 0, where, "schedule.warmup_steps", "0 or more");
+  require(c.optimizer.learning_rate > 0, where, "optimizer.learning_rate", "above 0");
+  require(c.optimizer.clip_norm >= 0, where, "optimizer.clip_norm", "0 or more");
+  require(c.optimizer.spike_window > 1, where, "optimizer.spike_window", "2 or more");
+  require(c.data.context >= 0, where, "data.context", "0 or more");
+  require(c.run.checkpoints_kept > 0, where, "run.checkpoints_kept", "1 or more");
+  const auto one_of = [&](const char* key, const std::string& value, const char* a, const char* b) {
+    if (value == a || value == b) return;
+    throw_error(ErrorCode::kInvalidArgument, where, "{} must be {} or {}, came '{}'", key, a, b,
+                value);
+  };
+  one_of("run.precision", c.run.precision, "bf16", "f32");
+  one_of("run.save_dtype", c.run.save_dtype, "bf16", "f32");
+  one_of("model.recompute", c.model.recompute, "none", "block");
+}
+
+}  // namespace
+
+TrainConfig parse_config(std::string_view text, const std::string& where,
+                         const std::string& folder) {
+  auto config = internal::read_toml<TrainConfig>(
+      text, where, [](auto& c, const auto& visit) { visit_fields(c, visit); });
+  check_values(config, where);
+  anchor(config.model.from, folder);
+  anchor(config.data.tokenizer, folder);
+  anchor(config.run.out, folder);
+  for (std::string& path : config.data.train) anchor(path, folder);
+  for (std::string& path : config.data.validation) anchor(path, folder);
+  return config;
+}
+
+TrainConfig load_config(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return parse_config(io::read_file(path), path,
+                      slash == std::string::npos ? "" : path.substr(0, slash));
+}
+
+std::string to_toml(const TrainConfig& config) {
+  return internal::write_toml(config,
+                              [](const auto& c, const auto& visit) { visit_fields(c, visit); });
+}
+
+}  // namespace hearth::train

@@ -1,0 +1,91 @@
+#include "train/config.h"
+
+#include <gtest/gtest.h>
+#include <limits>
+
+#include "base/error.h"
+#include "train/schedule.h"
+#include "train/spike_guard.h"
+
+namespace hearth::train {
+namespace {
+
+constexpr const char* kSmallest = R"(
+[data]
+train = ["a.tok"]
+[run]
+out = "out"
+)";
+
+std::string error_of(const std::string& text) {
+  try {
+    parse_config(text, "x.toml", "");
+  } catch (const Error& error) {
+    return error.text;
+  }
+  return "no error";
+}
+
+TEST(TrainConfig, EveryFieldHasADefault) {
+  const TrainConfig config = parse_config(kSmallest, "x.toml", "/folder");
+  EXPECT_EQ(config.data.train, std::vector<std::string>{"/folder/a.tok"});
+  EXPECT_EQ(config.run.out, "/folder/out");
+  EXPECT_EQ(config.optimizer.name, "adamw");
+}
+
+TEST(TrainConfig, NamesAnUnknownKeyAndTheNearest) {
+  EXPECT_EQ(error_of(std::string(kSmallest) + "[optimizer]\nlearning_rat = 1.0\n"),
+            "unknown key 'optimizer.learning_rat'; did you mean 'optimizer.learning_rate'?");
+  EXPECT_EQ(error_of(std::string(kSmallest) + "[optimiser]\n"),
+            "unknown key 'optimiser'; did you mean 'optimizer'?");
+}
+
+TEST(TrainConfig, NamesWrongTypesAndValues) {
+  EXPECT_EQ(error_of(std::string(kSmallest) + "[batch]\ntokens = \"many\"\n"),
+            "batch.tokens must be a whole number");
+  EXPECT_EQ(error_of(std::string(kSmallest) + "[batch]\ntokens = 0\n"),
+            "batch.tokens must be above 0");
+  EXPECT_NE(error_of(std::string(kSmallest) + "precision = \"f16\"\n").find("bf16 or f32"),
+            std::string::npos);
+  EXPECT_NE(error_of("[data").find("not valid TOML at line 1"), std::string::npos);
+}
+
+TEST(TrainConfig, WritesWhatItReads) {
+  TrainConfig config = parse_config(kSmallest, "x.toml", "");
+  config.optimizer.beta2 = 0.875;
+  config.model.tie_word_embeddings = false;
+  const TrainConfig again = parse_config(to_toml(config), "y.toml", "");
+  EXPECT_EQ(again.optimizer.beta2, 0.875);
+  EXPECT_FALSE(again.model.tie_word_embeddings);
+  EXPECT_EQ(again.data.train, config.data.train);
+}
+
+TEST(Schedule, WarmsUpAndComesDown) {
+  Schedule s{ScheduleKind::kCosine, 110, 10, 0.1, 0.2};
+  EXPECT_DOUBLE_EQ(s.factor(0), 0.1);
+  EXPECT_DOUBLE_EQ(s.factor(9), 1.0);
+  EXPECT_DOUBLE_EQ(s.factor(109), 0.1);
+  EXPECT_DOUBLE_EQ(s.factor(500), 0.1);
+  s.kind = ScheduleKind::kLinear;
+  EXPECT_NEAR(s.factor(10 + 99 / 2), 0.55, 0.01);
+  s.kind = ScheduleKind::kWsd;
+  EXPECT_DOUBLE_EQ(s.factor(60), 1.0);
+  EXPECT_DOUBLE_EQ(s.factor(109), 0.1);
+  s.kind = ScheduleKind::kConstant;
+  EXPECT_DOUBLE_EQ(s.factor(100), 1.0);
+  EXPECT_THROW(parse_schedule("cosin", "schedule.kind"), Error);
+}
+
+TEST(SpikeGuard, LeavesOutWhatIsFarAbove) {
+  SpikeGuard guard(4, 3.0);
+  for (double value : {2.0, 2.1, 1.9, 2.05}) EXPECT_FALSE(guard.is_spike(value));
+  EXPECT_TRUE(guard.is_spike(5.0));
+  EXPECT_FALSE(guard.is_spike(2.1));
+  EXPECT_FALSE(guard.is_spike(0.1));  // a fall is welcome
+  EXPECT_TRUE(guard.is_spike(std::numeric_limits<double>::quiet_NaN()));
+  SpikeGuard off(4, 0);
+  for (double value : {1.0, 1.0, 1.1, 1.0, 1e9}) EXPECT_FALSE(off.is_spike(value));
+}
+
+}  // namespace
+}  // namespace hearth::train

@@ -1,0 +1,59 @@
+#include "train/model.h"
+
+#include "io/json.h"
+#include "ops/cross_entropy.h"
+#include "train/llama.h"
+
+namespace hearth::train {
+
+int64_t Batch::target_count() const {
+  int64_t count = 0;
+  for (int32_t target : targets) count += target != ops::kIgnoreTarget ? 1 : 0;
+  return count;
+}
+
+void Batch::append(std::span<const int32_t> tokens, std::span<const uint8_t> learn) {
+  CHECK(tokens.size() >= 2, "a document of {} tokens predicts nothing", tokens.size());
+  CHECK(learn.empty() || learn.size() == tokens.size(), "{} marks for {} tokens", learn.size(),
+        tokens.size());
+  segments.push_back({static_cast<int32_t>(ids.size()), static_cast<int32_t>(tokens.size() - 1)});
+  for (size_t i = 0; i + 1 < tokens.size(); ++i) {
+    ids.push_back(tokens[i]);
+    positions.push_back(static_cast<int32_t>(i));
+    const bool counts = learn.empty() || learn[i + 1] != 0;
+    targets.push_back(counts ? tokens[i + 1] : ops::kIgnoreTarget);
+  }
+}
+
+void Batch::clear() {
+  ids.clear();
+  targets.clear();
+  positions.clear();
+  segments.clear();
+}
+
+namespace {
+
+struct Family {
+  const char* model_type;
+  std::unique_ptr<Model> (*make)(const io::Json& config, DType compute, Recompute recompute,
+                                 const std::string& where);
+};
+
+constexpr Family kFamilies[] = {{"llama", make_llama}};
+
+}  // namespace
+
+std::unique_ptr<Model> make_model(const io::Json& config, DType compute, Recompute recompute,
+                                  const std::string& where) {
+  const auto type = io::json_require<std::string>(config, "model_type", where);
+  std::string known;
+  for (const Family& family : kFamilies) {
+    if (type == family.model_type) return family.make(config, compute, recompute, where);
+    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
+  }
+  throw_error(ErrorCode::kUnsupported, where,
+              "models of type '{}' are not trained here yet; those that are: {}", type, known);
+}
+
+}  // namespace hearth::train

@@ -1,0 +1,58 @@
+// What the trainer asks of a model: parameters, and one forward and backward pass over a batch of
+// packed documents. One file a family (llama.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/json_fwd.h"
+#include "ops/attention_backward.h"
+#include "train/parameters.h"
+
+namespace hearth::train {
+
+// Documents laid end to end. A token sees its own document only; positions start again at each.
+struct Batch {
+  std::vector<int32_t> ids;
+  std::vector<int32_t> targets;    // the next token, or ops::kIgnoreTarget
+  std::vector<int32_t> positions;  // inside the document
+  std::vector<ops::Segment> segments;
+
+  int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
+  int64_t target_count() const;
+  // Appends tokens [0, n) as one document that predicts tokens [1, n]; learn[i] false: the
+  // prediction of tokens[i] does not count. `learn` empty: all count.
+  void append(std::span<const int32_t> tokens, std::span<const uint8_t> learn = {});
+  void clear();
+};
+
+// Which activations are kept for the backward pass.
+enum class Recompute : uint8_t {
+  kNone,   // all are kept
+  kBlock,  // only each block's input is; the rest is computed a second time
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual Parameters& parameters() = 0;
+  // Σ of losses of the batch in nats; gradients of gradient_scale · Σ are added to the parameters'.
+  virtual double forward_backward(ops::TrainContext& ctx, const Batch& batch,
+                                  float gradient_scale) = 0;
+  // The loss of each token alone (0 where ignored), without gradients.
+  virtual void losses(ops::TrainContext& ctx, const Batch& batch, std::span<float> losses) = 0;
+  // The config.json of Hugging Face's form.
+  virtual io::Json config() const = 0;
+  // Multiply-adds count as two; forward and backward of one token with `context` tokens before it.
+  virtual double flops_per_token(double context) const = 0;
+  virtual int64_t context_max() const = 0;
+};
+
+// Finds the family of a config.json; `where` names it in errors.
+std::unique_ptr<Model> make_model(const io::Json& config, DType compute, Recompute recompute,
+                                  const std::string& where);
+
+}  // namespace hearth::train

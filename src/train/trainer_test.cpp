@@ -1,0 +1,343 @@
+// The trainer as a whole, on a model small enough for seconds.
+#include "train/trainer.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <gtest/gtest.h>
+
+#include "backend/cpu/thread_pool.h"
+#include "backend/cpu/train_kernels.h"
+#include "base/error.h"
+#include "io/json.h"
+#include "ops/optimizer.h"
+#include "train/hf_files.h"
+
+namespace hearth::train {
+namespace {
+
+namespace cpu = backend::cpu;
+
+class TrainerTest : public testing::Test {
+ protected:
+  TrainerTest() : folder_(testing::TempDir() + "hearth-train-" + test_name()) {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  ~TrainerTest() override { std::filesystem::remove_all(folder_); }
+
+  static std::string test_name() {
+    return testing::UnitTest::GetInstance()->current_test_info()->name();
+  }
+  ops::TrainContext context() { return {cpu::train_kernels(), pool_, scratch_}; }
+
+  // Documents whose next token follows from the last, so that there is something to learn.
+  std::string write_shard(int documents, uint64_t seed) {
+    ShardWriter writer(kVocab);
+    Random random(seed);
+    for (int i = 0; i < documents; ++i) {
+      std::vector<int32_t> tokens = {static_cast<int32_t>(random.below(kVocab))};
+      const int64_t length = random.between(2, 40);
+      while (static_cast<int64_t>(tokens.size()) < length) {
+        tokens.push_back((3 * tokens.back() + 1) % kVocab);
+      }
+      writer.add(tokens, static_cast<int64_t>(tokens.size()) * 3);
+    }
+    const std::string path = folder_ + "/shard-" + std::to_string(seed) + ".tok";
+    writer.write(path);
+    return path;
+  }
+
+  TrainConfig config(const std::string& out) {
+    TrainConfig c;
+    c.model.vocab_size = kVocab;
+    c.model.hidden_size = 32;
+    c.model.intermediate_size = 48;
+    c.model.num_hidden_layers = 2;
+    c.model.num_attention_heads = 4;
+    c.model.num_key_value_heads = 2;
+    c.model.max_position_embeddings = 32;
+    c.data.train = {write_shard(200, 5)};
+    c.data.validation = {write_shard(20, 6)};
+    c.optimizer.learning_rate = 1e-2;
+    c.schedule.steps = 60;
+    c.schedule.warmup_steps = 5;
+    c.batch.tokens = 300;
+    c.batch.micro_tokens = 128;
+    c.run.out = folder_ + "/" + out;
+    c.run.checkpoint_every = 0;
+    c.run.validate_every = 0;
+    return c;
+  }
+
+  static constexpr int32_t kVocab = 29;
+  std::string folder_;
+  cpu::ThreadPool pool_{1};  // ThreadsChangeNoBit has more
+  ops::Scratch scratch_;
+  FakeClock clock_;
+};
+
+// Keeps what a run reports; may stop it after a number of steps.
+class Recorder final : public Observer {
+ public:
+  explicit Recorder(int64_t stop_after = -1) : stop_after_(stop_after) {}
+  void on_start(const Model&, const DataStream&, int64_t) override {}
+  void on_step(const StepReport& report) override {
+    steps.push_back(report);
+    if (report.step == stop_after_) stop = true;
+  }
+  void on_validation(const ValidationReport& report) override { validations.push_back(report); }
+
+  std::vector<StepReport> steps;
+  std::vector<ValidationReport> validations;
+  std::atomic<bool> stop{false};
+
+ private:
+  int64_t stop_after_;
+};
+
+void run_into(Recorder& recorder, const TrainConfig& config, ops::TrainContext ctx,
+              const Clock& clock) {
+  Trainer trainer(config, ctx, clock);
+  trainer.run(recorder, recorder.stop);
+}
+
+TEST_F(TrainerTest, LossFallsAndTheModelIsSaved) {
+  for (const char* optimizer : {"adamw", "muon"}) {
+    TrainConfig c = config(optimizer);
+    c.optimizer.name = optimizer;
+    Recorder recorder;
+    run_into(recorder, c, context(), clock_);
+    ASSERT_EQ(recorder.steps.size(), 60u);
+    EXPECT_NEAR(recorder.steps.front().loss, std::log(29.0), 0.2) << optimizer;
+    EXPECT_LT(recorder.steps.back().loss, 1.5) << optimizer;
+    ASSERT_EQ(recorder.validations.size(), 1u);
+    EXPECT_LT(recorder.validations.back().loss, 2.0) << optimizer;
+
+    // What was saved computes what the trained model computes, to the rounding of bf16.
+    const io::Json saved = io::load_json(c.run.out + "/model/config.json");
+    auto model = make_model(saved, DType::kBF16, Recompute::kNone, "config.json");
+    load_weights(c.run.out + "/model", model->parameters());
+    auto ctx = context();
+    model->parameters().refresh(ctx);
+    DataStream data(c.data.validation, 32, 1);
+    EXPECT_NEAR(evaluate(ctx, *model, data, 128, 0).loss, recorder.validations.back().loss, 1e-3);
+  }
+}
+
+TEST_F(TrainerTest, ResumedAnywhereGivesTheSameLossesBitForBit) {
+  for (const char* optimizer : {"adamw", "muon"}) {
+    TrainConfig c = config(std::string("whole-") + optimizer);
+    c.optimizer.name = optimizer;
+    c.schedule.steps = 12;
+    Recorder whole;
+    run_into(whole, c, context(), clock_);
+    c.run.out = folder_ + "/pieces-" + optimizer;
+    std::vector<StepReport> pieces;
+    for (int64_t stop : {1, 2, 7, -1}) {
+      Recorder part(stop);
+      run_into(part, c, context(), clock_);
+      pieces.insert(pieces.end(), part.steps.begin(), part.steps.end());
+    }
+    ASSERT_EQ(pieces.size(), whole.steps.size());
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      EXPECT_EQ(pieces[i].step, whole.steps[i].step);
+      EXPECT_EQ(pieces[i].loss, whole.steps[i].loss) << "step " << i + 1;
+      EXPECT_EQ(pieces[i].grad_norm, whole.steps[i].grad_norm) << "step " << i + 1;
+    }
+  }
+}
+
+TEST_F(TrainerTest, ThreadsChangeNoBit) {
+  TrainConfig c = config("one");
+  c.schedule.steps = 5;
+  Recorder one;
+  cpu::ThreadPool single(1);
+  run_into(one, c, {cpu::train_kernels(), single, scratch_}, clock_);
+  c.run.out = folder_ + "/three";
+  Recorder three;
+  cpu::ThreadPool triple(3);
+  run_into(three, c, {cpu::train_kernels(), triple, scratch_}, clock_);
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(one.steps[i].loss, three.steps[i].loss);
+}
+
+// The classic mistake is a mean of means: loss and gradient must not feel how a step was cut.
+TEST_F(TrainerTest, MicroBatchesChangeNothing) {
+  TrainConfig c = config("a");
+  c.run.precision = "f32";
+  c.schedule.steps = 6;
+  Recorder whole;
+  c.batch.micro_tokens = 10000;
+  run_into(whole, c, context(), clock_);
+  for (int64_t micro : {1, 64, 200}) {
+    c.run.out = folder_ + "/micro-" + std::to_string(micro);
+    c.batch.micro_tokens = micro;
+    Recorder cut;
+    run_into(cut, c, context(), clock_);
+    for (size_t i = 0; i < whole.steps.size(); ++i) {
+      EXPECT_NEAR(cut.steps[i].loss, whole.steps[i].loss, 2e-5) << micro;
+      EXPECT_NEAR(cut.steps[i].grad_norm, whole.steps[i].grad_norm, 1e-3 * whole.steps[i].grad_norm)
+          << micro;
+    }
+  }
+}
+
+TEST_F(TrainerTest, RecomputeChangesNoBit) {
+  TrainConfig c = config("kept");
+  c.schedule.steps = 4;
+  Recorder kept;
+  run_into(kept, c, context(), clock_);
+  c.run.out = folder_ + "/again";
+  c.model.recompute = "block";
+  Recorder again;
+  run_into(again, c, context(), clock_);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(kept.steps[i].loss, again.steps[i].loss);
+    EXPECT_EQ(kept.steps[i].grad_norm, again.steps[i].grad_norm);
+  }
+}
+
+TEST_F(TrainerTest, DamagedCheckpointIsPassedOver) {
+  TrainConfig c = config("run");
+  c.schedule.steps = 6;
+  c.run.checkpoint_every = 2;
+  Recorder first(5);
+  run_into(first, c, context(), clock_);
+  const std::string newest = c.run.out + "/checkpoints/step-00000005/state.safetensors";
+  ASSERT_TRUE(io::file_exists(newest));
+  std::string bytes = io::read_file(newest);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  io::write_file_atomic(newest, bytes);
+  Recorder second;
+  run_into(second, c, context(), clock_);
+  EXPECT_EQ(second.steps.front().step, 5);  // from step 4
+  EXPECT_EQ(second.steps.front().loss, first.steps[4].loss);
+  EXPECT_EQ(second.steps.back().step, 6);
+}
+
+TEST_F(TrainerTest, CheckpointOfOtherDataIsRefused) {
+  TrainConfig c = config("run");
+  c.schedule.steps = 4;
+  Recorder first(2);
+  run_into(first, c, context(), clock_);
+  c.data.train = {write_shard(100, 9)};
+  EXPECT_THROW(Trainer(c, context(), clock_), Error);
+  c = config("run");
+  c.model.hidden_size = 64;
+  EXPECT_THROW(Trainer(c, context(), clock_), Error);
+}
+
+class ModelTest : public TrainerTest {
+ protected:
+  std::unique_ptr<Model> small_model(DType dtype) {
+    const io::Json json = {
+        {"model_type", "llama"},       {"vocab_size", kVocab},    {"hidden_size", 24},
+        {"intermediate_size", 40},     {"num_hidden_layers", 2},  {"num_attention_heads", 4},
+        {"num_key_value_heads", 2},    {"head_dim", 8},           {"max_position_embeddings", 64},
+        {"tie_word_embeddings", true}, {"initializer_range", 0.2}};
+    auto model = make_model(json, dtype, Recompute::kNone, "test");
+    Random random(3);
+    model->parameters().initialise(random);
+    auto ctx = context();
+    model->parameters().refresh(ctx);
+    return model;
+  }
+};
+
+std::vector<int32_t> random_tokens(Random& random, int64_t count, int32_t vocab) {
+  std::vector<int32_t> tokens;
+  for (int64_t i = 0; i < count; ++i) {
+    tokens.push_back(static_cast<int32_t>(random.below(static_cast<uint64_t>(vocab))));
+  }
+  return tokens;
+}
+
+// A document among others is computed as if it were alone.
+TEST_F(ModelTest, PackedLossIsUnpackedLoss) {
+  const auto model = small_model(DType::kBF16);
+  auto ctx = context();
+  Random random(11);
+  Batch packed;
+  std::vector<float> alone;
+  for (int64_t count : {5, 2, 61, 17, 33}) {
+    const std::vector<int32_t> tokens = random_tokens(random, count, kVocab);
+    packed.append(tokens);
+    Batch single;
+    single.append(tokens);
+    std::vector<float> losses(single.ids.size());
+    model->losses(ctx, single, losses);
+    alone.insert(alone.end(), losses.begin(), losses.end());
+  }
+  std::vector<float> together(packed.ids.size());
+  model->losses(ctx, packed, together);
+  ASSERT_EQ(together.size(), alone.size());
+  for (size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(together[i], alone[i], 1e-6) << i;
+}
+
+// The derivative along a random direction of each parameter, against central differences.
+TEST_F(ModelTest, WholeModelGradient) {
+  const auto model = small_model(DType::kF32);
+  Parameters& parameters = model->parameters();
+  auto ctx = context();
+  Random random(4);
+  Batch batch;
+  batch.append(random_tokens(random, 30, kVocab));
+  batch.append(random_tokens(random, 20, kVocab), std::vector<uint8_t>(20, 1));
+  parameters.clear_gradients();
+  model->forward_backward(ctx, batch, 1.0f);
+  const auto loss = [&] {
+    std::vector<float> losses(batch.ids.size());
+    model->losses(ctx, batch, losses);
+    double sum = 0;
+    for (float value : losses) sum += value;
+    return sum;
+  };
+  for (size_t p = 0; p < parameters.list().size(); ++p) {
+    const auto count = static_cast<size_t>(parameters.list()[p].count());
+    float* weights = parameters.master(p).as<float>();
+    const float* gradient = parameters.gradient(p).as<float>();
+    const std::vector<float> saved(weights, weights + count);
+    // Along the gradient itself the slope is its length: the largest signal there is.
+    double squares = 0;
+    for (size_t i = 0; i < count; ++i) squares += double{gradient[i]} * gradient[i];
+    const double length = std::sqrt(squares);
+    ASSERT_GT(length, 0);
+    const auto moved = [&](double by) {
+      for (size_t i = 0; i < count; ++i) {
+        weights[i] = static_cast<float>(saved[i] + by * gradient[i] / length);
+      }
+      return loss();
+    };
+    constexpr double kStep = 5e-3;
+    const double slope = (moved(kStep) - moved(-kStep)) / (2 * kStep);
+    moved(0);
+    EXPECT_NEAR(slope / length, 1.0, 5e-3) << parameters.list()[p].pieces[0].name;
+  }
+}
+
+TEST_F(ModelTest, UnlearnedTokensHaveNoGradient) {
+  const auto model = small_model(DType::kF32);
+  auto ctx = context();
+  Random random(4);
+  Batch batch;
+  const std::vector<int32_t> tokens = random_tokens(random, 10, kVocab);
+  std::vector<uint8_t> learn(10, 0);
+  batch.append(tokens, learn);
+  EXPECT_EQ(batch.target_count(), 0);
+  model->parameters().clear_gradients();
+  EXPECT_EQ(model->forward_backward(ctx, batch, 1.0f), 0.0);
+  EXPECT_EQ(ops::sum_squares(ctx, model->parameters().flat_gradient()), 0.0);
+}
+
+TEST(ModelRegistry, NamesWhatItDoesNotTrain) {
+  try {
+    make_model({{"model_type", "bert"}}, DType::kF32, Recompute::kNone, "config.json");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code, ErrorCode::kUnsupported);
+    EXPECT_NE(error.text.find("llama"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace hearth::train
