@@ -599,6 +599,9 @@ struct HttpServer::Impl {
     io.stop();
     for (std::thread& thread : threads) thread.join();
     threads.clear();
+    // The post above may not have run; a port that still listens would leave callers waiting.
+    error_code ignored;
+    acceptor.close(ignored);
   }
 };
 
