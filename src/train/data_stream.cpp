@@ -50,6 +50,7 @@ std::vector<DataStream::Piece> DataStream::take(int64_t tokens) {
   int64_t sum = 0;
   for (;;) {
     if (position_.next == pieces()) {
+      if (!taken.empty()) return taken;
       ++position_.epoch;
       position_.next = 0;
       order_epoch();

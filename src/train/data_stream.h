@@ -24,7 +24,7 @@ class DataStream {
   // that every token but the first of a document is predicted once.
   DataStream(std::span<const std::string> paths, int64_t context, uint64_t seed);
 
-  // Pieces for one step: as many as fit into `tokens` predictions, at least one.
+  // Pieces for one step: as many as fit into `tokens` predictions, at least one, all of one epoch.
   struct Piece {
     std::vector<int32_t> tokens;
     std::vector<uint8_t> learn;

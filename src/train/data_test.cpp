@@ -99,7 +99,7 @@ TEST_F(DataTest, StreamSeesEveryTokenOnceAnEpochAndSeeks) {
   writer.write(path);
   DataStream data(std::vector<std::string>{path}, 8, 1);
   std::multiset<int32_t> predicted;
-  while (data.position().epoch == 0) {
+  while (data.position().next < data.pieces()) {
     for (const auto& piece : data.take(1)) {
       EXPECT_LE(piece.tokens.size(), 9u);
       predicted.insert(piece.tokens.begin() + 1, piece.tokens.end());
@@ -208,10 +208,12 @@ TEST_F(DataTest, RecipeMakesShardsThatDoNotDependOnThreads) {
     stories += io::dump_json({{"text", text}}) + "\n";
     if (i % 8 == 0) stories += io::dump_json({{"text", text}}) + "\n";
   }
-  stories += io::dump_json({{"messages",
-                             {{{"role", "user"}, {"content", "the cat"}},
-                              {{"role", "assistant"}, {"content", "saw a dog"}}}}}) +
-             "\n";
+  for (int i = 0; i < 6; ++i) {
+    stories += io::dump_json({{"messages",
+                               {{{"role", "user"}, {"content", "cat " + std::to_string(i)}},
+                                {{"role", "assistant"}, {"content", "saw a dog"}}}}}) +
+               "\n";
+  }
   write("in.jsonl", stories);
   write("tokenizer.json",
         io::dump_json(tokenizer_json(train_bpe(words.counts(), 300),
@@ -222,22 +224,15 @@ TEST_F(DataTest, RecipeMakesShardsThatDoNotDependOnThreads) {
       "r.toml", folder_);
   backend::cpu::ThreadPool one(1);
   const DataReport report = prepare_data(recipe, one);
-  EXPECT_EQ(report.read, 46);
+  EXPECT_EQ(report.read, 51);
   EXPECT_EQ(report.dropped.at("exact_duplicate"), 5);
   EXPECT_EQ(report.validation_documents, 4);
-  EXPECT_EQ(report.train_documents, 37);
+  EXPECT_EQ(report.train_documents, 42);
+  EXPECT_LT(report.learned_tokens, report.train_tokens);
   const std::string first = io::read_file(folder_ + "/out/train.tok");
   backend::cpu::ThreadPool three(3);
   prepare_data(recipe, three);
   EXPECT_EQ(io::read_file(folder_ + "/out/train.tok"), first);
-
-  // With the conversation among them: what the user said is not learned.
-  recipe = parse_recipe(
-      "[input]\nfiles=[\"in.jsonl\"]\n[split]\nvalidation_share=0.0\n[output]\ntokenizer=\".\"\n"
-      "folder=\"out\"\n",
-      "r.toml", folder_);
-  const DataReport all = prepare_data(recipe, one);
-  EXPECT_LT(all.learned_tokens, all.train_tokens);
 }
 
 }  // namespace

@@ -204,12 +204,8 @@ ValidationReport evaluate(ops::TrainContext& ctx, Model& model, DataStream& data
   double sum = 0;
   int64_t targets = 0;
   int64_t seen = 0;  // tokens, the first of each document included
-  while (data.position().epoch == 0 && (tokens_max == 0 || targets < tokens_max)) {
-    const int64_t left = data.pieces() - data.position().next;
-    if (left == 0) break;
-    std::vector<DataStream::Piece> pieces = data.take(micro_tokens);
-    // The last take of an epoch may reach into the next.
-    if (static_cast<int64_t>(pieces.size()) > left) pieces.resize(static_cast<size_t>(left));
+  while (data.position().next < data.pieces() && (tokens_max == 0 || targets < tokens_max)) {
+    const std::vector<DataStream::Piece> pieces = data.take(micro_tokens);
     for (const Batch& batch : make_batches(pieces, micro_tokens)) {
       std::vector<float> each(batch.ids.size());
       model.losses(ctx, batch, each);
