@@ -27,7 +27,6 @@ export class GgufWriter {
   bool(key, value) { return this.put(key, 'bool', Buffer.from([value ? 1 : 0])); }
   string(key, value) { return this.put(key, 'string', text(value)); }
   strings(key, values) { return this.put(key, 'array', Buffer.concat([u32(types.string), u64(values.length), ...values.map(text)])); }
-  f32s(key, values) { return this.put(key, 'array', Buffer.concat([u32(types.f32), u64(values.length), ...values.map(f32)])); }
   i32s(key, values) { return this.put(key, 'array', Buffer.concat([u32(types.i32), u64(values.length), ...values.map(i32)])); }
 
   // dims outermost first; data() gives the typed array when it is written.

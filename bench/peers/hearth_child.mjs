@@ -35,12 +35,13 @@ export class HearthChild {
     });
   }
 
-  // Prompt, then `count` greedy tokens; the time of each token since the start.
+  // Prompt, then `count` greedy tokens: how many came, and when each piece of text did.
   complete({ prompt, count }) {
     const begin = performance.now();
     const times = [];
     const body = JSON.stringify({
-      prompt, max_tokens: Math.max(count, 1), temperature: 0, ignore_eos: true, stream: true, return_token_ids: true,
+      prompt, max_tokens: Math.max(count, 1), temperature: 0, ignore_eos: true, stream: true,
+      stream_options: { include_usage: true },
     });
     return new Promise((resolve, reject) => {
       const request = http.request({
@@ -48,7 +49,7 @@ export class HearthChild {
         headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
       }, (response) => {
         let pending = '';
-        const tokens = [];
+        let tokens = 0;
         response.setEncoding('utf8');
         response.on('data', (chunk) => {
           const now = performance.now() - begin;
@@ -58,10 +59,8 @@ export class HearthChild {
             if (!line.startsWith('data: {')) continue;
             const event = JSON.parse(line.slice(6));
             if (event.error) return reject(new Error(event.error.message));
-            for (const token of event.choices?.[0]?.token_ids ?? []) {
-              tokens.push(token);
-              times.push(now);
-            }
+            if (event.choices?.length > 0 && event.choices[0].finish_reason === null) times.push(now);
+            tokens = event.usage?.completion_tokens ?? tokens;
           }
         });
         response.on('end', () => (response.statusCode === 200
@@ -72,16 +71,6 @@ export class HearthChild {
       request.on('error', reject);
       request.end(body);
     });
-  }
-
-  // How much likelier the best next token is than the second, in log-probability.
-  async margin(prompt) {
-    const response = await fetch(`http://127.0.0.1:${this.port}/v1/completions`, {
-      method: 'POST', headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ prompt, max_tokens: 1, temperature: 0, logprobs: 2, ignore_eos: true }),
-    });
-    const best = Object.values((await response.json()).choices[0].logprobs.top_logprobs[0]).sort((a, b) => b - a);
-    return best[0] - best[1];
   }
 
   async serve({ prompts, count, streams }) {

@@ -49,15 +49,15 @@ const median = (list) => {
 };
 const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))];
 const gaps = (times) => times.slice(1).map((time, i) => time - times[i]);
-const tokensOf = (runs) => runs.reduce((sum, run) => sum + run.times.length, 0);
+const tokensOf = (runs) => runs.reduce((sum, run) => sum + run.tokens, 0);
 
 // name, what the number means, whether more is better, and how one sample is taken.
 const measurements = [
   ['prompt512', 'prompt tokens/s, 512', 'higher', async (peer) => 512 / ((await peer.complete({ prompt: prompt(512), count: 1 })).times[0] / 1000)],
   ['prompt2048', 'prompt tokens/s, 2048', 'higher', async (peer) => 2048 / ((await peer.complete({ prompt: prompt(2048), count: 1 })).times[0] / 1000)],
   ['generate', 'generated tokens/s, 1 stream', 'higher', async (peer) => {
-    const { times } = await peer.complete({ prompt: prompt(32), count: 96 });
-    return (times.length - 1) / ((times.at(-1) - times[0]) / 1000);
+    const { times, tokens } = await peer.complete({ prompt: prompt(32), count: 96 });
+    return (tokens - 1) / ((times.at(-1) - times[0]) / 1000);
   }],
   ...[1, 4, 16].map((streams) => [`serve${streams}`, `served tokens/s, ${streams} streams (512 in, 64 out)`, 'higher', async (peer) => {
     const { ms, runs } = await peer.serve({ prompts: prompts(streams * 2, 512), count: 64, streams });

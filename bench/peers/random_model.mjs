@@ -83,7 +83,7 @@ function tensors(shape) {
 const count = (dims) => dims.reduce((product, dim) => product * dim, 1);
 
 // llama.cpp turns neighbouring pairs, Hugging Face turns halves: rows of q and k change places within a head.
-export function permuteRows(data, heads, [rows, cols]) {
+function permuteRows(data, heads, [rows, cols]) {
   const out = new data.constructor(data.length);
   const headDim = rows / heads;
   const half = headDim / 2;
@@ -108,7 +108,7 @@ function byteAlphabet() {
   return Array.from({ length: 256 }, (_, b) => String.fromCodePoint(printable.includes(b) ? b : 256 + extra++));
 }
 
-export function vocabulary(size) {
+function vocabulary(size) {
   const tokens = byteAlphabet();
   const merges = [];
   for (let i = 0; tokens.length < size - 2; ++i) {
