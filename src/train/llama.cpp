@@ -146,9 +146,11 @@ class Llama final : public Model {
   Llama(const LlamaShape& shape, DType compute, Recompute recompute);
 
   Parameters& parameters() override { return parameters_; }
-  double forward_backward(ops::TrainContext& ctx, const Batch& batch,
-                          float gradient_scale) override;
+  double forward_backward(ops::TrainContext& ctx, const Batch& batch, float gradient_scale,
+                          const GradientsReady& ready) override;
   void losses(ops::TrainContext& ctx, const Batch& batch, std::span<float> losses) override;
+  void next_logits(ops::TrainContext& ctx, std::span<const int32_t> ids,
+                   std::span<float> logits) override;
   io::Json config() const override;
   double flops_per_token(double context) const override;
   int64_t context_max() const override { return shape_.context; }
@@ -432,7 +434,8 @@ void Llama::attention_backward(ops::TrainContext& ctx, const Batch& batch, const
                                dx_, parameters_.vector_gradient(block.norm1)});
 }
 
-double Llama::forward_backward(ops::TrainContext& ctx, const Batch& batch, float gradient_scale) {
+double Llama::forward_backward(ops::TrainContext& ctx, const Batch& batch, float gradient_scale,
+                               const GradientsReady& ready) {
   forward(ctx, batch);
   std::vector<float> each(batch.ids.size());
   head(ctx, batch, Pass::kGradients, gradient_scale, each);
@@ -447,8 +450,11 @@ double Llama::forward_backward(ops::TrainContext& ctx, const Batch& batch, float
     }
     mlp_backward(ctx, blocks_[i], saved);
     attention_backward(ctx, batch, blocks_[i], saved);
+    // A block's parameters lie behind those of the blocks before it.
+    if (ready) ready(parameters_.list()[blocks_[i].norm1].offset);
   }
   ops::embed_backward(ctx, {batch.ids, dx_, parameters_.gradient(embedding_)});
+  if (ready) ready(0);
   double sum = 0;
   for (float loss : each) sum += loss;
   return sum;
@@ -457,6 +463,16 @@ double Llama::forward_backward(ops::TrainContext& ctx, const Batch& batch, float
 void Llama::losses(ops::TrainContext& ctx, const Batch& batch, std::span<float> losses) {
   forward(ctx, batch);
   head(ctx, batch, Pass::kLossOnly, 0.0f, losses);
+}
+
+void Llama::next_logits(ops::TrainContext& ctx, std::span<const int32_t> ids,
+                        std::span<float> logits) {
+  Batch batch;
+  batch.append_read_only(ids);
+  forward(ctx, batch);
+  const int64_t tokens = batch.tokens();
+  linear(ctx, final_.slice_rows(tokens - 1, tokens), head_,
+         TensorView(logits.data(), DType::kF32, {1, shape_.vocab_size}), Store::kReplace);
 }
 
 io::Json Llama::config() const {

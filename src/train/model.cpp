@@ -25,6 +25,15 @@ void Batch::append(std::span<const int32_t> tokens, std::span<const uint8_t> lea
   }
 }
 
+void Batch::append_read_only(std::span<const int32_t> tokens) {
+  segments.push_back({static_cast<int32_t>(ids.size()), static_cast<int32_t>(tokens.size())});
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    ids.push_back(tokens[i]);
+    positions.push_back(static_cast<int32_t>(i));
+    targets.push_back(ops::kIgnoreTarget);
+  }
+}
+
 void Batch::clear() {
   ids.clear();
   targets.clear();

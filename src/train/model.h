@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,6 +27,8 @@ struct Batch {
   // Appends tokens [0, n) as one document that predicts tokens [1, n]; learn[i] false: the
   // prediction of tokens[i] does not count. `learn` empty: all count.
   void append(std::span<const int32_t> tokens, std::span<const uint8_t> learn = {});
+  // Appends all tokens as one document that is read and predicts nothing.
+  void append_read_only(std::span<const int32_t> tokens);
   void clear();
 };
 
@@ -35,15 +38,23 @@ enum class Recompute : uint8_t {
   kBlock,  // only each block's input is; the rest is computed a second time
 };
 
+// The backward pass writes no gradient at or behind element `from` of the flat buffers any more.
+using GradientsReady = std::function<void(int64_t from)>;
+
 class Model {
  public:
   virtual ~Model() = default;
   virtual Parameters& parameters() = 0;
   // Σ of losses of the batch in nats; gradients of gradient_scale · Σ are added to the parameters'.
-  virtual double forward_backward(ops::TrainContext& ctx, const Batch& batch,
-                                  float gradient_scale) = 0;
+  // `ready`, where there is one, is told as they become final, from the end of the flat buffers to
+  // their beginning.
+  virtual double forward_backward(ops::TrainContext& ctx, const Batch& batch, float gradient_scale,
+                                  const GradientsReady& ready = {}) = 0;
   // The loss of each token alone (0 where ignored), without gradients.
   virtual void losses(ops::TrainContext& ctx, const Batch& batch, std::span<float> losses) = 0;
+  // What may follow the last of `ids`, the tokens of one document; logits [vocab].
+  virtual void next_logits(ops::TrainContext& ctx, std::span<const int32_t> ids,
+                           std::span<float> logits) = 0;
   // The config.json of Hugging Face's form.
   virtual io::Json config() const = 0;
   // Multiply-adds count as two; forward and backward of one token with `context` tokens before it.

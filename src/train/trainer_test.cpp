@@ -329,6 +329,45 @@ TEST_F(ModelTest, UnlearnedTokensHaveNoGradient) {
   EXPECT_EQ(ops::sum_squares(ctx, model->parameters().flat_gradient()), 0.0);
 }
 
+// What is said to be ready is not written again, and all of it is said in the end.
+TEST_F(ModelTest, GradientsAreReadyFromTheEndToTheBeginning) {
+  const auto model = small_model(DType::kF32);
+  auto ctx = context();
+  Random random(5);
+  Batch batch;
+  batch.append(random_tokens(random, 12, kVocab));
+  model->parameters().clear_gradients();
+  const TensorView flat = model->parameters().flat_gradient();
+  const int64_t size = flat.shape.count();
+  int64_t from = size;
+  std::vector<float> told(static_cast<size_t>(size));
+  model->forward_backward(ctx, batch, 1.0f, [&](int64_t now) {
+    ASSERT_LT(now, from);
+    std::copy(flat.as<float>() + now, flat.as<float>() + from, told.begin() + now);
+    from = now;
+  });
+  EXPECT_EQ(from, 0);
+  for (int64_t i = 0; i < size; ++i) {
+    ASSERT_EQ(told[static_cast<size_t>(i)], flat.as<float>()[i]) << i;
+  }
+}
+
+TEST_F(ModelTest, NextLogitsAreThoseOfTheLoss) {
+  const auto model = small_model(DType::kF32);
+  auto ctx = context();
+  Random random(6);
+  const std::vector<int32_t> tokens = random_tokens(random, 9, kVocab);
+  std::vector<float> logits(kVocab);
+  model->next_logits(ctx, std::span(tokens).first(8), logits);
+  double sum = 0;
+  for (float logit : logits) sum += std::exp(double{logit});
+  Batch batch;
+  batch.append(tokens);
+  std::vector<float> losses(8);
+  model->losses(ctx, batch, losses);
+  EXPECT_NEAR(std::log(sum) - logits[static_cast<size_t>(tokens[8])], losses[7], 1e-5);
+}
+
 TEST(ModelRegistry, NamesWhatItDoesNotTrain) {
   try {
     make_model({{"model_type", "bert"}}, DType::kF32, Recompute::kNone, "config.json");
