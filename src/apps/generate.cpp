@@ -29,6 +29,7 @@ struct Generate {
   float temperature = 1.0f;
   float top_p = 0.95f;
   uint64_t seed = 1;
+  std::vector<engine::TokenId> stop_tokens;
 };
 
 struct Prompt {
@@ -37,9 +38,10 @@ struct Prompt {
 };
 
 std::vector<Prompt> read_prompts(const Generate& options, const tokenizer::Tokenizer& tokenizer,
-                                 const std::vector<engine::TokenId>& ends) {
+                                 std::vector<engine::TokenId> ends) {
   std::ifstream in(options.prompts);
   if (!in) throw_error(ErrorCode::kNotFound, options.prompts, "could not open the prompts");
+  ends.insert(ends.end(), options.stop_tokens.begin(), options.stop_tokens.end());
   std::vector<Prompt> prompts;
   for (std::string line; std::getline(in, line);) {
     if (line.empty()) continue;
@@ -173,6 +175,8 @@ void add_generate_command(CLI::App& app) {
   command->add_option("--top-p", options->top_p, "where a line says none")->capture_default_str();
   command->add_option("--seed", options->seed, "of the first line that has none")
       ->capture_default_str();
+  command->add_option("--stop-token", options->stop_tokens,
+                      "Ids that end an answer, besides the model's own; may be given again");
   command->callback([options] { run_generate(*options); });
 }
 

@@ -4,9 +4,9 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "base/random.h"
+#include "runner/logit_row.h"
 
 namespace hearth::runner {
 namespace {
@@ -20,6 +20,7 @@ constexpr float kNever = -std::numeric_limits<float>::infinity();
 constexpr float kGreedyBelow = 1e-5f;  // a temperature under it is greedy, as in vLLM
 constexpr double kPenaltyLogMax = 80;  // exp(80) is beyond every logit and still finite in f32
 constexpr size_t kBuckets = 1024;
+constexpr double kBelow = 0.999;  // room for the rounding of weights and their sum
 constexpr float kCostRange = 64;  // nats; what costs more weighs nothing
 
 // Higher logits first; of equal ones the lower id.
@@ -29,21 +30,6 @@ bool better(const Candidate& a, const Candidate& b) {
 
 bool cheaper(const Candidate& a, const Candidate& b) {
   return a.cost != b.cost ? a.cost < b.cost : better(a, b);
-}
-
-TokenId argmax(std::span<const float> logits) {
-  size_t best = 0;
-  for (size_t i = 1; i < logits.size(); ++i) {
-    if (logits[i] > logits[best]) best = i;
-  }
-  return static_cast<TokenId>(best);
-}
-
-double log_sum_exp(std::span<const float> logits) {
-  const float top = logits[static_cast<size_t>(argmax(logits))];
-  double sum = 0;
-  for (float logit : logits) sum += std::exp(logit - top);
-  return top + std::log(sum);
 }
 
 // The `k` best of the tokens whose logit is at least `floor`, best first.
@@ -197,13 +183,12 @@ struct Buckets {
   }
 };
 
-// Keeps the cheapest candidates whose weights reach `share` of all. Only the bucket in which the
-// share is reached is sorted.
-void keep_share(std::vector<Candidate>& candidates, double share) {
+// Keeps the cheapest candidates whose weights reach `left`. Only the bucket in which it is reached
+// is sorted.
+void keep_mass(std::vector<Candidate>& candidates, double left) {
   const Buckets buckets(candidates);
   std::array<double, kBuckets> weights{};
   for (const Candidate& c : candidates) weights[buckets.of(c)] += c.weight;
-  double left = share * std::accumulate(weights.begin(), weights.end(), 0.0);
   size_t last = 0;
   while (last + 1 < kBuckets && weights[last] < left) left -= weights[last++];
   const auto sure = std::partition(candidates.begin(), candidates.end(),
@@ -227,11 +212,12 @@ void keep_typical(std::vector<Candidate>& candidates, float share) {
   for (Candidate& c : candidates) {
     c.cost = static_cast<float>(std::abs(-std::log(c.weight / total) - entropy));
   }
-  keep_share(candidates, share);
+  keep_mass(candidates, share * total);
 }
 
-void find_candidates(std::span<const float> logits, float top, const SamplingParams& params,
-                     std::vector<Candidate>& out) {
+// What top-k and min-p leave.
+void find_best(std::span<const float> logits, float top, const SamplingParams& params,
+               std::vector<Candidate>& out) {
   const float floor = params.min_p > 0 ? top + params.temperature * std::log(params.min_p) : kNever;
   const size_t k = params.top_k > 0 ? static_cast<size_t>(params.top_k) : logits.size();
   if (k < logits.size()) {
@@ -248,8 +234,35 @@ void find_candidates(std::span<const float> logits, float top, const SamplingPar
     c.cost = (top - c.logit) / params.temperature;
     c.weight = std::exp(-c.cost);
   }
-  if (params.top_p < 1) keep_share(out, params.top_p);
-  if (params.typical_p < 1) keep_typical(out, params.typical_p);
+  if (params.top_p < 1) keep_mass(out, params.top_p * total_weight(out));
+}
+
+// Top-p over the whole row. The tokens that weigh less than (1 - top_p) of the whole, divided by
+// their number, weigh together less than 1 - top_p, so none of them is in the nucleus: the few
+// others are all that has to be looked at one by one. With a top_p of 1 those are all that can
+// come.
+void find_nucleus(std::span<const float> logits, float top, const SamplingParams& params,
+                  SamplerScratch& scratch) {
+  RowWeights& row = scratch.row;
+  row.compute(logits, top, params.temperature);
+  const float outside = std::max(0.0f, 1 - params.top_p);
+  const auto floor =
+      static_cast<float>(outside * row.total() / static_cast<double>(logits.size()) * kBelow);
+  std::vector<Candidate>& out = scratch.candidates;
+  out.clear();
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const float weight = row.weights()[i];
+    if (weight < floor || weight == 0) continue;
+    out.push_back(
+        {static_cast<TokenId>(i), logits[i], (top - logits[i]) / params.temperature, weight});
+  }
+  if (params.top_p < 1) keep_mass(out, params.top_p * row.total());
+}
+
+// Neither top-k nor min-p narrows the row.
+bool takes_all(const SamplingParams& params, size_t vocabulary) {
+  return params.min_p <= 0 &&
+         (params.top_k <= 0 || static_cast<size_t>(params.top_k) >= vocabulary);
 }
 
 TokenId draw(const std::vector<Candidate>& candidates, double uniform) {
@@ -263,10 +276,21 @@ TokenId draw(const std::vector<Candidate>& candidates, double uniform) {
 }
 
 TokenId choose(const SampleInput& in, float top, SamplerScratch& scratch) {
-  if (in.params.temperature < kGreedyBelow) return argmax(in.logits);
-  find_candidates(in.logits, top, in.params, scratch.candidates);
+  const SamplingParams& params = in.params;
   const uint64_t index = in.tokens.size() - static_cast<size_t>(in.prompt_tokens);
-  return draw(scratch.candidates, philox_uniform(in.params.seed, index));
+  const double uniform = philox_uniform(params.seed, index);
+  const bool all = takes_all(params, in.logits.size());
+  if (all && params.top_p >= 1 && params.typical_p >= 1) {
+    scratch.row.compute(in.logits, top, params.temperature);
+    return static_cast<TokenId>(scratch.row.find(uniform));
+  }
+  if (all) {
+    find_nucleus(in.logits, top, params, scratch);
+  } else {
+    find_best(in.logits, top, params, scratch.candidates);
+  }
+  if (params.typical_p < 1) keep_typical(scratch.candidates, params.typical_p);
+  return draw(scratch.candidates, uniform);
 }
 
 }  // namespace
@@ -286,30 +310,33 @@ SampleOutcome sample(const SampleInput& in, TokenCounts& counts, SamplerScratch&
   const bool scores = in.params.logprobs >= 0;
   if (scores) scratch.raw.assign(in.logits.begin(), in.logits.end());
   edit_logits(in, counts, scratch);
-  const float top = in.logits[static_cast<size_t>(argmax(in.logits))];
+  const size_t best = argmax(in.logits);
+  const float top = in.logits[best];
   if (!std::isfinite(top)) {
     return {{},
             in.constraint != nullptr
                 ? "the constraint allows no token here"
                 : "the model gave no finite logit; its weights are damaged or overflow"};
   }
-  const TokenId token = choose(in, top, scratch);
+  const bool greedy = in.params.temperature < kGreedyBelow;
+  const TokenId token = greedy ? static_cast<TokenId>(best) : choose(in, top, scratch);
   if (!scores) return {{token}, {}};
   return {score(scratch.raw, token, in.params.logprobs, scratch), {}};
 }
 
 SampledToken score(std::span<const float> logits, TokenId token, int32_t top,
                    SamplerScratch& scratch) {
-  const double total = log_sum_exp(logits);
+  const float best = logits[argmax(logits)];
+  scratch.row.compute(logits, best, 1.0f);
+  const double total = best + std::log(scratch.row.total());
   const float logit = logits[static_cast<size_t>(token)];
-  const Candidate chosen{token, logit};
   SampledToken result;
   result.token = token;
   result.logprob = static_cast<float>(logit - total);
-  result.rank = 1;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (better({static_cast<TokenId>(i), logits[i]}, chosen)) ++result.rank;
-  }
+  const auto before = logits.first(static_cast<size_t>(token));
+  const auto equal_before = std::count(before.begin(), before.end(), logit);
+  result.rank =
+      1 + static_cast<int32_t>(count_above(logits, logit) + static_cast<size_t>(equal_before));
   const size_t count = std::min(static_cast<size_t>(std::max(top, 0)), logits.size());
   if (count == 0) return result;
   select_best(logits, count, kNever, scratch.candidates);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/sampling.h"
+#include "runner/logit_row.h"
 
 namespace hearth::runner {
 
@@ -45,6 +46,7 @@ struct SamplerScratch {
     double weight = 0;  // exp((logit - max) / temperature)
   };
   std::vector<Candidate> candidates;
+  RowWeights row;
   std::vector<float> raw;
   std::vector<uint32_t> allowed;
   std::vector<int32_t> matches;
