@@ -38,6 +38,8 @@ class ReplyParser {
   std::vector<Part> feed(std::string_view text);
   // What was held back. Call once, after the last feed.
   std::vector<Part> finish();
+  // Whether what comes next is reasoning.
+  bool reasoning() const { return state_ == State::kReasoning; }
 
  private:
   enum class State {

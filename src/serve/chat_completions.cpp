@@ -17,6 +17,8 @@ struct ChatOptions {
   bool stream = false;
   bool include_usage = false;
   bool logprobs = false;
+  bool token_ids = false;
+  std::vector<TokenId> prompt_token_ids;  // with token_ids
 };
 
 // What both forms of the answer share.
@@ -87,7 +89,7 @@ class WholeChat final : public ChatSurface {
       const bool begins = part.kind == ReplyPart::Kind::kToolCall;
       text.add(part, begins ? app_.ids.make("call_") : "");
     }
-    std::move(piece.tokens.begin(), piece.tokens.end(), std::back_inserter(text.tokens));
+    text.add_tokens(piece);
   }
 
   void on_end(const ChoiceEnd& end) override {
@@ -102,6 +104,7 @@ class WholeChat final : public ChatSurface {
     for (size_t i = 0; i < choices_.size(); ++i) body["choices"].push_back(choice_json(i));
     body["usage"] = usage_json(totals);
     if (!prompt_logprobs_.empty()) body["prompt_logprobs"] = prompt_logprobs();
+    if (options_.token_ids) body["prompt_token_ids"] = options_.prompt_token_ids;
     reply_->json(200, body);
   }
 
@@ -115,11 +118,13 @@ class WholeChat final : public ChatSurface {
       message["tool_calls"] = Json::array();
       for (const ToolCall& call : text.calls) message["tool_calls"].push_back(call_json(call));
     }
-    return {{"index", index},
-            {"message", std::move(message)},
-            {"logprobs", options_.logprobs ? logprobs_json(text.tokens) : Json(nullptr)},
-            {"finish_reason", finish_reason(text.end, !text.calls.empty())},
-            {"stop_reason", stop_reason_json(text.end)}};
+    Json out = {{"index", index},
+                {"message", std::move(message)},
+                {"logprobs", options_.logprobs ? logprobs_json(text.tokens) : Json(nullptr)},
+                {"finish_reason", finish_reason(text.end, !text.calls.empty())},
+                {"stop_reason", stop_reason_json(text.end)}};
+    if (options_.token_ids) out["token_ids"] = text.token_ids;
+    return out;
   }
 };
 
@@ -127,17 +132,19 @@ class StreamedChat final : public ChatSurface {
  public:
   using ChatSurface::ChatSurface;
 
+  void on_admitted() override { reply_->begin_events(); }
+
   void on_piece(Piece piece) override {
     if (failed_) return;
-    begin();
+    say_roles();
     ChoiceText& text = choice(piece.choice);
-    std::move(piece.tokens.begin(), piece.tokens.end(), std::back_inserter(text.tokens));
+    text.add_tokens(piece);
     for (const ReplyPart& part : piece.parts) send(piece.choice, delta(text, part));
   }
 
   void on_end(const ChoiceEnd& end) override {
     if (fail_if_error(end)) return;
-    begin();
+    say_roles();
     ChoiceText& text = choice(end.choice);
     text.end = end;
     Json chunk = chunk_of(end.choice, Json::object());
@@ -159,12 +166,13 @@ class StreamedChat final : public ChatSurface {
   }
 
  private:
-  void begin() {
-    if (reply_->streaming()) return;
-    reply_->begin_events();
+  // With the first news, since the log-probabilities of the prompt come in the first chunk.
+  void say_roles() {
+    if (std::exchange(roles_said_, true)) return;
     for (size_t i = 0; i < choices_.size(); ++i) {
       Json chunk = chunk_of(static_cast<int32_t>(i), {{"role", "assistant"}, {"content", ""}});
       if (i == 0 && !prompt_logprobs_.empty()) chunk["prompt_logprobs"] = prompt_logprobs();
+      if (i == 0 && options_.token_ids) chunk["prompt_token_ids"] = options_.prompt_token_ids;
       reply_->event("", chunk);
     }
   }
@@ -193,19 +201,22 @@ class StreamedChat final : public ChatSurface {
 
   // Takes the tokens that wait for a chunk.
   Json chunk_of(int32_t index, Json delta) {
-    std::vector<TokenText>& tokens = choice(index).tokens;
+    const std::vector<TokenText> tokens = std::exchange(choice(index).tokens, {});
+    const std::vector<TokenId> token_ids = std::exchange(choice(index).token_ids, {});
     Json chunk = base("chat.completion.chunk");
     Json entry = {{"index", index}, {"delta", std::move(delta)}};
     entry["logprobs"] =
         options_.logprobs && !tokens.empty() ? logprobs_json(tokens) : Json(nullptr);
     entry["finish_reason"] = nullptr;
+    if (options_.token_ids) entry["token_ids"] = token_ids;
     chunk["choices"] = Json::array({std::move(entry)});
     if (options_.include_usage) chunk["usage"] = nullptr;
-    tokens.clear();
     return chunk;
   }
 
   void send(int32_t index, Json delta) { reply_->event("", chunk_of(index, std::move(delta))); }
+
+  bool roles_said_ = false;
 };
 
 // Chat's logprobs are a switch and a count.
@@ -246,8 +257,10 @@ void chat_completions(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body);
   check_model(call.app, fields.string("model").value_or(""));
-  ChatOptions options{call.app.ids.make("chatcmpl-"), call.now_s(),
-                      fields.boolean("stream").value_or(false), false, false};
+  ChatOptions options;
+  options.id = call.app.ids.make("chatcmpl-");
+  options.created = call.now_s();
+  options.stream = fields.boolean("stream").value_or(false);
   if (const Json* stream_options = fields.object("stream_options")) {
     options.include_usage =
         Fields(*stream_options, "stream_options").boolean("include_usage").value_or(false);
@@ -255,6 +268,8 @@ void chat_completions(Call& call) {
   const ChatJob job = read_job(call, fields);
   options.logprobs = job.logprobs;
   GenerationRequest request = make_generation(call.app, job);
+  options.token_ids = request.token_ids;
+  if (options.token_ids) options.prompt_token_ids = request.prompts[0].prompt;
   const int32_t choices = request.prompts[0].choices;
   std::unique_ptr<Surface> surface;
   if (options.stream) {

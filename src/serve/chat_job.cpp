@@ -196,6 +196,7 @@ GenerationRequest make_generation(const App& app, const ChatJob& job) {
   const bool marked = job.tool_use != ToolUse::kNone || app.model.chat->marks_with_special_tokens();
   out.skip_special_tokens = job.fields.skip_special_tokens && !marked;
   out.logprobs = job.logprobs;
+  out.token_ids = job.fields.token_ids;
   for (int32_t i = 0; i < request.choices; ++i) {
     out.parsers.push_back(app.model.chat->parser(rules, prompt.text));
   }

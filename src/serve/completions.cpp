@@ -21,6 +21,7 @@ struct CompletionOptions {
   bool logprobs = false;
   bool echo = false;
   bool prompt_logprobs = false;
+  bool token_ids = false;
 };
 
 struct EchoedPrompt {
@@ -160,7 +161,7 @@ class WholeCompletion final : public CompletionSurface {
   void on_piece(Piece piece) override {
     ChoiceText& text = choices_[static_cast<size_t>(piece.choice)];
     for (const ReplyPart& part : piece.parts) text.add(part, "");
-    std::move(piece.tokens.begin(), piece.tokens.end(), std::back_inserter(text.tokens));
+    text.add_tokens(piece);
   }
 
   void on_end(const ChoiceEnd& end) override {
@@ -186,6 +187,10 @@ class WholeCompletion final : public CompletionSurface {
                 {"finish_reason", finish_reason(text.end, false)},
                 {"stop_reason", stop_reason_json(text.end)}};
     if (options_.prompt_logprobs) out["prompt_logprobs"] = prompt_logprobs_json(prompt_of(index));
+    if (options_.token_ids) {
+      out["prompt_token_ids"] = prompts_[prompt_of(index)].tokens;
+      out["token_ids"] = text.token_ids;
+    }
     return out;
   }
 };
@@ -194,17 +199,16 @@ class StreamedCompletion final : public CompletionSurface {
  public:
   using CompletionSurface::CompletionSurface;
 
+  void on_admitted() override { reply_->begin_events(); }
+
   void on_piece(Piece piece) override {
     if (failed_) return;
-    const auto index = static_cast<size_t>(piece.choice);
-    std::string text;
-    for (const ReplyPart& part : piece.parts) text += part.text;
-    reply_->event("", chunk(index, text, piece.tokens));
+    reply_->event("", chunk(piece));
   }
 
   void on_end(const ChoiceEnd& end) override {
     if (fail_if_error(end)) return;
-    Json last = chunk(static_cast<size_t>(end.choice), "", {});
+    Json last = chunk({end.choice, {}, {}, {}});
     last["choices"][0]["finish_reason"] = finish_reason(end, false);
     last["choices"][0]["stop_reason"] = stop_reason_json(end);
     reply_->event("", last);
@@ -224,17 +228,23 @@ class StreamedCompletion final : public CompletionSurface {
 
  private:
   // The first chunk of a choice carries its prompt, if that is echoed.
-  Json chunk(size_t index, const std::string& text, const std::vector<TokenText>& tokens) {
-    reply_->begin_events();
+  Json chunk(const Piece& piece) {
+    const auto index = static_cast<size_t>(piece.choice);
     const bool first = begun_.size() <= index || !begun_[index];
     if (begun_.size() <= index) begun_.resize(choices_.size());
     begun_[index] = true;
+    std::string text = first ? echoed(index) : std::string();
+    for (const ReplyPart& part : piece.parts) text += part.text;
     Json entry = {{"index", index},
-                  {"text", (first ? echoed(index) : "") + text},
-                  {"logprobs", logprobs_of(index, tokens, first && options_.echo)},
+                  {"text", std::move(text)},
+                  {"logprobs", logprobs_of(index, piece.tokens, first && options_.echo)},
                   {"finish_reason", nullptr}};
     if (first && options_.prompt_logprobs) {
       entry["prompt_logprobs"] = prompt_logprobs_json(prompt_of(index));
+    }
+    if (options_.token_ids) {
+      if (first) entry["prompt_token_ids"] = prompts_[prompt_of(index)].tokens;
+      entry["token_ids"] = piece.token_ids;
     }
     Json out = base();
     out["choices"] = Json::array({std::move(entry)});
@@ -318,9 +328,9 @@ void completions(Call& call) {
     options.include_usage =
         Fields(*stream_options, "stream_options").boolean("include_usage").value_or(false);
   }
-  GenerationFields generation =
-      read_generation_fields(fields, call.app.model, call.app.ids,
-                             {{"max_tokens"}, kSilentMaxTokens, call.tenant.cache_salt});
+  GenerationFields generation = read_generation_fields(
+      fields, call.app.model, call.app.ids,
+      {{"max_tokens"}, kSilentMaxTokens, call.tenant.cache_salt, BeyondContext::kRefuse});
   options.prompt_logprobs = generation.base.sampling.prompt_logprobs >= 0;
   if (const auto count = fields.integer("logprobs", 0, 20)) {
     options.logprobs = true;
@@ -329,6 +339,7 @@ void completions(Call& call) {
       generation.base.sampling.prompt_logprobs = static_cast<int32_t>(*count);
     }
   }
+  options.token_ids = generation.token_ids;
   std::vector<EchoedPrompt> prompts = read_prompts(fields, *call.app.model.codec);
   GenerationRequest request;
   for (const EchoedPrompt& prompt : prompts) {
@@ -337,6 +348,7 @@ void completions(Call& call) {
   request.stops = generation.stops;
   request.skip_special_tokens = generation.skip_special_tokens;
   request.logprobs = options.logprobs;
+  request.token_ids = options.token_ids;
   const int32_t choices = generation.base.choices;
   std::unique_ptr<Surface> surface;
   if (fields.boolean("stream").value_or(false)) {

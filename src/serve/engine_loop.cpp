@@ -176,12 +176,13 @@ void EngineLoop::add(Submission submission) {
     metrics_.request_params_max_tokens.observe(submission.request.max_tokens);
   }
   engine::Admission admission = scheduler_.add(std::move(submission.request), clock_.now());
-  if (!admission.accepted()) {
+  const std::shared_ptr<EngineSink> sink = live.sink;
+  if (admission.accepted()) {
+    live_.emplace(id, std::move(live));
+  } else {
     --unfinished_;
-    live.sink->on_refused(std::move(admission));
-    return;
   }
-  live_.emplace(id, std::move(live));
+  sink->on_admission(std::move(admission));
 }
 
 void EngineLoop::step() {

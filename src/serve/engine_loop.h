@@ -38,9 +38,9 @@ struct News {
 class EngineSink {
  public:
   virtual ~EngineSink() = default;
+  // Once, before any news: whether the scheduler took the request. After a refusal nothing follows.
+  virtual void on_admission(engine::Admission admission) = 0;
   virtual void on_news(News news) = 0;
-  // Instead of any news.
-  virtual void on_refused(engine::Admission refusal) = 0;
 };
 
 struct Submission {

@@ -84,6 +84,8 @@ class TagParser final : public ReplyParser {
     return out;
   }
 
+  bool reasoning() const override { return inside_ == kThink; }
+
  private:
   enum Inside { kText, kThink, kCall };
 

@@ -12,8 +12,8 @@ class Generation::PromptSink final : public EngineSink {
   PromptSink(std::shared_ptr<Generation> owner, size_t prompt)
       : owner_(std::move(owner)), prompt_(prompt) {}
   void on_news(News news) override { owner_->receive({prompt_, std::move(news), {}}); }
-  void on_refused(engine::Admission refusal) override {
-    owner_->receive({prompt_, {}, std::move(refusal)});
+  void on_admission(engine::Admission admission) override {
+    owner_->receive({prompt_, {}, std::move(admission)});
   }
 
  private:
@@ -30,6 +30,7 @@ engine::Admission Generation::start(GenerationRequest request, std::unique_ptr<S
   surface_ = std::move(surface);
   choices_per_prompt_ = request.prompts[0].choices;
   prompt_counted_.resize(request.prompts.size());
+  token_ids_ = request.token_ids;
   const SpecialTokens special =
       request.skip_special_tokens ? SpecialTokens::kSkip : SpecialTokens::kKeep;
   for (engine::Request& prompt : request.prompts) {
@@ -98,7 +99,7 @@ void Generation::drain() {
 
 void Generation::take(Incoming incoming) {
   if (refused_) return;
-  if (incoming.refusal) return refuse_all(*incoming.refusal);
+  if (incoming.admission) return take_admission(*incoming.admission);
   News& news = incoming.news;
   const size_t prompt = incoming.prompt;
   if (!news.pooled.empty()) {
@@ -117,12 +118,19 @@ void Generation::take(Incoming incoming) {
   take_tokens(static_cast<int32_t>(prompt) * choices_per_prompt_ + news.choice, prompt, news);
 }
 
+void Generation::take_admission(const engine::Admission& admission) {
+  if (!admission.accepted()) return refuse_all(admission);
+  if (++admitted_ == prompt_counted_.size()) surface_->on_admitted();
+}
+
 void Generation::take_tokens(int32_t index, size_t prompt, const News& news) {
   Choice& choice = choices_.at(static_cast<size_t>(index));
   if (choice.ended) return;
   Decoded decoded;
+  std::vector<TokenId> ids;
   for (const engine::SampledToken& token : news.tokens) {
     ++totals_.output_tokens;
+    ids.push_back(token.token);
     if (token.token == news.stop_token && &token == &news.tokens.back()) break;
     Decoded more = choice.decoder->feed(token);
     decoded.text += more.text;
@@ -130,40 +138,47 @@ void Generation::take_tokens(int32_t index, size_t prompt, const News& news) {
     if (choice.decoder->stop_string()) break;
   }
   if (const auto& stop = choice.decoder->stop_string()) {
-    tell(index, std::move(decoded));
+    tell(index, std::move(decoded), std::move(ids));
     if (news.finish == engine::FinishReason::kNone) {
       engine_.finish(ids_[prompt], news.choice, engine::FinishReason::kStop);
     }
     return end_choice(index, {index, engine::FinishReason::kStop, stop, {}, {}});
   }
-  if (news.finish == engine::FinishReason::kNone) return tell(index, std::move(decoded));
+  if (news.finish == engine::FinishReason::kNone) {
+    return tell(index, std::move(decoded), std::move(ids));
+  }
   Decoded rest = choice.decoder->finish();
   decoded.text += rest.text;
   std::move(rest.tokens.begin(), rest.tokens.end(), std::back_inserter(decoded.tokens));
-  tell(index, std::move(decoded));
+  tell(index, std::move(decoded), std::move(ids));
   ChoiceEnd end{index, news.finish, choice.decoder->stop_string(), {}, news.error};
   if (news.stop_token != engine::kNoToken) end.stop_token = news.stop_token;
   if (end.stop_string) end.reason = engine::FinishReason::kStop;
   end_choice(index, std::move(end));
 }
 
-void Generation::tell(int32_t index, Decoded decoded) {
-  if (decoded.text.empty() && decoded.tokens.empty()) return;
-  Piece piece{index, {}, std::move(decoded.tokens)};
+void Generation::tell(int32_t index, Decoded decoded, std::vector<TokenId> ids) {
+  Piece piece{index, {}, std::move(decoded.tokens), {}};
   Choice& choice = choices_[static_cast<size_t>(index)];
   if (choice.parser) {
+    const bool reasoned = choice.parser->reasoning();
     piece.parts = choice.parser->feed(decoded.text);
+    if (reasoned && choice.parser->reasoning()) {
+      totals_.reasoning_tokens += static_cast<int32_t>(ids.size());
+    }
   } else if (!decoded.text.empty()) {
     piece.parts.push_back({ReplyPart::Kind::kText, std::move(decoded.text), 0, {}});
   }
-  if (!piece.parts.empty() || !piece.tokens.empty()) surface_->on_piece(std::move(piece));
+  if (token_ids_) piece.token_ids = std::move(ids);
+  if (piece.parts.empty() && piece.tokens.empty() && piece.token_ids.empty()) return;
+  surface_->on_piece(std::move(piece));
 }
 
 void Generation::end_choice(int32_t index, ChoiceEnd end) {
   Choice& choice = choices_[static_cast<size_t>(index)];
   choice.ended = true;
   if (choice.parser) {
-    Piece piece{index, choice.parser->finish(), {}};
+    Piece piece{index, choice.parser->finish(), {}, {}};
     if (!piece.parts.empty()) surface_->on_piece(std::move(piece));
   }
   surface_->on_end(end);

@@ -27,6 +27,7 @@ struct GenerationRequest {
   std::vector<std::string> stops;
   bool skip_special_tokens = true;
   bool logprobs = false;
+  bool token_ids = false;  // pieces carry the ids of their tokens
   // One for each choice of each prompt, or none: replies are plain text.
   std::vector<std::unique_ptr<ReplyParser>> parsers;
 };
@@ -36,6 +37,7 @@ struct Piece {
   int32_t choice = 0;
   std::vector<ReplyPart> parts;
   std::vector<TokenText> tokens;
+  std::vector<TokenId> token_ids;  // where asked for; also those whose text is held back
 };
 
 struct ChoiceEnd {
@@ -50,13 +52,16 @@ struct Totals {
   int32_t prompt_tokens = 0;
   int32_t cached_tokens = 0;
   int32_t output_tokens = 0;
+  int32_t reasoning_tokens = 0;  // of the output, between the marks of reasoning
 };
 
-// One API's way to tell a generation. A refusal comes before anything else; otherwise pieces, one
-// end for each choice, and done().
+// One API's way to tell a generation. First the engine takes it or refuses it; then pieces, one end
+// for each choice, and done().
 class Surface {
  public:
   virtual ~Surface() = default;
+  // The engine has taken every prompt: from now on the answer is under way.
+  virtual void on_admitted() {}
   virtual void on_prompt_logprobs(int32_t prompt, std::vector<TokenText> tokens) = 0;
   virtual void on_piece(Piece piece) = 0;
   // The answer to a prompt with pooling.
@@ -86,7 +91,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   struct Incoming {
     size_t prompt = 0;
     News news;
-    std::optional<engine::Admission> refusal;
+    std::optional<engine::Admission> admission;  // instead of news
   };
   struct Choice {
     std::unique_ptr<ChoiceDecoder> decoder;
@@ -97,8 +102,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void receive(Incoming incoming);
   void drain();
   void take(Incoming incoming);
+  void take_admission(const engine::Admission& admission);
   void take_tokens(int32_t index, size_t prompt, const News& news);
-  void tell(int32_t index, Decoded decoded);
+  // `ids`: of the tokens that were decoded.
+  void tell(int32_t index, Decoded decoded, std::vector<TokenId> ids);
   void end_choice(int32_t index, ChoiceEnd end);
   void refuse_all(const engine::Admission& refusal);
   void finish_if_done();
@@ -121,6 +128,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::vector<Choice> choices_;
   int32_t choices_per_prompt_ = 1;
   std::vector<bool> prompt_counted_;
+  bool token_ids_ = false;
+  size_t admitted_ = 0;  // prompts
   Totals totals_;
   int32_t unfinished_ = 0;
   bool refused_ = false;

@@ -185,6 +185,7 @@ GenerationFields read_generation_fields(const Fields& fields, const ModelHandle&
   const auto seed = fields.integer("seed", INT64_MIN, INT64_MAX);
   base.sampling.seed = seed ? static_cast<uint64_t>(*seed) : ids.number();
 
+  out.cut_to_context = true;
   base.max_tokens = rules.silent_max;
   if (model.defaults.max_new_tokens && rules.silent_max == engine::kAsManyAsFit) {
     base.max_tokens = static_cast<int32_t>(*model.defaults.max_new_tokens);
@@ -193,6 +194,7 @@ GenerationFields read_generation_fields(const Fields& fields, const ModelHandle&
     const auto limit = fields.integer(name, 0, INT32_MAX);
     if (!limit) continue;
     base.max_tokens = static_cast<int32_t>(*limit);
+    out.cut_to_context = rules.beyond_context == BeyondContext::kCut;
     break;
   }
   base.min_tokens = static_cast<int32_t>(fields.integer("min_tokens", 0, INT32_MAX).value_or(0));
@@ -209,6 +211,7 @@ GenerationFields read_generation_fields(const Fields& fields, const ModelHandle&
     base.sampling.prompt_logprobs = static_cast<int32_t>(*count);
   }
   out.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);
+  out.token_ids = fields.boolean("return_token_ids").value_or(false);
   read_stops(fields, out);
   out.constraint = read_constraint(fields);
   return out;
@@ -220,8 +223,9 @@ engine::Request make_prompt(const GenerationFields& fields, const ModelHandle& m
   request.prompt = std::move(tokens);
   const int64_t room =
       int64_t{model.engine.max_model_len} - static_cast<int64_t>(request.prompt.size());
-  // A prompt that leaves no room is refused by the engine, with the numbers.
-  if (request.max_tokens > room && room > 0) request.max_tokens = static_cast<int32_t>(room);
+  // What does not fit is refused by the engine, with the numbers.
+  const bool cut = fields.cut_to_context && room > 0 && request.max_tokens > room;
+  if (cut) request.max_tokens = static_cast<int32_t>(room);
   request.min_tokens = request.max_tokens < 0 ? request.min_tokens
                                               : std::min(request.min_tokens, request.max_tokens);
   if (!fields.constraint) return request;

@@ -80,6 +80,8 @@ class ReplyParser {
   virtual ~ReplyParser() = default;
   virtual std::vector<ReplyPart> feed(std::string_view text) = 0;
   virtual std::vector<ReplyPart> finish() = 0;
+  // Whether what comes next is reasoning.
+  virtual bool reasoning() const { return false; }
 };
 
 // What the reply is held to. At most one per request.

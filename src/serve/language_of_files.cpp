@@ -71,6 +71,7 @@ class PartsOfReply final : public ReplyParser {
     return convert(parser_.feed(text));
   }
   std::vector<ReplyPart> finish() override { return convert(parser_.finish()); }
+  bool reasoning() const override { return parser_.reasoning(); }
 
  private:
   static ReplyPart::Kind to_kind(dialog::Part::Kind kind) {

@@ -169,10 +169,10 @@ class MessageSurface final : public Surface, private ItemListener {
   MessageSurface(App& app, std::shared_ptr<Reply> reply, MessageOptions options)
       : app_(app), reply_(std::move(reply)), options_(std::move(options)) {}
 
+  void on_admitted() override { begin(); }
   void on_prompt_logprobs(int32_t, std::vector<TokenText>) override {}
   void on_piece(Piece piece) override {
     if (failed_) return;
-    begin();
     for (const ReplyPart& part : piece.parts) items_.add(part);
   }
   void on_end(const ChoiceEnd& end) override {
@@ -183,7 +183,6 @@ class MessageSurface final : public Surface, private ItemListener {
   }
   void on_done(const Totals& totals) override {
     if (failed_) return;
-    begin();
     items_.finish();
     if (!options_.stream) return reply_->json(200, whole(totals));
     Json delta = {{"stop_reason", stop_reason()}, {"stop_sequence", stop_sequence()}};
@@ -242,10 +241,10 @@ class MessageSurface final : public Surface, private ItemListener {
   }
 
   void begin() {
-    if (!options_.stream || reply_->streaming()) return;
+    if (!options_.stream) return;
     reply_->begin_events();
     Json message = base();
-    message["usage"] = usage({options_.prompt_tokens, 0, 0});
+    message["usage"] = usage({options_.prompt_tokens, 0, 0, 0});
     event("message_start", {{"message", std::move(message)}});
     event("ping", Json::object());
   }

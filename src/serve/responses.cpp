@@ -107,10 +107,10 @@ class ResponseSurface final : public Surface, private ItemListener {
   ResponseSurface(App& app, std::shared_ptr<Reply> reply, ResponseOptions options)
       : app_(app), reply_(std::move(reply)), options_(std::move(options)) {}
 
+  void on_admitted() override { begin(); }
   void on_prompt_logprobs(int32_t, std::vector<TokenText>) override {}
   void on_piece(Piece piece) override {
     if (failed_) return;
-    begin();
     for (const TokenText& token : piece.tokens) {
       fresh_logprobs_.push_back(logprob_json(token));
       all_logprobs_.push_back(fresh_logprobs_.back());
@@ -132,7 +132,6 @@ class ResponseSurface final : public Surface, private ItemListener {
   }
   void on_done(const Totals& totals) override {
     if (failed_) return;
-    begin();
     items_.finish();
     const Json response = whole(totals);
     if (options_.store) store(response);
@@ -239,7 +238,7 @@ class ResponseSurface final : public Surface, private ItemListener {
   }
 
   void begin() {
-    if (!options_.stream || reply_->streaming()) return;
+    if (!options_.stream) return;
     reply_->begin_events();
     event("response.created", {{"response", options_.head}});
     event("response.in_progress", {{"response", options_.head}});
@@ -256,7 +255,7 @@ class ResponseSurface final : public Surface, private ItemListener {
     response["usage"] = {{"input_tokens", totals.prompt_tokens},
                          {"input_tokens_details", {{"cached_tokens", totals.cached_tokens}}},
                          {"output_tokens", totals.output_tokens},
-                         {"output_tokens_details", {{"reasoning_tokens", 0}}},
+                         {"output_tokens_details", {{"reasoning_tokens", totals.reasoning_tokens}}},
                          {"total_tokens", totals.prompt_tokens + totals.output_tokens}};
     return response;
   }

@@ -60,6 +60,28 @@ TEST(Service, StreamsAChat) {
   EXPECT_EQ(text, "h\xC3\xA9y");
 }
 
+// A long prompt takes many steps; the client knows from the first on that it was taken.
+TEST(Service, AStreamBeginsWhenTheEngineTakesTheRequest) {
+  for (const char* path : {"/v1/chat/completions", "/v1/completions"}) {
+    ModelHandle model = fake_model();
+    model.engine.max_num_seqs = 4;
+    model.engine.max_num_batched_tokens = 16;
+    TestHouse house({}, std::move(model));
+    const std::string text(400, 'x');
+    const std::string body = R"({"messages":[{"role":"user","content":")" + text +
+                             R"("}],"prompt":")" + text + R"(","stream":true})";
+    const auto exchange = house.client.open(house.request("POST", path, body));
+    house.turn();  // reads the body
+    EXPECT_FALSE(exchange->started()) << path;
+    house.turn();  // the first of many steps
+    ASSERT_TRUE(exchange->started()) << path;
+    EXPECT_EQ(exchange->response().body, "") << path;
+    while (house.turn()) {
+    }
+    EXPECT_TRUE(exchange->finished()) << path;
+  }
+}
+
 TEST(Service, AClientThatLeavesIsForgottenWithinAStep) {
   TestHouse house;
   const auto exchange = house.client.open(

@@ -39,11 +39,17 @@ void ChoiceText::add(const ReplyPart& part, const std::string& id) {
   }
 }
 
+void ChoiceText::add_tokens(Piece& piece) {
+  std::move(piece.tokens.begin(), piece.tokens.end(), std::back_inserter(tokens));
+  token_ids.insert(token_ids.end(), piece.token_ids.begin(), piece.token_ids.end());
+}
+
 Json usage_json(const Totals& totals) {
   return {{"prompt_tokens", totals.prompt_tokens},
           {"completion_tokens", totals.output_tokens},
           {"total_tokens", totals.prompt_tokens + totals.output_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", totals.cached_tokens}}}};
+          {"prompt_tokens_details", {{"cached_tokens", totals.cached_tokens}}},
+          {"completion_tokens_details", {{"reasoning_tokens", totals.reasoning_tokens}}}};
 }
 
 std::string finish_reason(const ChoiceEnd& end, bool called_tools) {

@@ -21,10 +21,13 @@ struct ChoiceText {
   std::string reasoning;
   std::vector<ToolCall> calls;
   std::vector<TokenText> tokens;
+  std::vector<TokenId> token_ids;
   ChoiceEnd end;
 
   // `id` names the call if `part` begins one.
   void add(const ReplyPart& part, const std::string& id);
+  // Takes what a piece knows of its tokens.
+  void add_tokens(Piece& piece);
 };
 
 // OpenAI's usage object.
