@@ -11,6 +11,7 @@
 #include "ops/context.h"
 #include "ops/elementwise.h"
 #include "ops/linear.h"
+#include "ops/lora.h"
 #include "ops/norm.h"
 #include "ops/rope.h"
 #include "ops/weight.h"
@@ -29,6 +30,7 @@ struct Kernels {
 
   // The arguments are those of the op of the same name, checked.
   void (*linear)(Context&, TensorView x, const Weight&, TensorView bias, TensorView y) = nullptr;
+  void (*lora_add)(Context&, TensorView x, std::span<const LoraGroup>, TensorView y) = nullptr;
 
   void (*rms_norm)(Context&, TensorView x, const RmsNorm&, TensorView y) = nullptr;
   void (*layer_norm)(Context&, TensorView x, const LayerNorm&, TensorView y) = nullptr;

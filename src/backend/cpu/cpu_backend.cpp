@@ -8,6 +8,7 @@
 #include "backend/cpu/attention.h"
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/linear.h"
+#include "backend/cpu/lora.h"
 #include "backend/cpu/row_ops.h"
 
 namespace hearth::backend::cpu {
@@ -47,6 +48,13 @@ constexpr Variant<const QuantizedTile*> kQuantizedVariants[] = {
     {Isa::kBaseline, nullptr},
 };
 
+// Null: lora_reference().
+constexpr Variant<const LoraTiles*> kLoraVariants[] = {
+    {Isa::kAvx512, &kLoraAvx512},
+    {Isa::kAvx2, &kLoraAvx2},
+    {Isa::kBaseline, nullptr},
+};
+
 // Null: attention_reference().
 constexpr Variant<const AttentionTiles*> kAttentionVariants[] = {
     {Isa::kAvx512, &kAttentionAvx512},
@@ -61,7 +69,7 @@ Value best(const Variant<Value> (&variants)[kCount], Isa isa) {
       ->value;
 }
 
-constexpr size_t kGroups = 5;
+constexpr size_t kGroups = 6;
 
 struct Selection {
   CpuKernels kernels;
@@ -74,6 +82,7 @@ Selection make_selection(Isa isa) {
   const LinearTiles* linear = best(kLinearVariants, isa);
   const LinearTile* bf16 = best(kBf16Variants, isa);
   const QuantizedTile* quantized = best(kQuantizedVariants, isa);
+  const LoraTiles* lora = best(kLoraVariants, isa);
   const AttentionTiles* attention = best(kAttentionVariants, isa);
   k.name = isa == Isa::kBaseline ? "reference" : to_string(isa);
   k.rows = best(kRowVariants, isa);
@@ -81,6 +90,8 @@ Selection make_selection(Isa isa) {
   if (linear != nullptr) k.linear_tiles = *linear;
   if (bf16 != nullptr) k.linear_tiles.bf16_fast = *bf16;
   k.quantized = quantized;
+  k.lora = lora;
+  k.lora_add = lora == nullptr ? lora_reference : lora_tiled;
   k.attention = attention == nullptr ? attention_reference : attention_tiled;
   if (attention != nullptr) k.attention_tiles = *attention;
   k.kv_store = kv_store;
@@ -92,6 +103,7 @@ Selection make_selection(Isa isa) {
   s.choices = {{{"linear f32, f16", linear_name},
                 {"linear bf16", bf16 == nullptr ? linear_name : bf16->variant},
                 {"linear q8, q4", quantized == nullptr ? "reference" : quantized->variant},
+                {"lora", lora == nullptr ? "reference" : lora->variant},
                 {"attention", attention == nullptr ? "reference" : attention->variant},
                 {"rows", k.rows->variant}}};
   return s;

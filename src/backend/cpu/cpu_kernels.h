@@ -8,6 +8,7 @@
 #include "backend/cpu/attention_tiles.h"
 #include "backend/cpu/isa.h"
 #include "backend/cpu/linear_tiles.h"
+#include "backend/cpu/lora_tiles.h"
 #include "backend/cpu/quantized_tiles.h"
 #include "backend/cpu/rows.h"
 #include "ops/kernels.h"
@@ -17,6 +18,7 @@ namespace hearth::backend::cpu {
 struct CpuKernels : ops::Kernels {
   const RowKernels* rows = nullptr;
   LinearTiles linear_tiles;
+  const LoraTiles* lora = nullptr;
   const QuantizedTile* quantized = nullptr;
   AttentionTiles attention_tiles;
 };
