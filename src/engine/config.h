@@ -34,11 +34,16 @@ struct EngineConfig {
   int64_t max_queued_tokens = int64_t{1} << 22;
   // Sequences of one request (n).
   int32_t max_choices = 128;
-  // A request that waits for memory is overtaken by at most this many short ones.
+  // A request that waits for memory is overtaken by at most this many short ones; one that waits
+  // for room for its adapter, by as many with other adapters.
   int32_t max_overtaken = 64;
   // Blocks that an admission leaves free, so that those who run can grow, per thousand of
   // num_blocks.
   int32_t watermark_permille = 10;
+  // Memory for adapters, in pages of the runner's size; 0: adapters are refused.
+  int32_t adapter_pages = 0;
+  // Adapters that requests use, or that are being loaded, at once; 0: as many as there are.
+  int32_t max_loras = 0;
   // A request waits at most this long for each level of priority that a later one is above it;
   // 0: priorities are strict, and low ones may starve.
   Nanos priority_aging = 30 * kSecond;

@@ -33,6 +33,8 @@ const EngineConfig& checked(const EngineConfig& config) {
   require(config.max_overtaken >= 0, "max_overtaken", "must not be negative");
   require(config.watermark_permille >= 0 && config.watermark_permille <= 1000, "watermark_permille",
           "must be from 0 to 1000");
+  require(config.adapter_pages >= 0, "adapter_pages", "must not be negative");
+  require(config.max_loras >= 0, "max_loras", "must not be negative");
   require(config.priority_aging >= 0, "priority_aging", "must not be negative");
   return config;
 }
@@ -46,6 +48,7 @@ Scheduler::Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> bud
       hasher_(config.prefix_hash_key),
       pool_(config.num_blocks),
       waiting_(config.long_prefill_token_threshold),
+      adapters_(config.adapter_pages, config.max_loras),
       watermark_(
           static_cast<int32_t>(int64_t{config.num_blocks} * config.watermark_permille / 1000)) {
   const size_t slots = static_cast<size_t>(config.max_num_seqs);
@@ -61,6 +64,9 @@ Scheduler::Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> bud
 
 Admission Scheduler::add(Request request, Nanos now) {
   Admission answer = check_request(request, config_);
+  if (answer.accepted() && request.adapter != kBaseModel && !adapters_.open(request.adapter)) {
+    answer = {AdmissionCode::kInvalid, fmt::format("adapter {} is not known", request.adapter)};
+  }
   if (answer.accepted()) answer = check_queue(std::ssize(request.prompt));
   ++stats_.admissions[static_cast<size_t>(answer.code)];
   if (answer.accepted()) enqueue(std::move(request), now);
@@ -107,6 +113,7 @@ void Scheduler::enqueue(Request request, Nanos now) {
   ++stats_.queued_requests;
   stats_.queued_tokens += state.prompt_tokens;
   stats_.waiting_siblings += state.siblings;
+  if (state.request.adapter != kBaseModel) adapters_.enter(state.request.adapter);
   wait(leader);
 }
 
@@ -152,6 +159,10 @@ void Scheduler::retire(Sequence& sequence, FinishReason reason) {
       --owner.siblings;
       --stats_.waiting_siblings;
       break;
+    case SequenceState::kParked:
+      parked_.erase(&sequence);
+      parked_stale_ = true;  // others may have stood behind it
+      break;
     case SequenceState::kWaiting:
       waiting_.remove(sequence);
       break;
@@ -167,7 +178,16 @@ void Scheduler::retire(Sequence& sequence, FinishReason reason) {
     release_siblings(owner, sequence);
     return;
   }
+  forget(owner);
+}
+
+void Scheduler::forget(RequestState& owner) {
   if (!owner.scheduled) count_as_scheduled(owner);
+  if (const AdapterId adapter = owner.request.adapter; adapter != kBaseModel) {
+    if (owner.has_adapter) adapters_.release(adapter);
+    adapters_.leave(adapter);
+    parked_stale_ = true;
+  }
   requests_.erase(owner.request.id);
 }
 
@@ -191,9 +211,16 @@ void Scheduler::count_as_scheduled(RequestState& owner) {
 }
 
 void Scheduler::wait(Sequence& sequence) {
-  sequence.state = SequenceState::kWaiting;
+  const RequestState& owner = *sequence.owner;
   sequence.overtaken = 0;
-  waiting_.push(sequence);
+  if (owner.request.adapter != kBaseModel && !owner.has_adapter) {
+    sequence.state = SequenceState::kParked;
+    parked_.insert(&sequence);
+    parked_stale_ = true;
+  } else {
+    sequence.state = SequenceState::kWaiting;
+    waiting_.push(sequence);
+  }
 }
 
 // Once the prompt is computed, the other choices can share it. If the leader ends before that, the
@@ -219,7 +246,9 @@ void Scheduler::release_siblings(RequestState& owner, const Sequence& done) {
 Stats Scheduler::stats() const {
   Stats stats = stats_;
   stats.running = static_cast<int32_t>(running_.size());
-  stats.waiting = waiting_.size();
+  stats.waiting_adapters = static_cast<int32_t>(parked_.size());
+  stats.waiting = waiting_.size() + stats.waiting_adapters;
+  stats.adapters = adapters_.stats();
   stats.blocks_total = pool_.total();
   stats.blocks_used = pool_.used();
   stats.blocks_cached = pool_.cached();

@@ -2,9 +2,9 @@
 //
 //   loop: plan(now) -> runner.run(plan) -> commit(result, now)
 //
-// add(), cancel() and finish() may come at any time between these calls, also while a step is in
-// flight. One thread calls everything. No clock, no tensor, no randomness: the same calls give the
-// same plans.
+// add(), cancel() and finish(), and all about adapters, may come at any time between these calls,
+// also while a step is in flight. One thread calls everything. No clock, no tensor, no randomness:
+// the same calls give the same plans.
 //
 // A step is filled in this order, each by rank (see sequence.h):
 //   1. every sequence that generates gets its next token;
@@ -15,14 +15,21 @@
 // Who needs a block and finds none takes it from the last in rank, which starts over later with all
 // its tokens known (preemption by recompute). The first in rank can take from everybody, so it
 // advances in every step, whatever else happens.
+//
+// A request whose adapter is not in memory is parked: it stands in nobody's way while the adapter
+// is loaded, in the background, and joins the queue at its rank. One that finds no room, because
+// all that is in memory is in use, is passed by at most max_overtaken others with adapters; after
+// that those wait too, until enough of what is in use has ended.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
+#include "engine/adapter_cache.h"
 #include "engine/block_pool.h"
 #include "engine/config.h"
 #include "engine/request.h"
@@ -48,18 +55,29 @@ class Scheduler {
   // Ends one choice, for what only the caller can see (a stop string). No Output follows.
   void finish(RequestId id, int32_t choice, FinishReason reason);
 
-  // The next step. Without sequences there is nothing to do, and nothing to commit. Valid until
-  // the step is committed.
+  // From now on requests may name this adapter; it takes so many pages, at most adapter_pages.
+  void add_adapter(AdapterId adapter, int32_t pages);
+  // New requests for it are refused; those that are here go on to their end.
+  void remove_adapter(AdapterId adapter);
+  // The runner has brought it into memory.
+  void adapter_loaded(AdapterId adapter);
+  // The runner could not, and why. Ends those who wait for it; valid like those of commit().
+  std::span<const Output> adapter_failed(AdapterId adapter, const std::string& error);
+
+  // The next step; an empty one is neither run nor committed. It is empty when no request is here,
+  // and when all that are wait for their adapters. Valid until the step is committed.
   const StepPlan& plan(Nanos now);
   // What came out of the planned step. The outputs are valid until the next call of commit(), and
   // their spans as long as `result`.
   std::span<const Output> commit(const StepResult& result, Nanos now);
 
-  // True when a request is in the engine: plan() has something to do, or a step is in flight.
-  bool busy() const { return !requests_.empty(); }
+  // True when a request is in the engine, or an order for the runner: plan() has something to do, a
+  // step is in flight, or adapters are waited for.
+  bool busy() const { return !requests_.empty() || adapters_.has_orders(); }
   Stats stats() const;
   const EngineConfig& config() const { return config_; }
   const BlockPool& blocks() const { return pool_; }
+  const AdapterCache& adapters() const { return adapters_; }
   // Who holds a slot, by rank; for audits.
   std::span<const Sequence* const> running() const { return running_; }
   // All cached blocks are forgotten (the weights have changed, say). Not while a step is in flight.
@@ -75,6 +93,7 @@ class Scheduler {
   };
   enum class Verdict : uint8_t { kFits, kNoPlace, kNoMemory };
 
+  void unpark();
   int32_t step_tokens(Nanos now) const;
   void plan_generating();
   void plan_prompts();
@@ -113,12 +132,16 @@ class Scheduler {
   void leave_slot(Sequence& sequence);
   void count_as_scheduled(RequestState& owner);
   void wait(Sequence& sequence);
+  void forget(RequestState& owner);
 
   const EngineConfig config_;
   std::unique_ptr<StepBudget> budget_;
   PrefixHasher hasher_;
   BlockPool pool_;
   RequestQueue waiting_;
+  AdapterCache adapters_;
+  std::set<Sequence*, ByRank> parked_;
+  bool parked_stale_ = false;       // something has changed for them since they were last looked at
   std::vector<Sequence*> running_;  // by rank
   std::vector<int32_t> free_slots_;
   std::unordered_map<RequestId, std::unique_ptr<RequestState>> requests_;

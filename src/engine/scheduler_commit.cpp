@@ -14,7 +14,7 @@ std::span<const Output> Scheduler::commit(const StepResult& result, Nanos now) {
         result.sequences.size(), planned_.size(), plan_.step);
   in_flight_ = false;
   outputs_.clear();
-  ++stats_.steps;
+  if (!planned_.empty()) ++stats_.steps;
   stats_.step_tokens += static_cast<uint64_t>(plan_.tokens);
   for (size_t i = 0; i < planned_.size(); ++i) {
     Sequence& sequence = *planned_[i];

@@ -13,6 +13,7 @@ const StepPlan& Scheduler::plan(Nanos now) {
   plan_.copies.clear();
   plan_.tokens = 0;
   planned_.clear();
+  unpark();
   tokens_left_ = step_tokens(now);
   plan_generating();
   prompt_share_ = std::clamp(tokens_left_ / (config_.max_long_partial_prefills + 1), 1,
@@ -311,7 +312,8 @@ void Scheduler::write_plan() {
       if (sequence->usage.output_tokens < request.min_tokens) step.banned = request.stop_tokens;
     }
   }
-  in_flight_ = !plan_.sequences.empty();
+  adapters_.take_orders(plan_.adapters);
+  in_flight_ = !plan_.empty();
   if (in_flight_) ++plan_.step;
 }
 

@@ -431,14 +431,21 @@ TEST(PrefixCache, FindsWhatWasGenerated) {
 }
 
 TEST(PrefixCache, IsNotSharedAcrossSaltsAndAdapters) {
-  Engine engine(small_config());
+  EngineConfig config = small_config();
+  config.adapter_pages = 1;
+  Engine engine(config);
+  engine.scheduler.add_adapter(1, 1);
   cached_of(engine, same_prompt(1, 40));
   Request salted = same_prompt(2, 40);
   salted.cache_salt = 9;
   EXPECT_EQ(cached_of(engine, salted), 0);
   Request adapted = same_prompt(3, 40);
   adapted.adapter = 1;
-  EXPECT_EQ(cached_of(engine, adapted), 0);
+  engine.add(adapted);
+  engine.plan();
+  engine.scheduler.commit({}, engine.now);
+  engine.scheduler.adapter_loaded(1);
+  EXPECT_EQ(engine.step()[0].usage.cached_tokens, 0);
   salted.id = 4;
   EXPECT_EQ(cached_of(engine, salted), 32);
 }

@@ -30,6 +30,7 @@ struct RequestState;
 
 enum class SequenceState : uint8_t {
   kSibling,  // waits for another choice to compute the prompt
+  kParked,   // its adapter is not in memory
   kWaiting,  // in the queue, holds no blocks
   kRunning,  // has a slot
   kFinished,
@@ -48,10 +49,10 @@ struct Sequence {
   int32_t published = 0;        // leading blocks that the prefix index was told of
   int32_t planned = 0;          // tokens of the step in flight
   int32_t slot = -1;
-  bool started = false;     // has had a slot before
-  bool fresh = false;       // not yet part of a step since it got its slot
-  bool generating = false;  // has sampled since it got its slot
-  int32_t overtaken = 0;    // admissions that passed it while it waited for memory
+  bool started = false;                       // has had a slot before
+  bool fresh = false;                         // not yet part of a step since it got its slot
+  bool generating = false;                    // has sampled since it got its slot
+  int32_t overtaken = 0;                      // how many passed it while it waited for memory
   FinishReason ending = FinishReason::kNone;  // asked for while a step was in flight
   Usage usage;
   Timing timing;
@@ -64,6 +65,7 @@ struct RequestState {
   Request request;  // its prompt has moved to sequences[0].tokens
   int32_t prompt_tokens = 0;
   int32_t max_length = 0;
+  bool has_adapter = false;         // is a user of its adapter (adapter_cache.h)
   bool scheduled = false;           // had its first step planned: no longer counts as queued
   int32_t leader = 0;               // the choice that computes the prompt
   int32_t unfinished = 0;           // choices

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "engine/adapter_cache.h"
 #include "engine/request.h"
 
 namespace hearth::engine {
@@ -12,6 +13,7 @@ struct Stats {
   // Gauges.
   int32_t running = 0;  // sequences in slots
   int32_t waiting = 0;  // sequences that wait for a slot or memory, preempted ones included
+  int32_t waiting_adapters = 0;  // of those, the ones whose adapter is not in memory
   int32_t waiting_siblings = 0;  // choices that wait for their prompt to be computed by another
   int32_t queued_requests = 0;   // requests without a first step
   int64_t queued_tokens = 0;     // prompt tokens of those
@@ -29,6 +31,7 @@ struct Stats {
   uint64_t preemptions = 0;
   uint64_t evictions = 0;  // cached blocks given to somebody else
   uint64_t block_copies = 0;
+  AdapterStats adapters;                 // gauges and counters
   std::array<uint64_t, 5> finished{};    // choices by FinishReason
   std::array<uint64_t, 4> admissions{};  // requests by AdmissionCode
 };

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "engine/adapter_cache.h"
 #include "engine/sampling.h"
 #include "engine/types.h"
 
@@ -65,7 +66,11 @@ struct StepPlan {
   uint64_t step = 0;
   std::vector<StepSequence> sequences;
   std::vector<BlockCopy> copies;
+  std::vector<AdapterOrder> adapters;
   int32_t tokens = 0;  // sum of count
+
+  // Nothing to run, and nothing to commit.
+  bool empty() const { return sequences.empty() && adapters.empty(); }
 };
 
 struct SequenceResult {

@@ -78,7 +78,9 @@ std::string EngineChecker::check_blocks() {
                          holders_[static_cast<size_t>(block)], counted);
     }
   }
-  return scheduler_.blocks().audit();
+  std::string broken = scheduler_.blocks().audit();
+  if (broken.empty()) broken = scheduler_.adapters().audit();
+  return broken;
 }
 
 std::string EngineChecker::check_writes(const StepPlan& plan) {
@@ -119,8 +121,8 @@ std::string EngineChecker::check_copies(const StepPlan& plan) {
 std::string EngineChecker::check_progress(const StepPlan& plan) const {
   const auto running = scheduler_.running();
   if (running.empty()) {
-    return scheduler_.busy() ? fmt::format("nothing runs in step {}, requests wait", plan.step)
-                             : std::string();
+    const bool waits = scheduler_.stats().adapters.loading == 0 && scheduler_.stats().waiting > 0;
+    return waits ? fmt::format("nothing runs in step {}, requests wait", plan.step) : std::string();
   }
   if (running.front()->planned == 0) {
     return fmt::format("request {} is the first in rank and does not advance",

@@ -27,6 +27,7 @@ struct Client {
   std::vector<Heard> choices;
   bool scheduled = false;
   bool gone = false;
+  bool unserved = false;  // its adapter could not be loaded
   bool done = false;
 };
 
@@ -43,6 +44,10 @@ class History {
             options.fault, random_.next()),
         checker_(scheduler_) {
     report_.seed = options.seed;
+    for (const SimAdapter& adapter : workload_.adapters) {
+      scheduler_.add_adapter(adapter.id, adapter.pages);
+    }
+    removed_.resize(workload_.adapters.size());
     for (const SimRequest& sim : workload_.requests) {
       work_ += 2 + static_cast<int64_t>(sim.request.prompt.size()) +
                int64_t{sim.request.choices} * workload_.config.max_model_len;
@@ -68,6 +73,8 @@ class History {
   }
 
   void deliver_events() {
+    finish_loads();
+    remove_adapters();
     if (!scheduler_.busy() && next_arrival_ < workload_.requests.size()) {
       now_ = std::max(now_, workload_.requests[next_arrival_].arrival);
     }
@@ -87,6 +94,9 @@ class History {
     }
     if (options_.fault == Fault::kIgnoredSalt) request.cache_salt = 0;
     const engine::Admission admission = scheduler_.add(std::move(request), now_);
+    if (!is_served(sim.request.adapter) && admission.accepted()) {
+      fail(fmt::format("request {} is accepted for a removed adapter", sim.request.id));
+    }
     if (!admission.accepted()) {
       ++report_.refused;
       if (admission.reason.empty()) fail("a request was refused without a reason");
@@ -95,6 +105,54 @@ class History {
     Client& client = clients_[sim.request.id];
     client.sim = &sim;
     client.choices.resize(static_cast<size_t>(sim.request.choices));
+  }
+
+  bool is_served(engine::AdapterId adapter) const {
+    return adapter == engine::kBaseModel || !removed_[static_cast<size_t>(adapter) - 1];
+  }
+
+  void remove_adapters() {
+    for (const SimAdapter& adapter : workload_.adapters) {
+      if (adapter.removed < 0 || adapter.removed > now_ || !is_served(adapter.id)) continue;
+      removed_[static_cast<size_t>(adapter.id) - 1] = true;
+      scheduler_.remove_adapter(adapter.id);
+    }
+  }
+
+  void start_loads(const engine::StepPlan& plan) {
+    for (const engine::AdapterOrder& order : plan.adapters) {
+      if (order.kind != engine::AdapterOrder::Kind::kLoad) continue;
+      const SimAdapter& adapter = workload_.adapters[static_cast<size_t>(order.adapter) - 1];
+      loads_.emplace(now_ + adapter.load_time, order.adapter);
+      work_ += 2;
+    }
+  }
+
+  // Also while a step is in flight.
+  void finish_loads() {
+    while (!loads_.empty() && loads_.begin()->first <= now_) {
+      const engine::AdapterId id = loads_.begin()->second;
+      loads_.erase(loads_.begin());
+      if (!random_.chance(workload_.adapters[static_cast<size_t>(id) - 1].failure_rate)) {
+        runner_.finish_load(id);
+        scheduler_.adapter_loaded(id);
+        continue;
+      }
+      runner_.fail_load(id);
+      for (const Output& output : scheduler_.adapter_failed(id, "made to fail")) {
+        clients_.at(output.request).unserved = true;
+        hear(output);
+      }
+    }
+  }
+
+  // Nothing runs until an adapter is loaded or somebody comes.
+  void idle() {
+    Nanos next = loads_.begin()->first;
+    if (next_arrival_ < workload_.requests.size()) {
+      next = std::min(next, workload_.requests[next_arrival_].arrival);
+    }
+    now_ = std::max(now_, next);
   }
 
   // Clients go away at any time, also while a step is in flight.
@@ -111,30 +169,34 @@ class History {
   void step() {
     if (++steps_ > work_ + 100) return fail("requests are left and steps lead nowhere");
     const engine::StepPlan& plan = scheduler_.plan(now_);
-    if (plan.sequences.empty()) {
-      if (scheduler_.busy()) fail("nothing is planned and requests wait");
-      return;
+    start_loads(plan);
+    if (plan.sequences.empty() && scheduler_.stats().waiting > 0) {
+      if (loads_.empty()) return fail("nothing is planned and requests wait");
+      idle();
     }
     fail(checker_.check_plan(plan));
     check_order(plan);
-    if (!report_.ok()) return;
+    if (!report_.ok() || plan.empty()) return;
     const engine::StepResult result = runner_.run(plan);
     fail(runner_.complaint());
-    now_ += cost(plan);
+    if (!plan.sequences.empty()) now_ += cost(plan);
     if (random_.chance(0.5)) leave();
+    if (random_.chance(0.5)) finish_loads();
     const auto outputs = scheduler_.commit(result, now_);
     fail(checker_.check_blocks());
     for (const Output& output : outputs) hear(output);
   }
 
-  // First come, first served among those of one priority and one lane.
+  // First come, first served among those of one priority and one lane, but for those who wait for
+  // another adapter.
   void check_order(const engine::StepPlan& plan) {
     for (const engine::StepSequence& sequence : plan.sequences) {
       Client& client = clients_.at(sequence.request);
       if (std::exchange(client.scheduled, true)) continue;
       for (const auto& [id, other] : clients_) {
         if (id >= sequence.request) break;
-        if (other.scheduled || other.gone || !same_line(*client.sim, *other.sim)) continue;
+        if (other.scheduled || other.gone || other.done) continue;
+        if (!same_line(*client.sim, *other.sim)) continue;
         fail(fmt::format("request {} starts before request {}", sequence.request, id));
       }
     }
@@ -144,7 +206,9 @@ class History {
     const auto is_long = [&](const SimRequest& sim) {
       return std::ssize(sim.request.prompt) > workload_.config.long_prefill_token_threshold;
     };
-    return a.request.priority == b.request.priority && is_long(a) == is_long(b);
+    const bool one_adapter =
+        b.request.adapter == engine::kBaseModel || a.request.adapter == b.request.adapter;
+    return a.request.priority == b.request.priority && is_long(a) == is_long(b) && one_adapter;
   }
 
   static Nanos cost(const engine::StepPlan& plan) {
@@ -211,7 +275,7 @@ class History {
     const engine::Stats stats = scheduler_.stats();
     const bool quiet = stats.running == 0 && stats.waiting == 0 && stats.waiting_siblings == 0 &&
                        stats.queued_requests == 0 && stats.queued_tokens == 0 &&
-                       stats.blocks_used == 0;
+                       stats.blocks_used == 0 && stats.adapters.used == 0;
     if (!quiet) fail("the engine is idle and its gauges are not at zero");
   }
 
@@ -222,7 +286,7 @@ class History {
     const FakeAnswer alone = answer_alone(
         request, client.sim->fake, choice, engine::choice_seed(request.sampling.seed, choice),
         engine::max_length(request, workload_.config), constraint.get());
-    const bool cut = client.gone || heard.stopped;
+    const bool cut = client.gone || heard.stopped || client.unserved;
     const auto same = [&](const auto& a, const auto& b) {
       return cut ? a.size() <= b.size() && std::equal(a.begin(), a.end(), b.begin()) : a == b;
     };
@@ -251,7 +315,9 @@ class History {
   engine::Scheduler scheduler_;
   FakeRunner runner_;
   EngineChecker checker_;
-  std::map<RequestId, Client> clients_;  // ids grow with arrival
+  std::vector<bool> removed_;                      // adapters
+  std::multimap<Nanos, engine::AdapterId> loads_;  // in flight, by when they are done
+  std::map<RequestId, Client> clients_;            // ids grow with arrival
   EngineSimReport report_;
   Nanos now_ = 0;
   size_t next_arrival_ = 0;
@@ -277,6 +343,12 @@ void add_counters(engine::Stats& totals, const engine::Stats& stats) {
   totals.preemptions += stats.preemptions;
   totals.evictions += stats.evictions;
   totals.block_copies += stats.block_copies;
+  totals.adapters.loads += stats.adapters.loads;
+  totals.adapters.load_failures += stats.adapters.load_failures;
+  totals.adapters.hits += stats.adapters.hits;
+  totals.adapters.misses += stats.adapters.misses;
+  totals.adapters.evicted_for_room += stats.adapters.evicted_for_room;
+  totals.adapters.evicted_by_unload += stats.adapters.evicted_by_unload;
   for (size_t i = 0; i < totals.finished.size(); ++i) totals.finished[i] += stats.finished[i];
   for (size_t i = 0; i < totals.admissions.size(); ++i) {
     totals.admissions[i] += stats.admissions[i];

@@ -16,6 +16,11 @@ void expect_lawful(uint64_t first_seed, int64_t count) {
   EXPECT_GT(summary.totals.block_copies, 1000u);
   EXPECT_GT(summary.totals.evictions, 1000u);
   EXPECT_GT(summary.refused, 1000);
+  EXPECT_GT(summary.totals.adapters.hits, 1000u);
+  EXPECT_GT(summary.totals.adapters.misses, 1000u);
+  EXPECT_GT(summary.totals.adapters.load_failures, 1000u);
+  EXPECT_GT(summary.totals.adapters.evicted_for_room, 1000u);
+  EXPECT_GT(summary.totals.adapters.evicted_by_unload, 100u);
   for (size_t i = 1; i < summary.totals.finished.size(); ++i) {
     EXPECT_GT(summary.totals.finished[i], 1000u)
         << engine::to_string(static_cast<engine::FinishReason>(i));

@@ -31,6 +31,24 @@ EngineConfig make_config(Random& random) {
   return config;
 }
 
+// In a part of the histories; often more than fit into memory together.
+std::vector<SimAdapter> make_adapters(Random& random, EngineConfig& config) {
+  std::vector<SimAdapter> adapters;
+  if (random.chance(0.4)) return adapters;
+  config.adapter_pages = draw(random, 1, 8);
+  config.max_loras = random.chance(0.3) ? draw(random, 1, 3) : 0;
+  const int32_t count = draw(random, 1, 6);
+  for (int32_t i = 0; i < count; ++i) {
+    SimAdapter& adapter = adapters.emplace_back();
+    adapter.id = i + 1;
+    adapter.pages = draw(random, 1, config.adapter_pages);
+    adapter.load_time = draw(random, 0, 30) * kMillisecond;
+    if (random.chance(0.2)) adapter.failure_rate = 0.3;
+    if (random.chance(0.2)) adapter.removed = draw(random, 0, 300) * kMillisecond;
+  }
+  return adapters;
+}
+
 std::vector<TokenId> make_text(Random& random, int32_t length) {
   std::vector<TokenId> text(static_cast<size_t>(length));
   for (TokenId& token : text) token = draw(random, 0, kFakeVocabulary - 1);
@@ -83,6 +101,7 @@ void choose_sampling(Random& random, SimRequest& sim, int32_t longest) {
 Workload make_workload(Random& random) {
   Workload workload;
   workload.config = make_config(random);
+  workload.adapters = make_adapters(random, workload.config);
   const int32_t longest = std::min(workload.config.max_model_len - 1,
                                    workload.config.num_blocks * engine::kBlockTokens);
   std::vector<std::vector<TokenId>> documents;
@@ -98,7 +117,11 @@ Workload make_workload(Random& random) {
     sim.request.prompt = make_prompt(random, documents, longest);
     sim.request.priority = random.chance(0.3) ? draw(random, -2, 2) : 0;
     sim.request.cache_salt = random.below(3);
-    sim.request.adapter = random.chance(0.2) ? draw(random, 1, 2) : engine::kBaseModel;
+    if (!workload.adapters.empty() && random.chance(0.7)) {
+      const SimAdapter& adapter = workload.adapters[random.below(workload.adapters.size())];
+      sim.request.adapter = adapter.id;
+      sim.fake.adapter_pages = adapter.pages;
+    }
     sim.fake.salt = sim.request.cache_salt;
     choose_sampling(random, sim, longest);
     if (!random.chance(0.3)) now += static_cast<Nanos>(random.exponential() * mean_gap);

@@ -25,8 +25,17 @@ struct SimRequest {
   int32_t constraint_length = 0;
 };
 
+struct SimAdapter {
+  engine::AdapterId id = 0;
+  int32_t pages = 0;
+  Nanos load_time = 0;
+  double failure_rate = 0;  // of loads
+  Nanos removed = -1;       // from then on it is not served; -1: it stays
+};
+
 struct Workload {
   engine::EngineConfig config;
+  std::vector<SimAdapter> adapters;
   std::vector<SimRequest> requests;  // by arrival
 };
 

@@ -22,8 +22,13 @@ constexpr uint64_t kBlank = 0xdeadbeefdeadbeefu;
 
 // --- the model -----------------------------------------------------------------------------------
 
-uint64_t begin_text(uint64_t salt, engine::AdapterId adapter) {
-  return split_mix(salt * 0x9e3779b97f4a7c15u + static_cast<uint64_t>(adapter));
+uint64_t begin_text(uint64_t salt, uint64_t adapter_word) {
+  return split_mix(salt * 0x9e3779b97f4a7c15u + adapter_word);
+}
+
+// What stands in a page of an adapter.
+uint64_t page_word(engine::AdapterId adapter, size_t page) {
+  return split_mix(static_cast<uint64_t>(adapter) << 32 | page);
 }
 
 // The value of a position, from all values before it and its token.
@@ -34,6 +39,13 @@ uint64_t value_of(uint64_t fold, TokenId token, int32_t position) {
 // "Attention": one number from a number and one more value; order matters.
 uint64_t attend(uint64_t fold, uint64_t value) {
   return (fold ^ value) * 0xd1342543de82ef95u + 0x2545f4914f6cdd1du;
+}
+
+uint64_t adapter_alone(engine::AdapterId adapter, int32_t pages) {
+  uint64_t fold = 0;
+  for (size_t i = 0; i < static_cast<size_t>(pages); ++i)
+    fold = attend(fold, page_word(adapter, i));
+  return fold;
 }
 
 float to_float(uint64_t word) { return -static_cast<float>(word >> 44); }
@@ -99,7 +111,7 @@ bool FakeConstraint::accept(TokenId token) {
 FakeAnswer answer_alone(const engine::Request& request, const FakeRequest& fake, int32_t choice,
                         uint64_t seed, int32_t max_length, engine::TokenConstraint* constraint) {
   FakeAnswer answer;
-  uint64_t fold = begin_text(fake.salt, request.adapter);
+  uint64_t fold = begin_text(fake.salt, adapter_alone(request.adapter, fake.adapter_pages));
   int32_t position = 0;
   uint64_t sum = 0;
   uint64_t first = 0;
@@ -169,20 +181,24 @@ const char* to_string(Fault fault) {
       return "late-copy";
     case Fault::kLostCancel:
       return "lost-cancel";
+    case Fault::kLostPage:
+      return "lost-page";
   }
   return "unknown";
 }
 
 std::span<const Fault> all_faults() {
   static constexpr std::array kAll = {
-      Fault::kSkippedCopy,    Fault::kStaleBlock, Fault::kIgnoredSalt, Fault::kLostWrite,
-      Fault::kSwappedResults, Fault::kLostCount,  Fault::kLateCopy,    Fault::kLostCancel};
+      Fault::kSkippedCopy, Fault::kStaleBlock,     Fault::kIgnoredSalt,
+      Fault::kLostWrite,   Fault::kSwappedResults, Fault::kLostCount,
+      Fault::kLateCopy,    Fault::kLostCancel,     Fault::kLostPage};
   return kAll;
 }
 
 FakeRunner::FakeRunner(const engine::EngineConfig& config, Lookup describe, Fault fault,
                        uint64_t seed)
     : values_(static_cast<size_t>(config.num_blocks) * kBlockTokens, kBlank),
+      pages_(static_cast<size_t>(config.adapter_pages), kBlank),
       slots_(static_cast<size_t>(config.max_num_seqs)),
       describe_(std::move(describe)),
       fault_(fault),
@@ -202,8 +218,58 @@ void FakeRunner::copy_blocks(std::span<const engine::BlockCopy> copies) {
   }
 }
 
+void FakeRunner::obey(const engine::AdapterOrder& order) {
+  using Kind = engine::AdapterOrder::Kind;
+  if (order.kind == Kind::kForget) return;
+  if (order.kind == Kind::kLoad) {
+    for (const auto& [id, other] : adapters_) {
+      for (const engine::PageId page : other.pages) {
+        if (std::find(order.pages.begin(), order.pages.end(), page) == order.pages.end()) continue;
+        complaint_ = fmt::format("adapters {} and {} share page {}", id, order.adapter, page);
+      }
+    }
+    adapters_[order.adapter] = {order.pages, false};
+    return;
+  }
+  const auto found = adapters_.find(order.adapter);
+  if (found == adapters_.end() || !found->second.loaded) {
+    complaint_ = fmt::format("adapter {} is evicted and not in memory", order.adapter);
+    return;
+  }
+  for (const engine::PageId page : found->second.pages) {
+    pages_[static_cast<size_t>(page)] = kBlank;
+  }
+  adapters_.erase(found);
+}
+
+void FakeRunner::finish_load(engine::AdapterId adapter) {
+  Adapter& entry = adapters_.at(adapter);
+  const size_t count = entry.pages.size() - (fault_ == Fault::kLostPage ? 1 : 0);
+  for (size_t i = 0; i < count; ++i) {
+    pages_[static_cast<size_t>(entry.pages[i])] = page_word(adapter, i);
+  }
+  entry.loaded = true;
+}
+
+void FakeRunner::fail_load(engine::AdapterId adapter) { adapters_.erase(adapter); }
+
+uint64_t FakeRunner::adapter_word(engine::AdapterId adapter) {
+  uint64_t fold = 0;
+  if (adapter == engine::kBaseModel) return fold;
+  const auto found = adapters_.find(adapter);
+  if (found == adapters_.end() || !found->second.loaded) {
+    complaint_ = fmt::format("adapter {} is not in memory and in the plan", adapter);
+    return fold;
+  }
+  for (const engine::PageId page : found->second.pages) {
+    fold = attend(fold, pages_[static_cast<size_t>(page)]);
+  }
+  return fold;
+}
+
 StepResult FakeRunner::run(const StepPlan& plan) {
   StepResult result;
+  for (const engine::AdapterOrder& order : plan.adapters) obey(order);
   if (fault_ != Fault::kLateCopy) copy_blocks(plan.copies);
   for (const StepSequence& sequence : plan.sequences) {
     result.sequences.push_back(compute(sequence));
@@ -242,7 +308,7 @@ uint64_t& FakeRunner::value_at(const StepSequence& sequence, int32_t position) {
 engine::SequenceResult FakeRunner::compute(const StepSequence& sequence) {
   const FakeRequest& request = describe_(sequence.request);
   Slot& slot = slot_of(sequence);
-  uint64_t fold = begin_text(request.salt, sequence.adapter);
+  uint64_t fold = begin_text(request.salt, adapter_word(sequence.adapter));
   for (int32_t i = 0; i < sequence.computed; ++i) fold = attend(fold, value_at(sequence, i));
   engine::SequenceResult result;
   const bool scored = sequence.sampling->prompt_logprobs >= 0;

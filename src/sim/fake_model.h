@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -37,7 +38,8 @@ class FakeConstraint final : public engine::TokenConstraint {
 
 // What the runner must know of a request besides the plan.
 struct FakeRequest {
-  uint64_t salt = 0;  // as the tenant has it, whatever the scheduler was told
+  uint64_t salt = 0;          // as the tenant has it, whatever the scheduler was told
+  int32_t adapter_pages = 0;  // that its adapter takes
   // The runner reports an error instead of the output token of this index; -1: never.
   int32_t fails_at = -1;
   // One way on in so many: the runner then gives several tokens at once. 0: never.
@@ -55,6 +57,7 @@ enum class Fault : uint8_t {
   kLostCount,       // the index of a sampled token starts again after a preemption
   kLateCopy,        // copies are made after the step instead of before
   kLostCancel,      // a cancelled request goes on
+  kLostPage,        // an adapter is said to be loaded before its last page is
 };
 
 const char* to_string(Fault fault);
@@ -68,6 +71,9 @@ class FakeRunner final : public engine::Runner {
   FakeRunner(const engine::EngineConfig& config, Lookup describe, Fault fault, uint64_t seed);
 
   engine::StepResult run(const engine::StepPlan& plan) override;
+  // An adapter whose load was ordered is in its pages now; or it is not, and they stay blank.
+  void finish_load(engine::AdapterId adapter);
+  void fail_load(engine::AdapterId adapter);
   // What was wrong with the plans so far as a runner can see; empty: nothing.
   const std::string& complaint() const { return complaint_; }
 
@@ -80,6 +86,13 @@ class FakeRunner final : public engine::Runner {
     uint64_t first = 0;
   };
 
+  struct Adapter {
+    std::vector<engine::PageId> pages;
+    bool loaded = false;
+  };
+
+  void obey(const engine::AdapterOrder& order);
+  uint64_t adapter_word(engine::AdapterId adapter);
   void copy_blocks(std::span<const engine::BlockCopy> copies);
   uint64_t& value_at(const engine::StepSequence& sequence, int32_t position);
   engine::SequenceResult compute(const engine::StepSequence& sequence);
@@ -89,6 +102,8 @@ class FakeRunner final : public engine::Runner {
   bool strikes(Fault fault);
 
   std::vector<uint64_t> values_;  // [num_blocks, kBlockTokens]
+  std::vector<uint64_t> pages_;   // [adapter_pages]
+  std::map<engine::AdapterId, Adapter> adapters_;
   std::vector<Slot> slots_;
   Lookup describe_;
   Fault fault_;
