@@ -17,6 +17,7 @@ void add_data_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
+void add_plan_command(CLI::App& app);
 void add_sim_command(CLI::App& app);
 // Below `hearth sim`.
 void add_sim_forge(CLI::App& sim);
