@@ -1,7 +1,6 @@
 #include "adapters/peft.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -47,10 +46,6 @@ struct Found {
   }
 };
 
-std::string key_of(const std::string& module, std::string_view suffix) {
-  return std::string(kPrefix) + module + std::string(suffix);
-}
-
 [[noreturn]] void damaged(const io::StoredTensor& tensor, const std::string& name,
                           const std::string& what) {
   throw_error(ErrorCode::kDataLoss, tensor.file, "tensor '{}' {}", name, what);
@@ -84,39 +79,29 @@ std::map<std::string, Found> sort_tensors(const io::TensorMap& tensors, const st
   return modules;
 }
 
-void read_f32(const io::StoredTensor& tensor, const std::string& name, std::span<float> to) {
-  const std::byte* from = tensor.data.data();
-  if (tensor.dtype == "F32") {
-    std::memcpy(to.data(), from, tensor.data.size());
-  } else if (tensor.dtype == "BF16" || tensor.dtype == "F16") {
-    const auto convert = tensor.dtype == "BF16" ? bf16_to_float : f16_to_float;
-    for (float& value : to) {
-      uint16_t bits = 0;
-      std::memcpy(&bits, from, sizeof bits);
-      value = convert(bits);
-      from += sizeof bits;
-    }
-  } else {
-    throw_error(ErrorCode::kUnsupported, tensor.file,
-                "tensor '{}' is {}; supported are F32, F16 and BF16", name, tensor.dtype);
-  }
-  for (float value : to) {
-    if (!std::isfinite(value)) damaged(tensor, name, "has a number that is not finite");
-  }
+DType dtype_of(const io::StoredTensor& tensor, const std::string& name) {
+  if (tensor.dtype == "F32") return DType::kF32;
+  if (tensor.dtype == "F16") return DType::kF16;
+  if (tensor.dtype == "BF16") return DType::kBF16;
+  throw_error(ErrorCode::kUnsupported, tensor.file,
+              "tensor '{}' is {}; supported are F32, F16 and BF16", name, tensor.dtype);
 }
 
-Tensor matrix(const io::StoredTensor* tensor, const std::string& name) {
+// Views have one pointer type for reading and writing; these are only read.
+TensorView view_of(const io::StoredTensor& tensor, const std::string& name, Shape shape) {
+  return {const_cast<std::byte*>(tensor.data.data()), dtype_of(tensor, name), shape};
+}
+
+TensorView matrix(const io::StoredTensor* tensor, const std::string& name) {
   if (tensor->shape.size() != 2 || tensor->shape[0] <= 0 || tensor->shape[1] <= 0) {
     damaged(*tensor, name,
             fmt::format("has the shape [{}]; expected a matrix", fmt::join(tensor->shape, ", ")));
   }
-  Tensor values(DType::kF32, {tensor->shape[0], tensor->shape[1]});
-  read_f32(*tensor, name, {values->as<float>(), static_cast<size_t>(values->shape.count())});
-  return values;
+  return view_of(*tensor, name, {tensor->shape[0], tensor->shape[1]});
 }
 
 // [out]; PEFT once stored it as a column.
-Tensor magnitude_vector(const io::StoredTensor* tensor, const std::string& name, int64_t out) {
+TensorView magnitude_vector(const io::StoredTensor* tensor, const std::string& name, int64_t out) {
   const std::vector<int64_t> row = {out};
   const std::vector<int64_t> column = {out, 1};
   if (tensor->shape != row && tensor->shape != column) {
@@ -124,15 +109,52 @@ Tensor magnitude_vector(const io::StoredTensor* tensor, const std::string& name,
             fmt::format("has the shape [{}]; the module has {} outputs",
                         fmt::join(tensor->shape, ", "), out));
   }
-  Tensor values(DType::kF32, {out});
-  read_f32(*tensor, name, {values->as<float>(), static_cast<size_t>(out)});
-  return values;
+  return view_of(*tensor, name, {out});
+}
+
+// Not a number and infinity have all bits of the exponent.
+bool finite(const TensorView& values) {
+  const auto* at = static_cast<const std::byte*>(values.data);
+  const int64_t count = values.shape.count();
+  bool all = true;
+  if (values.dtype == DType::kF32) {
+    for (int64_t i = 0; i < count; ++i, at += sizeof(uint32_t)) {
+      uint32_t bits = 0;
+      std::memcpy(&bits, at, sizeof bits);
+      all &= (bits & 0x7f800000u) != 0x7f800000u;
+    }
+    return all;
+  }
+  const uint32_t exponent = values.dtype == DType::kF16 ? 0x7c00u : 0x7f80u;
+  for (int64_t i = 0; i < count; ++i, at += sizeof(uint16_t)) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, at, sizeof bits);
+    all &= (bits & exponent) != exponent;
+  }
+  return all;
+}
+
+Tensor in_f32(const TensorView& values) {
+  Tensor to(DType::kF32, values.shape);
+  const int64_t count = values.shape.count();
+  const auto* at = static_cast<const std::byte*>(values.data);
+  if (values.dtype == DType::kF32) {
+    std::memcpy(to->data, at, static_cast<size_t>(count) * sizeof(float));
+    return to;
+  }
+  const auto convert = values.dtype == DType::kBF16 ? bf16_to_float : f16_to_float;
+  for (int64_t i = 0; i < count; ++i, at += sizeof(uint16_t)) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, at, sizeof bits);
+    to->as<float>()[i] = convert(bits);
+  }
+  return to;
 }
 
 void check_complete(const std::string& module, const Found& found, const AdapterConfig& config,
                     const std::string& where) {
   const auto missing = [&](std::string_view suffix) {
-    throw_error(ErrorCode::kDataLoss, where, "tensor '{}' is missing", key_of(module, suffix));
+    throw_error(ErrorCode::kDataLoss, where, "tensor '{}' is missing", tensor_name(module, suffix));
   };
   if (found.a == nullptr) missing(".lora_A.weight");
   if (found.b == nullptr) missing(".lora_B.weight");
@@ -141,26 +163,26 @@ void check_complete(const std::string& module, const Found& found, const Adapter
     throw_error(ErrorCode::kDataLoss, where,
                 "tensor '{}' is there, and {} says use_dora false; they belong to different "
                 "adapters",
-                key_of(module, ".lora_magnitude_vector"), kAdapterConfigFile);
+                tensor_name(module, ".lora_magnitude_vector"), kAdapterConfigFile);
   }
 }
 
-AdapterModule read_module(const std::string& name, const Found& found, const ModuleRules& rules) {
-  AdapterModule module;
+StoredModule read_module(const std::string& name, const Found& found, const ModuleRules& rules) {
+  StoredModule module;
   module.name = name;
   module.rank = rules.rank(name);
   module.scale = rules.scale(name);
-  module.a = matrix(found.a, key_of(name, ".lora_A.weight"));
-  module.b = matrix(found.b, key_of(name, ".lora_B.weight"));
-  if (module.a->rows() != module.rank || module.b->cols() != module.rank) {
+  module.a = matrix(found.a, tensor_name(name, ".lora_A.weight"));
+  module.b = matrix(found.b, tensor_name(name, ".lora_B.weight"));
+  if (module.a.rows() != module.rank || module.b.cols() != module.rank) {
     throw_error(ErrorCode::kDataLoss, found.a->file,
                 "module '{}': lora_A {} and lora_B {} must share the rank {} that {} says", name,
-                module.a->shape.to_string(), module.b->shape.to_string(), module.rank,
+                module.a.shape.to_string(), module.b.shape.to_string(), module.rank,
                 kAdapterConfigFile);
   }
   if (found.magnitude != nullptr) {
-    module.magnitude =
-        magnitude_vector(found.magnitude, key_of(name, ".lora_magnitude_vector"), module.out());
+    module.magnitude = magnitude_vector(found.magnitude,
+                                        tensor_name(name, ".lora_magnitude_vector"), module.out());
   }
   return module;
 }
@@ -216,9 +238,13 @@ int64_t Adapter::parameters() const {
   return sum;
 }
 
-Adapter load_adapter(io::FileSource& files, const AdapterLimits& limits) {
+std::string tensor_name(const std::string& module, std::string_view part) {
+  return std::string(kPrefix) + module + std::string(part);
+}
+
+StoredAdapter open_adapter(io::FileSource& files, const AdapterLimits& limits) {
   const std::string config_where = files.where(kAdapterConfigFile);
-  Adapter adapter;
+  StoredAdapter adapter;
   adapter.config = parse_adapter_config(files.text(kAdapterConfigFile), config_where, limits);
   const ModuleRules rules(adapter.config, config_where, limits);
   const std::string where = files.where(kAdapterWeightsFile);
@@ -231,14 +257,46 @@ Adapter load_adapter(io::FileSource& files, const AdapterLimits& limits) {
   return adapter;
 }
 
+void check_finite(const StoredAdapter& adapter, const std::string& where) {
+  const auto check = [&](const StoredModule& module, std::string_view part,
+                         const TensorView& values) {
+    if (values.empty() || finite(values)) return;
+    throw_error(ErrorCode::kDataLoss, where, "tensor '{}' has a number that is not finite",
+                tensor_name(module.name, part));
+  };
+  for (const StoredModule& module : adapter.modules) {
+    check(module, ".lora_A.weight", module.a);
+    check(module, ".lora_B.weight", module.b);
+    check(module, ".lora_magnitude_vector", module.magnitude);
+  }
+}
+
+Adapter load_adapter(io::FileSource& files, const AdapterLimits& limits) {
+  StoredAdapter stored = open_adapter(files, limits);
+  check_finite(stored, files.where(kAdapterWeightsFile));
+  Adapter adapter;
+  adapter.config = std::move(stored.config);
+  for (const StoredModule& from : stored.modules) {
+    AdapterModule& module = adapter.modules.emplace_back();
+    module.name = from.name;
+    module.rank = from.rank;
+    module.scale = from.scale;
+    module.a = in_f32(from.a);
+    module.b = in_f32(from.b);
+    if (!from.magnitude.empty()) module.magnitude = in_f32(from.magnitude);
+  }
+  return adapter;
+}
+
 void save_adapter(const std::string& folder, const Adapter& adapter, DType dtype) {
   CHECK(dtype == DType::kF32 || dtype == DType::kBF16, "an adapter in {}", to_string(dtype));
   Writer writer(dtype);
   for (const AdapterModule& module : adapter.modules) {
-    writer.add(key_of(module.name, ".lora_A.weight"), module.a, {module.rank, module.in()});
-    writer.add(key_of(module.name, ".lora_B.weight"), module.b, {module.out(), module.rank});
+    writer.add(tensor_name(module.name, ".lora_A.weight"), module.a, {module.rank, module.in()});
+    writer.add(tensor_name(module.name, ".lora_B.weight"), module.b, {module.out(), module.rank});
     if (module.magnitude->empty()) continue;
-    writer.add(key_of(module.name, ".lora_magnitude_vector"), module.magnitude, {module.out()});
+    writer.add(tensor_name(module.name, ".lora_magnitude_vector"), module.magnitude,
+               {module.out()});
   }
   io::write_file_atomic(folder + "/" + kAdapterWeightsFile, writer.file());
   io::write_file_atomic(folder + "/" + kAdapterConfigFile, to_json(adapter.config).dump(2) + "\n");

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "adapters/config.h"
@@ -32,6 +33,24 @@ struct AdapterModule {
   int64_t out() const { return b->rows(); }
 };
 
+// The same where it stands in the file, in the file's types and at any alignment.
+struct StoredModule {
+  std::string name;
+  int64_t rank = 0;
+  float scale = 1;
+  TensorView a;          // [rank, in]
+  TensorView b;          // [out, rank]
+  TensorView magnitude;  // [out], or empty
+
+  int64_t in() const { return a.cols(); }
+  int64_t out() const { return b.rows(); }
+};
+
+struct StoredAdapter {
+  AdapterConfig config;
+  std::vector<StoredModule> modules;  // by name, ascending
+};
+
 struct Adapter {
   AdapterConfig config;
   std::vector<AdapterModule> modules;  // by name, ascending
@@ -39,8 +58,16 @@ struct Adapter {
   int64_t parameters() const;
 };
 
-// Throws Error naming the file and the field or tensor: kNotFound, kInvalidArgument, kDataLoss,
-// kUnsupported, kTooLarge.
+// The name of one of a module's tensors in a file: "….lora_A.weight".
+std::string tensor_name(const std::string& module, std::string_view part);
+
+// Reads no number yet; `files` stays open as long as the views are used. Throws Error naming the
+// file and the field or tensor: kNotFound, kInvalidArgument, kDataLoss, kUnsupported, kTooLarge.
+StoredAdapter open_adapter(io::FileSource& files, const AdapterLimits& limits = {});
+// Throws Error{kDataLoss} naming a tensor that holds a number that is not finite.
+void check_finite(const StoredAdapter& adapter, const std::string& where);
+
+// Throws what the two above throw.
 Adapter load_adapter(io::FileSource& files, const AdapterLimits& limits = {});
 
 // Both files into an existing folder, each replaced whole, the weights first. Weights in f32 or

@@ -13,6 +13,7 @@
 #include "io/file_source.h"
 #include "nn/linear.h"
 #include "nn/pass.h"
+#include "nn/projection.h"
 #include "ops/weight.h"
 
 namespace hearth::models {
@@ -29,13 +30,6 @@ struct Parameter {
   std::vector<int64_t> shape;
   int64_t count = 0;
   int64_t bytes = 0;  // as held in memory
-};
-
-// A projection that adapters may join. Its index in Model::projections() is its Linear::slot.
-struct Projection {
-  std::string name;  // "model.layers.0.self_attn.q_proj"
-  int64_t out = 0;
-  int64_t in = 0;
 };
 
 // The sampling that the authors recommend (generation_config.json); absent: not stated.
@@ -100,7 +94,7 @@ class Model {
 
   ModelInfo info;
   std::vector<Parameter> parameters;
-  std::vector<Projection> projections;
+  std::vector<nn::Projection> projections;  // by Linear::slot
 
  protected:
   // The head reads the embedding table (quantised: a copy of it), or a matrix of its own.

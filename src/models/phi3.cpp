@@ -37,11 +37,16 @@ class Phi3 final : public Decoder<nn::RmsNorm, Layer> {
       layer.attention.qkv =
           weights.linear(Part::kAttention, at + "self_attn.qkv_proj",
                          shape.q_size() + 2 * shape.kv_size(), sizes.hidden, Bias::kNone);
+      weights.name_parts(
+          layer.attention.qkv,
+          {{"q_proj", shape.q_size()}, {"k_proj", shape.kv_size()}, {"v_proj", shape.kv_size()}});
       layer.attention.out = weights.linear(Part::kAttention, at + "self_attn.o_proj", sizes.hidden,
                                            shape.q_size(), Bias::kNone);
       layer.mlp_norm = weights.rms_norm(at + "post_attention_layernorm", sizes.hidden, epsilon);
       layer.mlp.gate_up = weights.linear(Part::kMlp, at + "mlp.gate_up_proj",
                                          2 * sizes.intermediate, sizes.hidden, Bias::kNone);
+      weights.name_parts(layer.mlp.gate_up,
+                         {{"gate_proj", sizes.intermediate}, {"up_proj", sizes.intermediate}});
       layer.mlp.down = weights.linear(Part::kMlp, at + "mlp.down_proj", sizes.hidden,
                                       sizes.intermediate, Bias::kNone);
       layer.mlp.activation = activation;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/check.h"
 #include "base/error.h"
 #include "ops/quantize.h"
 
@@ -157,9 +158,26 @@ Tensor Weights::vector(Part part, const std::string& name, int64_t n) {
   return tensor;
 }
 
-int32_t Weights::add_projection(const std::string& name, int64_t out, int64_t in) {
-  projections.push_back({name, out, in});
+int32_t Weights::add_projection(const std::string& name, const nn::Linear& linear) {
+  nn::Projection& projection = projections.emplace_back();
+  projection.name = name;
+  projection.out = linear.weight.out;
+  projection.in = linear.weight.in;
+  projection.weight = ops::view_of(linear.weight);
+  projection.bias = linear.bias;
   return static_cast<int32_t>(projections.size()) - 1;
+}
+
+void Weights::name_parts(const nn::Linear& linear, std::initializer_list<FusedPart> parts) {
+  nn::Projection& projection = projections[static_cast<size_t>(linear.slot)];
+  const std::string at = projection.name.substr(0, projection.name.rfind('.') + 1);
+  int64_t begin = 0;
+  for (const FusedPart& part : parts) {
+    projection.parts.push_back({at + part.name, begin, begin + part.outs});
+    begin += part.outs;
+  }
+  CHECK(begin == projection.out, "the parts of {} have {} outputs of {}", projection.name, begin,
+        projection.out);
 }
 
 nn::Linear Weights::linear(Part part, const std::string& name, int64_t out, int64_t in, Bias bias) {
@@ -167,7 +185,7 @@ nn::Linear Weights::linear(Part part, const std::string& name, int64_t out, int6
   nn::Linear linear;
   linear.weight = matrix(part, whole + ".weight", out, in);
   if (bias == Bias::kStored) linear.bias = vector(part, whole + ".bias", out);
-  linear.slot = add_projection(whole, out, in);
+  linear.slot = add_projection(whole, linear);
   return linear;
 }
 
@@ -196,7 +214,7 @@ nn::Linear Weights::conv1d(Part part, const std::string& name, int64_t out, int6
   linear.weight = quantized(part, found.name, std::move(linear.weight));
   taken(found, part, linear.weight.bytes());
   linear.bias = vector(part, whole + ".bias", out);
-  linear.slot = add_projection(whole, out, in);
+  linear.slot = add_projection(whole, linear);
   return linear;
 }
 
@@ -223,7 +241,8 @@ nn::Linear Weights::linear_in_order(Part part, const std::string& name,
       linear.bias->as<float>()[i] = stored->as<float>()[order[static_cast<size_t>(i)]];
     }
   }
-  linear.slot = add_projection(whole, out, in);
+  linear.slot = add_projection(whole, linear);
+  projections.back().order.assign(order.begin(), order.end());
   return linear;
 }
 

@@ -38,6 +38,12 @@ class Weights {
   // Stored as [out, in]; row i of the result is row order[i] of the file, biases too.
   nn::Linear linear_in_order(Part part, const std::string& name, std::span<const int64_t> order,
                              int64_t in, Bias bias);
+  // Says that the outputs of a projection are those of several side by side: {"q_proj", 64}, ...
+  struct FusedPart {
+    const char* name = nullptr;
+    int64_t outs = 0;
+  };
+  void name_parts(const nn::Linear& linear, std::initializer_list<FusedPart> parts);
   ops::Weight table(const std::string& name, int64_t rows, int64_t cols);
   // The matrix (and bias) of the head; its name is whole, not relative to the root.
   nn::Linear head(const std::string& name, int64_t out, int64_t in, Bias bias);
@@ -54,7 +60,7 @@ class Weights {
 
   // What was taken, for Model. The dtype is that of most bytes.
   std::vector<Parameter> parameters;
-  std::vector<Projection> projections;
+  std::vector<nn::Projection> projections;
   DType main_dtype() const;
 
  private:
@@ -69,7 +75,7 @@ class Weights {
   ops::Weight quantized(Part part, const std::string& name, ops::Weight weight) const;
   ops::Weight matrix(Part part, const std::string& name, int64_t out, int64_t in);
   Tensor vector(Part part, const std::string& name, int64_t n);
-  int32_t add_projection(const std::string& name, int64_t out, int64_t in);
+  int32_t add_projection(const std::string& name, const nn::Linear& linear);
 
   io::TensorMap tensors_;
   std::string where_;

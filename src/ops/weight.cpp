@@ -1,6 +1,9 @@
 #include "ops/weight.h"
 
+#include <cstring>
+
 #include "base/check.h"
+#include "ops/quantize.h"
 
 namespace hearth::ops {
 
@@ -43,6 +46,35 @@ Weight weight_view(TensorView matrix) {
   weight.in = matrix.shape[1];
   weight.matrix = matrix;
   return weight;
+}
+
+Weight view_of(const Weight& weight) {
+  Weight view;
+  view.format = weight.format;
+  view.out = weight.out;
+  view.in = weight.in;
+  view.matrix = weight.matrix;
+  view.scales = weight.scales;
+  view.compute = weight.compute;
+  return view;
+}
+
+void read_row(const Weight& weight, int64_t o, float* row) {
+  if (quantized(weight.format)) {
+    for (int64_t i = 0; i < weight.in; ++i) {
+      row[i] = static_cast<float>(quant_level(weight, o, i)) * quant_scale(weight, o, i);
+    }
+    return;
+  }
+  if (weight.format == WeightFormat::kF32) {
+    std::memcpy(row, weight.matrix.row<float>(o), static_cast<size_t>(weight.in) * sizeof(float));
+    return;
+  }
+  const auto* bits = weight.matrix.row<uint16_t>(o);
+  const bool f16 = weight.format == WeightFormat::kF16;
+  for (int64_t i = 0; i < weight.in; ++i) {
+    row[i] = f16 ? f16_to_float(bits[i]) : bf16_to_float(bits[i]);
+  }
 }
 
 }  // namespace hearth::ops

@@ -38,5 +38,9 @@ struct Weight {
 
 // A weight over memory that outlives it.
 Weight weight_view(TensorView matrix);
+// The same weight over the same memory, not owning it.
+Weight view_of(const Weight& weight);
+// Row `o` as f32; row [in]. One at a time: for what is done once.
+void read_row(const Weight& weight, int64_t o, float* row);
 
 }  // namespace hearth::ops
