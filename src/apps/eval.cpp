@@ -85,8 +85,9 @@ void report(const Eval& options, const Score& score) {
 void run(const Eval& options) {
   const std::string path = options.model + "/config.json";
   const DType dtype = options.precision == "f32" ? DType::kF32 : DType::kBF16;
-  const auto model = train::make_model(io::load_json(path), dtype, train::Recompute::kBlock, path);
-  train::load_weights(options.model, model->parameters());
+  const auto model = train::make_model(
+      io::load_json(path), {.compute = dtype, .recompute = train::Recompute::kBlock}, path);
+  train::load_weights(options.model, *model);
   TrainMachine machine(options.threads);
   ops::TrainContext ctx = machine.context();
   model->parameters().refresh(ctx);

@@ -94,6 +94,7 @@ std::vector<int32_t> read_windows(const Config& config, int64_t layers, int64_t 
 struct RopePlan {
   nn::Rope rope;
   std::string rule;    // "default", "llama3", ...
+  double theta = 0;    // the base that the rule starts from
   int64_t length = 0;  // the longest text to serve
   int64_t length_possible = 0;
 };

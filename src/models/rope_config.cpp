@@ -241,6 +241,7 @@ RopePlan read_rope(const Config& config, const RopeRequest& request) {
   const std::string name = io::json_get<std::string>(in.fields, "rope_type", older, in.where);
   RopePlan plan;
   plan.rule = name;
+  plan.theta = in.number("rope_theta", stated);
   rule_named(name, in.where).plan(in, plan);
   return plan;
 }

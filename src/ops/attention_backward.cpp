@@ -23,6 +23,8 @@ void check_forward(const AttentionSave& args) {
   CHECK(head_dim % 2 == 0, "attention_save: head_dim {} is odd", head_dim);
   CHECK(args.k.shape[1] > 0 && heads % args.k.shape[1] == 0,
         "attention_save: {} heads are no multiple of {} key/value heads", heads, args.k.shape[1]);
+  CHECK(args.window >= 0 && args.softcap >= 0.0f, "attention_save: window {}, softcap {}",
+        args.window, args.softcap);
   int64_t next = 0;
   for (const Segment& segment : args.segments) {
     CHECK(segment.begin == next && segment.count > 0, "attention_save: a segment at {} of {} rows",

@@ -23,6 +23,8 @@ struct AttentionSave {
   TensorView lse;  // [tokens, heads] f32: log of the sum of exp(score)
   std::span<const Segment> segments;
   float scale = 1.0f;
+  int32_t window = 0;    // a token sees itself and window - 1 before it; 0: all
+  float softcap = 0.0f;  // scores become softcap * tanh(score / softcap); 0: off
 };
 void attention_save(TrainContext& ctx, const AttentionSave& args);
 

@@ -11,6 +11,8 @@ void cross_entropy(TrainContext& ctx, const CrossEntropy& args) {
   CHECK(args.targets.size() == rows && args.losses.size() == rows,
         "cross_entropy: {} targets and {} losses for {} rows", args.targets.size(),
         args.losses.size(), rows);
+  CHECK(args.weights.empty() || args.weights.size() == rows,
+        "cross_entropy: {} weights for {} rows", args.weights.size(), rows);
   for (int32_t target : args.targets) {
     CHECK(target == kIgnoreTarget || (target >= 0 && target < args.logits.cols()),
           "cross_entropy: target {} outside a vocabulary of {}", target, args.logits.cols());

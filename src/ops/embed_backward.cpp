@@ -13,11 +13,11 @@ void check_ids(std::span<const int32_t> ids, int64_t rows) {
 
 }  // namespace
 
-void embed_rows(TrainContext& ctx, std::span<const int32_t> ids, TensorView table, TensorView y) {
-  check_matrix("embed_rows table", table);
-  check_matrix("embed_rows y", y, static_cast<int64_t>(ids.size()), table.cols());
-  check_ids(ids, table.rows());
-  ctx.kernels.embed_rows(ctx, ids, table, y);
+void embed_rows(TrainContext& ctx, const EmbedRows& args) {
+  check_activation("embed_rows table", args.table, args.table.shape);
+  check_matrix("embed_rows y", args.y, static_cast<int64_t>(args.ids.size()), args.table.cols());
+  check_ids(args.ids, args.table.rows());
+  ctx.kernels.embed_rows(ctx, args);
 }
 
 void embed_backward(TrainContext& ctx, const EmbedBackward& args) {

@@ -5,13 +5,14 @@
 
 namespace hearth::ops {
 
-void gated_activate_save(TrainContext& ctx, TensorView gate, TensorView up, TensorView y) {
+void gated_activate_save(TrainContext& ctx, Activation activation, TensorView gate, TensorView up,
+                         TensorView y) {
   check_activation("gated_activate_save y", y, y.shape);
   check_activation("gated_activate_save gate", gate, y.shape);
   check_activation("gated_activate_save up", up, y.shape);
   check_same_type("gated_activate_save gate", gate, y);
   check_same_type("gated_activate_save up", up, y);
-  ctx.kernels.gated_activate_save(ctx, gate, up, y);
+  ctx.kernels.gated_activate_save(ctx, activation, gate, up, y);
 }
 
 void gated_activate_backward(TrainContext& ctx, const GatedActivateBackward& args) {

@@ -5,13 +5,12 @@
 
 namespace hearth::ops {
 
-void rms_norm_save(TrainContext& ctx, TensorView x, TensorView weight, float epsilon, TensorView y,
-                   TensorView inverse_rms) {
-  check_matrix("rms_norm_save x", x);
-  check_vector("rms_norm_save weight", weight, x.cols());
-  check_activation("rms_norm_save y", y, x.shape);
-  check_vector("rms_norm_save inverse_rms", inverse_rms, x.rows());
-  ctx.kernels.rms_norm_save(ctx, x, weight, epsilon, y, inverse_rms);
+void rms_norm_save(TrainContext& ctx, const RmsNormSave& args) {
+  check_matrix("rms_norm_save x", args.x);
+  check_vector("rms_norm_save weight", args.weight, args.x.cols());
+  check_activation("rms_norm_save y", args.y, args.x.shape);
+  check_vector("rms_norm_save inverse_rms", args.inverse_rms, args.x.rows());
+  ctx.kernels.rms_norm_save(ctx, args);
 }
 
 void rms_norm_backward(TrainContext& ctx, const RmsNormBackward& args) {
@@ -19,7 +18,7 @@ void rms_norm_backward(TrainContext& ctx, const RmsNormBackward& args) {
   check_matrix("rms_norm_backward dy", args.dy, args.x.rows(), args.x.cols());
   check_matrix("rms_norm_backward dx", args.dx, args.x.rows(), args.x.cols());
   check_vector("rms_norm_backward weight", args.weight, args.x.cols());
-  check_vector("rms_norm_backward dweight", args.dweight, args.x.cols());
+  check_optional_vector("rms_norm_backward dweight", args.dweight, args.x.cols());
   check_vector("rms_norm_backward inverse_rms", args.inverse_rms, args.x.rows());
   ctx.kernels.rms_norm_backward(ctx, args);
 }

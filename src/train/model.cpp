@@ -2,7 +2,8 @@
 
 #include "io/json.h"
 #include "ops/cross_entropy.h"
-#include "train/llama.h"
+#include "train/decoder.h"
+#include "train/families.h"
 
 namespace hearth::train {
 
@@ -39,30 +40,14 @@ void Batch::clear() {
   targets.clear();
   positions.clear();
   segments.clear();
+  weights.clear();
 }
 
-namespace {
-
-struct Family {
-  const char* model_type;
-  std::unique_ptr<Model> (*make)(const io::Json& config, DType compute, Recompute recompute,
-                                 const std::string& where);
-};
-
-constexpr Family kFamilies[] = {{"llama", make_llama}};
-
-}  // namespace
-
-std::unique_ptr<Model> make_model(const io::Json& config, DType compute, Recompute recompute,
+std::unique_ptr<Model> make_model(const io::Json& config, const ModelOptions& options,
                                   const std::string& where) {
-  const auto type = io::json_require<std::string>(config, "model_type", where);
-  std::string known;
-  for (const Family& family : kFamilies) {
-    if (type == family.model_type) return family.make(config, compute, recompute, where);
-    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
-  }
-  throw_error(ErrorCode::kUnsupported, where,
-              "models of type '{}' are not trained here yet; those that are: {}", type, known);
+  io::Json completed = config;
+  DecoderShape shape = describe(completed, where);
+  return std::make_unique<Decoder>(std::move(shape), completed, options);
 }
 
 }  // namespace hearth::train

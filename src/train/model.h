@@ -1,5 +1,6 @@
 // What the trainer asks of a model: parameters, and one forward and backward pass over a batch of
-// packed documents. One file a family (llama.h).
+// packed documents. There is one decoder (decoder.h); families describe themselves to it
+// (families.h).
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@
 
 #include "io/json_fwd.h"
 #include "ops/attention_backward.h"
-#include "train/parameters.h"
+#include "train/weights.h"
 
 namespace hearth::train {
 
@@ -21,6 +22,8 @@ struct Batch {
   std::vector<int32_t> targets;    // the next token, or ops::kIgnoreTarget
   std::vector<int32_t> positions;  // inside the document
   std::vector<ops::Segment> segments;
+  // Of each token's gradient (preference losses); empty: all 1. Losses are not multiplied.
+  std::vector<float> weights;
 
   int64_t tokens() const { return static_cast<int64_t>(ids.size()); }
   int64_t target_count() const;
@@ -44,7 +47,9 @@ using GradientsReady = std::function<void(int64_t from)>;
 class Model {
  public:
   virtual ~Model() = default;
-  virtual Parameters& parameters() = 0;
+  virtual ModelWeights& weights() = 0;
+  // What is trained.
+  Parameters& parameters() { return weights().parameters; }
   // Σ of losses of the batch in nats; gradients of gradient_scale · Σ are added to the parameters'.
   // `ready`, where there is one, is told as they become final, from the end of the flat buffers to
   // their beginning.
@@ -62,8 +67,18 @@ class Model {
   virtual int64_t context_max() const = 0;
 };
 
-// Finds the family of a config.json; `where` names it in errors.
-std::unique_ptr<Model> make_model(const io::Json& config, DType compute, Recompute recompute,
+class LowRankMaker;  // train/low_rank.h
+
+struct ModelOptions {
+  DType compute = DType::kBF16;            // of products: bf16 or f32; sums are f32
+  Recompute recompute = Recompute::kNone;  // which activations are kept
+  Training training = Training::kTrained;  // of the model's own weights
+  LowRankMaker* low_rank = nullptr;        // adapters that join while the model is built
+};
+
+// Finds the family of a config.json; `where` names it in errors. The weights are not there yet:
+// Parameters::initialise() or load_weights().
+std::unique_ptr<Model> make_model(const io::Json& config, const ModelOptions& options,
                                   const std::string& where);
 
 }  // namespace hearth::train

@@ -32,11 +32,11 @@ void Parameters::allocate() {
 
 void Parameters::initialise(Random& random) {
   for (size_t i = 0; i < list_.size(); ++i) {
+    const float mean = list_[i].initial_mean;
+    const float deviation = list_[i].initial_deviation;
     float* values = master(i).as<float>();
     for (int64_t j = 0; j < list_[i].count(); ++j) {
-      values[j] = list_[i].initial_deviation == 0.0f
-                      ? 1.0f
-                      : static_cast<float>(random.normal() * list_[i].initial_deviation);
+      values[j] = deviation == 0.0f ? mean : mean + static_cast<float>(random.normal() * deviation);
     }
   }
 }

@@ -22,19 +22,33 @@ enum class ParameterKind : uint8_t {
   kVector,     // norms and biases: no decay
 };
 
+// How a Hugging Face file stores the rows of a piece.
+enum class PieceLayout : uint8_t {
+  kRows,        // as they are here: [rows, cols]
+  kTransposed,  // [cols, rows] (GPT-2's Conv1D)
+  // [heads, 3, rows / heads / 3]: q, k and v of head 0, then of head 1 (GPT-NeoX); here all of q,
+  // then k, then v.
+  kHeadByHead,
+};
+
 // A range of a parameter's rows with the name it has in a Hugging Face file. Fused matrices have
 // several.
 struct ParameterPiece {
   std::string name;
   int64_t row_begin = 0;
   int64_t rows = 0;
+  PieceLayout layout = PieceLayout::kRows;
+  int64_t heads = 0;  // of kHeadByHead
 };
 
 struct Parameter {
   ParameterKind kind = ParameterKind::kMatrix;
-  int64_t rows = 0;  // 1 for a vector
-  int64_t cols = 0;
-  float initial_deviation = 0.0f;  // of a normal distribution; 0: all ones (a norm)
+  int64_t rows = 0;
+  int64_t cols = 0;  // 1 for a bias
+  // First values: a normal distribution; without deviation all are the mean (1 of a norm, 0 of a
+  // bias).
+  float initial_mean = 0.0f;
+  float initial_deviation = 0.0f;
   std::vector<ParameterPiece> pieces;
   int64_t offset = 0;  // elements from the start of the flat buffers
   int64_t count() const { return rows * cols; }

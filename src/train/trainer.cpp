@@ -63,15 +63,15 @@ std::unique_ptr<Model> build_model(const TrainConfig& config, ops::TrainContext&
       config.model.recompute == "block" ? Recompute::kBlock : Recompute::kNone;
   const std::string& from = config.model.from;
   if (from.empty()) {
-    auto model = make_model(shape_of(config), compute, recompute, "[model]");
+    auto model = make_model(shape_of(config), {compute, recompute}, "[model]");
     Random random(static_cast<uint64_t>(config.run.seed));
     model->parameters().initialise(random);
     model->parameters().refresh(ctx);
     return model;
   }
   const std::string path = from + "/config.json";
-  auto model = make_model(io::load_json(path), compute, recompute, path);
-  load_weights(from, model->parameters());
+  auto model = make_model(io::load_json(path), {compute, recompute}, path);
+  load_weights(from, *model);
   model->parameters().refresh(ctx);
   return model;
 }

@@ -116,8 +116,8 @@ TEST_F(TrainerTest, LossFallsAndTheModelIsSaved) {
 
     // What was saved computes what the trained model computes, to the rounding of bf16.
     const io::Json saved = io::load_json(c.run.out + "/model/config.json");
-    auto model = make_model(saved, DType::kBF16, Recompute::kNone, "config.json");
-    load_weights(c.run.out + "/model", model->parameters());
+    auto model = make_model(saved, {}, "config.json");
+    load_weights(c.run.out + "/model", *model);
     auto ctx = context();
     model->parameters().refresh(ctx);
     DataStream data(c.data.validation, 32, 1);
@@ -235,7 +235,7 @@ class ModelTest : public TrainerTest {
         {"intermediate_size", 40},     {"num_hidden_layers", 2},  {"num_attention_heads", 4},
         {"num_key_value_heads", 2},    {"head_dim", 8},           {"max_position_embeddings", 64},
         {"tie_word_embeddings", true}, {"initializer_range", 0.2}};
-    auto model = make_model(json, dtype, Recompute::kNone, "test");
+    auto model = make_model(json, {.compute = dtype}, "test");
     Random random(3);
     model->parameters().initialise(random);
     auto ctx = context();
@@ -370,7 +370,7 @@ TEST_F(ModelTest, NextLogitsAreThoseOfTheLoss) {
 
 TEST(ModelRegistry, NamesWhatItDoesNotTrain) {
   try {
-    make_model({{"model_type", "bert"}}, DType::kF32, Recompute::kNone, "config.json");
+    make_model({{"model_type", "bert"}}, {}, "config.json");
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code, ErrorCode::kUnsupported);

@@ -173,13 +173,13 @@ TEST_P(TrainKernels, RmsNorm) {
   const Tensor tdy = tensor_of(DType::kF32, {rows, n}, dy);
   const Tensor y(GetParam().dtype, {rows, n});
   const Tensor inverse(DType::kF32, {rows});
-  ops::rms_norm_save(ctx_, tx, tw, 1e-5f, y, inverse);
+  ops::rms_norm_save(ctx_, {tx, tw, 1e-5f, 0.0f, y, inverse});
   // y against the derivative of the dot product by dy, which is linear in it.
   expect_near(y, differences(dy, [&](const Doubles& d) { return rms_norm_dot(x, w, d, rows, n); }),
               tolerance(), "y");
   const Tensor dx = Tensor::zeros(DType::kF32, {rows, n});
   const Tensor dw = Tensor::zeros(DType::kF32, {n});
-  ops::rms_norm_backward(ctx_, {tdy, tx, tw, inverse, dx, dw});
+  ops::rms_norm_backward(ctx_, {tdy, tx, tw, 0.0f, inverse, dx, dw});
   expect_near(dx, differences(x, [&](const Doubles& v) { return rms_norm_dot(v, w, dy, rows, n); }),
               2e-5, "dx");
   expect_near(dw.view().reshape({1, n}),
@@ -337,12 +337,12 @@ TEST_P(TrainKernels, GatedActivate) {
     return sum;
   };
   const Tensor y(dtype, {rows, n});
-  ops::gated_activate_save(ctx_, tgate, tup, y);
+  ops::gated_activate_save(ctx_, ops::Activation::kSilu, tgate, tup, y);
   expect_near(y, differences(dy, [&](const Doubles& d) { return dot(gate, up, d); }), tolerance(),
               "y");
   const Tensor dgate(dtype, {rows, n});
   const Tensor dup(dtype, {rows, n});
-  ops::gated_activate_backward(ctx_, {tdy, tgate, tup, dgate, dup});
+  ops::gated_activate_backward(ctx_, {ops::Activation::kSilu, tdy, tgate, tup, dgate, dup});
   expect_near(dgate, differences(gate, [&](const Doubles& g) { return dot(g, up, dy); }),
               tolerance(), "dgate");
   expect_near(dup, differences(up, [&](const Doubles& u) { return dot(gate, u, dy); }), tolerance(),
@@ -367,7 +367,7 @@ TEST_P(TrainKernels, CrossEntropy) {
   };
   const Tensor dlogits(GetParam().dtype, {rows, vocab});
   std::vector<float> losses(4);
-  ops::cross_entropy(ctx_, {tlogits, targets, 0.25f, dlogits, losses});
+  ops::cross_entropy(ctx_, {tlogits, targets, 0.25f, {}, dlogits, losses});
   expect_near(dlogits, differences(logits, loss), tolerance(), "dlogits");
   EXPECT_EQ(losses[2], 0.0f);
   EXPECT_NEAR(0.25 * (losses[0] + losses[1] + losses[3]), loss(logits), 1e-5);
@@ -378,7 +378,7 @@ TEST_P(TrainKernels, EmbedBackward) {
   const Tensor tdy = tensor_of(DType::kF32, {5, 70}, dy);
   const Tensor table = Tensor::zeros(DType::kF32, {9, 70});
   const std::vector<int32_t> ids = {8, 0, 8, 3, 8};
-  ops::embed_backward(ctx_, {ids, tdy, table});
+  ops::embed_backward(ctx_, {ids, tdy, 1.0f, table});
   Doubles want(9 * 70);
   for (size_t t = 0; t < 5; ++t) {
     for (size_t i = 0; i < 70; ++i) want[static_cast<size_t>(ids[t]) * 70 + i] += dy[t * 70 + i];

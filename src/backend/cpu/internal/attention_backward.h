@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "backend/cpu/internal/gemm_tile.h"
+#include "backend/cpu/internal/soft_cap_backward.h"
 #include "ops/attention_backward.h"
 
 namespace hearth::backend::cpu {
@@ -91,10 +92,40 @@ struct PackedBlocks {
   const E* block(int64_t index) const { return data + index * each; }
 };
 
-// Keys of block [begin, begin + keys) that row `row` may see.
-inline int64_t visible(int64_t row, int64_t begin, int64_t keys) {
-  const int64_t count = row + 1 - begin;
-  return count < 0 ? 0 : least(count, keys);
+// Which keys of a block a row sees: [first, end) of it.
+struct Seen {
+  int64_t first = 0;
+  int64_t end = 0;
+  bool none() const { return end <= first; }
+};
+
+// Of the block of keys [begin, begin + keys). window 0: all keys before the row.
+inline Seen visible(int64_t row, int64_t window, int64_t begin, int64_t keys) {
+  const int64_t before = row + 1 - begin;
+  const int64_t hidden = window > 0 ? before - window : 0;
+  return {hidden > 0 ? hidden : 0, before < 0 ? 0 : least(before, keys)};
+}
+
+// The first key that a block of rows from `row` on may see.
+inline int64_t first_key(int64_t row, int64_t window) {
+  const int64_t first = window > 0 ? row + 1 - window : 0;
+  return first > 0 ? first / kKeyBlock * kKeyBlock : 0;
+}
+
+// Products become scores: scaled, and capped where the model caps.
+inline void scale_scores(float* scores, Seen seen, const ops::AttentionSave& args) {
+  const float scale = args.scale;
+  for (int64_t i = seen.first; i < seen.end; ++i) scores[i] *= scale;
+  if (args.softcap == 0.0f) return;
+  const float twice_unit = 2.0f / args.softcap;
+  for (int64_t i = seen.first; i < seen.end; ++i) {
+    scores[i] = soft_capped(scores[i], args.softcap, twice_unit);
+  }
+}
+
+template <typename E>
+inline void clear(E* x, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) x[i] = E{};
 }
 
 inline int64_t even(int64_t n) { return n + n % 2; }
@@ -128,15 +159,19 @@ struct ForwardScratch {
 // One row of one block of scores becomes weights exp(score - peak); the row's earlier sums shrink
 // when the peak rises.
 template <typename E>
-inline void soften_row(float* scores, int64_t seen, int64_t keys, float scale, float* peak,
-                       float* total, float* sums, int64_t d, E* weights) {
-  for (int64_t i = 0; i < seen; ++i) scores[i] *= scale;
-  const float best = max_of(scores, seen);
+inline void soften_row(const float* row, Seen seen, int64_t keys, float* peak, float* total,
+                       float* sums, int64_t d, E* weights) {
+  const float* scores = row + seen.first;
+  const int64_t count = seen.end - seen.first;
+  const float best = max_of(scores, count);
   const float top = best > *peak ? best : *peak;
   const float shrink = exp_fast(*peak - top);
-  *total = *total * shrink + sum_over(seen, [&](int64_t i) { return exp_fast(scores[i] - top); });
-  for (int64_t i = 0; i < seen; ++i) weights[i] = from_float<E>(exp_fast(scores[i] - top));
-  for (int64_t i = seen; i < even(keys); ++i) weights[i] = E{};
+  *total = *total * shrink + sum_over(count, [&](int64_t i) { return exp_fast(scores[i] - top); });
+  clear(weights, 0, seen.first);
+  for (int64_t i = seen.first; i < seen.end; ++i) {
+    weights[i] = from_float<E>(exp_fast(row[i] - top));
+  }
+  clear(weights, seen.end, even(keys));
   if (shrink != 1.0f) {
     for (int64_t i = 0; i < d; ++i) sums[i] *= shrink;
   }
@@ -153,7 +188,7 @@ void attention_forward_block(const ops::AttentionSave& args, const ops::Segment&
     s.peak[i] = -1.0e30f;
     s.total[i] = 0;
   }
-  for (int64_t key = 0; key < begin + rows; key += kKeyBlock) {
+  for (int64_t key = first_key(begin, args.window); key < begin + rows; key += kKeyBlock) {
     const int64_t keys = least(kKeyBlock, segment.count - key);
     multiply_block<E>({.rows = rows,
                        .cols = keys,
@@ -165,13 +200,15 @@ void attention_forward_block(const ops::AttentionSave& args, const ops::Segment&
                        .c = s.scores,
                        .c_stride = kKeyBlock});
     for (int64_t r = 0; r < rows; ++r) {
-      const int64_t seen = visible(begin + r, key, keys);
-      if (seen == 0) {
-        for (int64_t i = 0; i < even(keys); ++i) s.weights[r * kKeyBlock + i] = E{};
+      const Seen seen = visible(begin + r, args.window, key, keys);
+      E* weights = s.weights + r * kKeyBlock;
+      if (seen.none()) {
+        clear(weights, 0, even(keys));
         continue;
       }
-      soften_row(s.scores + r * kKeyBlock, seen, keys, args.scale, s.peak + r, s.total + r,
-                 s.sums + r * d, d, s.weights + r * kKeyBlock);
+      scale_scores(s.scores + r * kKeyBlock, seen, args);
+      soften_row(s.scores + r * kKeyBlock, seen, keys, s.peak + r, s.total + r, s.sums + r * d, d,
+                 weights);
     }
     multiply_block<E>({.rows = rows,
                        .cols = d,
@@ -287,16 +324,32 @@ inline void add_transposed(const E* x, int64_t rows, int64_t keys, int64_t d, co
                      .add = true});
 }
 
-// Weights and score gradients of one block: p = exp(scale·q·k - lse), ds = p∘(dp - dot)·scale.
+// Weights and score gradients of one row of a block: p = exp(score - lse), ds = p∘(dp - dot)·scale,
+// times the slope of the cap.
 template <typename E>
-inline void backward_row(const float* scores, const float* dweights, int64_t seen, int64_t keys,
-                         float scale, float lse, float dot, E* weights, E* dscores) {
-  for (int64_t i = 0; i < seen; ++i) {
-    const float p = exp_fast(scores[i] * scale - lse);
-    weights[i] = from_float<E>(p);
-    dscores[i] = from_float<E>(p * (dweights[i] - dot) * scale);
+inline void backward_row(const float* scores, const float* dweights, Seen seen, int64_t keys,
+                         const ops::AttentionSave& args, float lse, float dot, E* weights,
+                         E* dscores) {
+  const float scale = args.scale;
+  clear(weights, 0, seen.first);
+  clear(dscores, 0, seen.first);
+  if (args.softcap == 0.0f) {
+    for (int64_t i = seen.first; i < seen.end; ++i) {
+      const float p = exp_fast(scores[i] - lse);
+      weights[i] = from_float<E>(p);
+      dscores[i] = from_float<E>(p * (dweights[i] - dot) * scale);
+    }
+  } else {
+    const float unit = 1.0f / args.softcap;
+    for (int64_t i = seen.first; i < seen.end; ++i) {
+      const float p = exp_fast(scores[i] - lse);
+      const float share = scores[i] * unit;
+      weights[i] = from_float<E>(p);
+      dscores[i] = from_float<E>(p * (dweights[i] - dot) * scale * (1.0f - share * share));
+    }
   }
-  for (int64_t i = seen; i < even(keys); ++i) weights[i] = dscores[i] = E{};
+  clear(weights, seen.end, even(keys));
+  clear(dscores, seen.end, even(keys));
 }
 
 template <typename E>
@@ -327,7 +380,10 @@ void attention_backward_block(const ops::AttentionSave& args, const ops::Segment
                      .c_stride = kKeyBlock});
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t at = r * kKeyBlock;
-    backward_row(s.scores + at, s.dweights + at, visible(begin + r, key, keys), keys, args.scale,
+    const Seen whole = visible(begin + r, args.window, key, keys);
+    const Seen seen = whole.none() ? Seen{} : whole;
+    scale_scores(s.scores + at, seen, args);
+    backward_row(s.scores + at, s.dweights + at, seen, keys, args,
                  args.lse.row<float>(segment.begin + begin + r)[head], s.dot[begin + r],
                  s.weights + at, s.dscores + at);
   }
@@ -362,7 +418,8 @@ void attention_backward_head(const ops::AttentionBackward& args, const ops::Segm
   }
   for (int64_t i = 0; i < n * d; ++i) s.dq[i] = 0;
   for (int64_t key = 0; key < n; key += kKeyBlock) {
-    for (int64_t begin = key / kQueryBlock * kQueryBlock; begin < n; begin += kQueryBlock) {
+    const int64_t last = forward.window > 0 ? least(n, key + kKeyBlock + forward.window - 1) : n;
+    for (int64_t begin = key / kQueryBlock * kQueryBlock; begin < last; begin += kQueryBlock) {
       attention_backward_block(forward, segment, head, begin, key, s);
     }
   }

@@ -34,9 +34,10 @@ void cross_entropy(ops::TrainContext& ctx, const ops::CrossEntropy& args) {
       const float lse = peak + std::log(sum);
       args.losses[at] = target == ops::kIgnoreTarget ? 0.0f : lse - z[target];
       if (args.dlogits.empty()) continue;
+      const float weight = args.weights.empty() ? 1.0f : args.weights[at];
       with_element(args.dlogits.dtype, [&](auto element) {
         using T = decltype(element);
-        cross_entropy_gradient(z, vocab, target, lse, args.gradient_scale,
+        cross_entropy_gradient(z, vocab, target, lse, args.gradient_scale * weight,
                                static_cast<T*>(args.dlogits.data) + t * args.dlogits.row_stride);
       });
     }

@@ -8,14 +8,23 @@
 namespace hearth::backend::cpu {
 namespace {
 
-void embed_rows(ops::TrainContext& ctx, std::span<const int32_t> ids, TensorView table,
-                TensorView y) {
-  ctx.workers.run(spans_of(y.rows()), [&](int64_t task, int) {
-    const int64_t end = least((task + 1) * kSpanRows, y.rows());
-    for (int64_t t = task * kSpanRows; t < end; ++t) {
-      std::memcpy(y.row<float>(t), table.row<float>(ids[static_cast<size_t>(t)]),
-                  static_cast<size_t>(y.cols()) * sizeof(float));
-    }
+template <typename T>
+inline void look_up(const ops::EmbedRows& args, int64_t t) {
+  const T* from = row_of<const T>(args.table, args.ids[static_cast<size_t>(t)]);
+  float* to = args.y.row<float>(t);
+  const int64_t n = args.y.cols();
+  const float factor = args.factor;
+  if (args.store == ops::Store::kAdd) {
+    for (int64_t i = 0; i < n; ++i) to[i] += factor * to_float(from[i]);
+  } else {
+    for (int64_t i = 0; i < n; ++i) to[i] = factor * to_float(from[i]);
+  }
+}
+
+void embed_rows(ops::TrainContext& ctx, const ops::EmbedRows& args) {
+  with_element(args.table.dtype, [&](auto element) {
+    using T = decltype(element);
+    for_row_spans(ctx, args.y.rows(), [&](int64_t t) { look_up<T>(args, t); });
   });
 }
 
@@ -28,7 +37,7 @@ void embed_backward(ops::TrainContext& ctx, const ops::EmbedBackward& args) {
     for (size_t t = 0; t < args.ids.size(); ++t) {
       const float* from = args.dy.row<float>(static_cast<int64_t>(t));
       float* to = args.dtable.row<float>(args.ids[t]);
-      for (int64_t i = begin; i < end; ++i) to[i] += from[i];
+      for (int64_t i = begin; i < end; ++i) to[i] += args.factor * from[i];
     }
   });
 }

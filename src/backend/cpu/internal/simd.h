@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "tensor/tensor.h"
+#include "ops/train_context.h"
 
 namespace hearth::backend::cpu {
 namespace {
@@ -123,6 +123,44 @@ inline int64_t spans_of(int64_t rows) { return (rows + kSpanRows - 1) / kSpanRow
 template <typename T>
 inline T least(T a, T b) {
   return a < b ? a : b;
+}
+
+template <typename T>
+inline T* row_of(const TensorView& x, int64_t row) {
+  return static_cast<T*>(x.data) + row * x.row_stride;
+}
+
+// body(row) for each of `rows`, a span a task.
+template <typename Body>
+inline void for_row_spans(ops::TrainContext& ctx, int64_t rows, const Body& body) {
+  ctx.workers.run(spans_of(rows), [&](int64_t task, int) {
+    const int64_t end = least((task + 1) * kSpanRows, rows);
+    for (int64_t row = task * kSpanRows; row < end; ++row) body(row);
+  });
+}
+
+// Sums over rows: body(row, sums) adds a row to sums[n], each span into sums of its own, which
+// fold(sums) then takes in order.
+template <typename Body, typename Fold>
+inline void sum_row_spans(ops::TrainContext& ctx, int64_t rows, int64_t n, const Body& body,
+                          const Fold& fold) {
+  const int64_t spans = spans_of(rows);
+  float* partial =
+      static_cast<float*>(ctx.scratch.reserve(static_cast<size_t>(spans * n) * sizeof(float)));
+  ctx.workers.run(spans, [&](int64_t task, int) {
+    float* sums = partial + task * n;
+    std::memset(sums, 0, static_cast<size_t>(n) * sizeof(float));
+    const int64_t end = least((task + 1) * kSpanRows, rows);
+    for (int64_t row = task * kSpanRows; row < end; ++row) body(row, sums);
+  });
+  for (int64_t span = 0; span < spans; ++span) fold(partial + span * n);
+}
+
+// The fold that adds to `total`, [n] f32.
+inline auto add_to(const TensorView& total) {
+  return [values = total.as<float>(), n = total.shape.count()](const float* sums) {
+    for (int64_t i = 0; i < n; ++i) values[i] += sums[i];
+  };
 }
 
 }  // namespace
