@@ -9,8 +9,10 @@
 #include "ops/activate_backward.h"
 #include "ops/attention_backward.h"
 #include "ops/bias_backward.h"
+#include "ops/column_scale.h"
 #include "ops/convert.h"
 #include "ops/cross_entropy.h"
+#include "ops/dropout.h"
 #include "ops/embed_backward.h"
 #include "ops/gated_activate_backward.h"
 #include "ops/head_norm_backward.h"
@@ -49,6 +51,9 @@ struct TrainKernels {
   void (*soft_cap_backward)(TrainContext&, float cap, TensorView y, TensorView dy) = nullptr;
   void (*convert)(TrainContext&, TensorView x, TensorView y) = nullptr;
   void (*accumulate)(TrainContext&, TensorView x, TensorView y) = nullptr;
+  void (*dropout)(TrainContext&, const Dropout&) = nullptr;
+  void (*scale_columns)(TrainContext&, TensorView x, TensorView factors, TensorView y) = nullptr;
+  void (*column_dots)(TrainContext&, TensorView x, TensorView y, TensorView sums) = nullptr;
   void (*embed_rows)(TrainContext&, const EmbedRows&) = nullptr;
   void (*embed_backward)(TrainContext&, const EmbedBackward&) = nullptr;
   void (*sum_squares)(TrainContext&, TensorView x, double& sum) = nullptr;

@@ -6,8 +6,10 @@
 #include "backend/cpu/internal/activate_backward.h"
 #include "backend/cpu/internal/attention_backward.h"
 #include "backend/cpu/internal/bias_backward.h"
+#include "backend/cpu/internal/column_scale.h"
 #include "backend/cpu/internal/convert.h"
 #include "backend/cpu/internal/cross_entropy.h"
+#include "backend/cpu/internal/dropout.h"
 #include "backend/cpu/internal/embed_backward.h"
 #include "backend/cpu/internal/gated_activate_backward.h"
 #include "backend/cpu/internal/head_norm_backward.h"
@@ -47,6 +49,9 @@ constexpr ops::TrainKernels train_table(const char* name) {
       .soft_cap_backward = soft_cap_backward,
       .convert = convert,
       .accumulate = accumulate,
+      .dropout = dropout,
+      .scale_columns = scale_columns,
+      .column_dots = column_dots,
       .embed_rows = embed_rows,
       .embed_backward = embed_backward,
       .sum_squares = sum_squares,
