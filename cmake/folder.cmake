@@ -55,7 +55,7 @@ function(hearth_folder path)
   set(fuzzers ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
-  list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "(_(test|fuzz)\\.cpp$|/plugins/)")
   hearth_isa_flags(${sources} ${tests})
 
   if(sources)
@@ -95,6 +95,20 @@ function(hearth_folder path)
       target_link_options(${name}_${stem} PRIVATE -fsanitize=fuzzer)
     endforeach()
   endif()
+endfunction()
+
+# hearth_plugin(name source lib): libhearth_<name>.so beside the program, which loads it at run time. Left out where
+# `lib`, a module of pkg-config, is not installed.
+function(hearth_plugin name source lib)
+  pkg_check_modules(PLUGIN_${name} QUIET IMPORTED_TARGET ${lib})
+  if(NOT PLUGIN_${name}_FOUND)
+    message(STATUS "without libhearth_${name}.so: ${lib} is not installed")
+    return()
+  endif()
+  add_library(hearth_plugin_${name} MODULE ${source})
+  set_target_properties(hearth_plugin_${name} PROPERTIES OUTPUT_NAME hearth_${name} CXX_VISIBILITY_PRESET hidden)
+  target_include_directories(hearth_plugin_${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(hearth_plugin_${name} PRIVATE PkgConfig::PLUGIN_${name})
 endfunction()
 
 # The program: src/apps. Only its link pulls the folders together.

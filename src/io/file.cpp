@@ -95,7 +95,11 @@ void write_file_atomic(const std::string& path, std::string_view contents) {
     ::unlink(temporary.c_str());
     throw;
   }
-  const Descriptor folder(folder_of(path), O_RDONLY | O_DIRECTORY);
+  sync_folder(folder_of(path));
+}
+
+void sync_folder(const std::string& path) {
+  const Descriptor folder(path, O_RDONLY | O_DIRECTORY);
   ::fsync(folder.get());
 }
 

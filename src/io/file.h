@@ -17,6 +17,9 @@ std::string read_file(const std::string& path, size_t bytes_max = size_t{1} << 3
 // reader or a crash sees the old contents or the new, never a part.
 void write_file_atomic(const std::string& path, std::string_view contents);
 
+// Makes renames and deletions inside a folder survive a loss of power.
+void sync_folder(const std::string& path);
+
 // A file in memory, read-only, paged in by the kernel. The bytes live as long as the object.
 // Movable.
 class MappedFile {

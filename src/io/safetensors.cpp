@@ -267,6 +267,7 @@ std::string build_safetensors(std::span<const TensorToStore> tensors,
   while ((text.size() + kLengthBytes) % kAlignBytes != 0) text += ' ';
   const uint64_t length = text.size();
   std::string file(reinterpret_cast<const char*>(&length), kLengthBytes);
+  file.reserve(kLengthBytes + text.size() + offset);
   file += text;
   for (const TensorToStore& tensor : tensors) {
     file.append(reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size());

@@ -1,26 +1,32 @@
 // Checkpoints of a run: everything that the next step depends on, so that a run killed at any
 // moment goes on with bit for bit the same losses.
 //
-//   <out>/checkpoints/step-00000200/state.json          numbers, and the checksum of the file below
-//   <out>/checkpoints/step-00000200/state.safetensors   master weights and both moments, f32, flat
+//   <out>/checkpoints/step-00000200/state.json          numbers; written last
+//                                   shard-0000.safetensors  what rank 0 keeps: master weights and
+//                                                       both moments, f32
+//                                   shard-0000.json     which elements those are; a checksum
+//                                   shard-0001.safetensors  ...
 //
-// A checkpoint is written into a folder of another name by a thread of its own, from a copy, and
-// renamed when it is whole. Loading takes the newest whole one.
+// A checkpoint is written into a folder of another name by a thread of each rank, from a copy, and
+// renamed when all of them are done. Loading takes the newest whole one, on any number of ranks.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <exception>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
+#include "train/collective.h"
 #include "train/data_stream.h"
 #include "train/optimizer.h"
 #include "train/parameters.h"
 
 namespace hearth::train {
 
-// The part that is not tensors.
+// The part that is not tensors; the same on all ranks.
 struct RunState {
   int64_t step = 0;  // updates done, left-out ones included
   DataPosition position;
@@ -33,32 +39,54 @@ struct RunState {
 
 uint64_t layout_of(const Parameters& parameters);
 
-// Writes in the background, one at a time. Used by one thread.
+struct CheckpointReport {
+  int64_t step = 0;
+  double stall_seconds = 0;  // training waited so long for the copy
+  double write_seconds = 0;  // this rank's thread wrote so long
+  int64_t bytes = 0;         // of this rank
+  std::string failure;       // why there is none; empty: it is whole
+};
+
+// Writes in the background, one at a time. Used by one thread of each rank, all of them at the same
+// points of the run.
 class CheckpointWriter {
  public:
-  CheckpointWriter(std::string folder, int64_t kept);
+  // Keeps the newest `kept`; deletes what an earlier run left unfinished.
+  CheckpointWriter(std::string folder, int64_t kept, Collective& ranks, const Clock& clock);
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
-  // Waits for the one before, copies, and returns while the copy is written.
+  // Copies, and returns while the copy is written. After finish().
   void write(const RunState& state, const Parameters& parameters, const Optimizer& optimizer);
-  // Waits for the last one; throws what it threw.
-  void finish();
+  // What became of the last one, once: when all ranks are done with it, or waiting for them. A
+  // failure (a full disk) is reported and leaves the older checkpoints as they are.
+  std::optional<CheckpointReport> poll();
+  std::optional<CheckpointReport> finish();
 
  private:
   struct Snapshot;
-  void store(const Snapshot& snapshot) const;
-  void delete_old() const;
+  enum class Progress : int { kWriting, kWritten, kFailed };
+  void store(const Snapshot& snapshot);
+  void commit();
+  CheckpointReport settle(bool all_written);
+  std::string final_name() const;
+  std::string working_name() const;
 
   std::string folder_;
   int64_t kept_;
+  Collective& ranks_;
+  const Clock& clock_;
+  bool pending_ = false;  // written, and not settled
+  RunState state_;        // of the pending one
+  CheckpointReport report_;
+  std::atomic<Progress> progress_{Progress::kWritten};
   std::thread thread_;
-  std::exception_ptr failure_;
 };
 
-// Restores the newest whole checkpoint under `folder`; damaged ones are passed over with a warning.
-// False: there is none. Throws Error when it belongs to another model.
+// Restores the newest whole checkpoint under `folder`, the optimizer's part of what it owns;
+// damaged ones are passed over with a warning. False: there is none. Throws Error when it belongs
+// to another model, or when there are some and all are damaged.
 bool load_checkpoint(const std::string& folder, RunState& state, Parameters& parameters,
                      Optimizer& optimizer);
 

@@ -48,6 +48,9 @@ void visit_fields(Config& c, const Visit& visit) {
   visit("schedule", "decay_fraction", c.schedule.decay_fraction);
   visit("batch", "tokens", c.batch.tokens);
   visit("batch", "micro_tokens", c.batch.micro_tokens);
+  visit("parallel", "zero", c.parallel.zero);
+  visit("parallel", "bucket_mb", c.parallel.bucket_mb);
+  visit("parallel", "timeout_s", c.parallel.timeout_s);
   visit("run", "out", c.run.out);
   visit("run", "precision", c.run.precision);
   visit("run", "save_dtype", c.run.save_dtype);
@@ -57,6 +60,10 @@ void visit_fields(Config& c, const Visit& visit) {
   visit("run", "checkpoints_kept", c.run.checkpoints_kept);
   visit("run", "validate_every", c.run.validate_every);
   visit("run", "validation_tokens", c.run.validation_tokens);
+  visit("run", "sample_every", c.run.sample_every);
+  visit("run", "sample_prompts", c.run.sample_prompts);
+  visit("run", "sample_tokens", c.run.sample_tokens);
+  visit("run", "sample_temperature", c.run.sample_temperature);
 }
 
 void check_values(const TrainConfig& c, const std::string& where) {
@@ -71,6 +78,14 @@ void check_values(const TrainConfig& c, const std::string& where) {
   require(c.optimizer.spike_window > 1, where, "optimizer.spike_window", "2 or more");
   require(c.data.context >= 0, where, "data.context", "0 or more");
   require(c.run.checkpoints_kept > 0, where, "run.checkpoints_kept", "1 or more");
+  require(c.run.sample_every == 0 || !c.data.tokenizer.empty(), where, "data.tokenizer",
+          "set, for run.sample_every needs it");
+  require(c.run.sample_every == 0 || !c.run.sample_prompts.empty(), where, "run.sample_prompts",
+          "a list of texts, for run.sample_every needs it");
+  require(c.run.sample_tokens > 0, where, "run.sample_tokens", "above 0");
+  require(c.parallel.zero == 1 || c.parallel.zero == 2, where, "parallel.zero", "1 or 2");
+  require(c.parallel.bucket_mb > 0, where, "parallel.bucket_mb", "above 0");
+  require(c.parallel.timeout_s > 0, where, "parallel.timeout_s", "above 0");
   const auto one_of = [&](const char* key, const std::string& value, const char* a, const char* b) {
     if (value == a || value == b) return;
     throw_error(ErrorCode::kInvalidArgument, where, "{} must be {} or {}, came '{}'", key, a, b,

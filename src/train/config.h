@@ -1,7 +1,7 @@
 // The configuration of one training run: a TOML file whose every field has a default.
 //
 //   [model]      shape = "config.json" of Hugging Face's form, or fields here
-//   [data] [optimizer] [schedule] [batch] [run]
+//   [data] [optimizer] [schedule] [batch] [parallel] [run]
 #pragma once
 
 #include <cstdint>
@@ -61,16 +61,27 @@ struct BatchConfig {
   int64_t micro_tokens = 8192;  // predictions computed at once; any value gives the same update
 };
 
+// Of runs with several ranks (hearth train --ranks N, or mpirun).
+struct ParallelConfig {
+  int64_t zero = 1;         // 1: each rank keeps its share of the optimizer; 2: of gradients too
+  double bucket_mb = 8;     // gradients travel in parts of about this size
+  int64_t timeout_s = 120;  // a rank that does not arrive for so long is named, and the run ends
+};
+
 struct RunConfig {
-  std::string out = "";                // folder of checkpoints, log and the final model
-  std::string precision = "bf16";      // bf16 products with f32 sums and weights, or f32
-  std::string save_dtype = "bf16";     // of the weights in the final model: bf16 or f32
-  int64_t seed = 1;                    // of first weights and data order
-  int64_t threads = 0;                 // 0: one for each core
-  int64_t checkpoint_every = 200;      // steps; 0: only at the end
-  int64_t checkpoints_kept = 2;        // older ones are deleted
-  int64_t validate_every = 200;        // steps; 0: only at the end
-  int64_t validation_tokens = 200000;  // at most, of each validation pass; 0: all
+  std::string out = "";                          // folder of checkpoints, log and the final model
+  std::string precision = "bf16";                // bf16 products with f32 sums and weights, or f32
+  std::string save_dtype = "bf16";               // of the weights in the final model: bf16 or f32
+  int64_t seed = 1;                              // of first weights and data order
+  int64_t threads = 0;                           // 0: one for each core
+  int64_t checkpoint_every = 200;                // steps; 0: only at the end
+  int64_t checkpoints_kept = 2;                  // older ones are deleted
+  int64_t validate_every = 200;                  // steps; 0: only at the end
+  int64_t validation_tokens = 200000;            // at most, of each validation pass; 0: all
+  int64_t sample_every = 0;                      // steps; 0: no samples
+  std::vector<std::string> sample_prompts = {};  // texts to go on from; needs data.tokenizer
+  int64_t sample_tokens = 64;                    // of each sample
+  double sample_temperature = 0.8;               // 0: always the most likely token
 };
 
 struct TrainConfig {
@@ -79,6 +90,7 @@ struct TrainConfig {
   OptimizerConfig optimizer = {};  // [optimizer]
   ScheduleConfig schedule = {};    // [schedule]
   BatchConfig batch = {};          // [batch]
+  ParallelConfig parallel = {};    // [parallel]
   RunConfig run = {};              // [run]
 };
 

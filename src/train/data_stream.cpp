@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -76,6 +77,18 @@ uint64_t DataStream::fingerprint() const {
   uint64_t hash = split_mix(seed_ ^ static_cast<uint64_t>(context_) << 32);
   for (const Shard& shard : shards_) hash = split_mix(hash ^ shard.checksum());
   return hash;
+}
+
+std::vector<std::vector<DataStream::Piece>> share_out(std::vector<DataStream::Piece> pieces,
+                                                      int ranks) {
+  std::vector<std::vector<DataStream::Piece>> shares(static_cast<size_t>(ranks));
+  std::vector<size_t> loads(static_cast<size_t>(ranks), 0);
+  for (DataStream::Piece& piece : pieces) {
+    const auto least = std::min_element(loads.begin(), loads.end());
+    *least += piece.tokens.size() - 1;
+    shares[static_cast<size_t>(least - loads.begin())].push_back(std::move(piece));
+  }
+  return shares;
 }
 
 std::vector<Batch> make_batches(std::span<const DataStream::Piece> pieces, int64_t tokens) {

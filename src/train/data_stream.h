@@ -60,6 +60,10 @@ class DataStream {
   DataPosition position_;
 };
 
+// Shares the pieces of a step out among ranks: each in turn to the one with the fewest predictions.
+std::vector<std::vector<DataStream::Piece>> share_out(std::vector<DataStream::Piece> pieces,
+                                                      int ranks);
+
 // Cuts the pieces of a step into batches of at most `tokens` predictions (a longer piece stands
 // alone).
 std::vector<Batch> make_batches(std::span<const DataStream::Piece> pieces, int64_t tokens);

@@ -1,6 +1,8 @@
 #include "train/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "ops/convert.h"
@@ -16,39 +18,60 @@ OptimizerKind parse_optimizer(const std::string& name, const std::string& where)
 }
 
 Optimizer::Optimizer(const OptimizerOptions& options, const Parameters& parameters)
-    : options_(options),
-      compute_(parameters.compute_type()),
-      first_(Tensor::zeros(DType::kF32, parameters.flat_master().shape)),
-      second_(Tensor::zeros(DType::kF32, parameters.flat_master().shape)) {}
+    : Optimizer(options, parameters, {{0, parameters.flat_master().shape.count(), 0}}) {}
 
-void Optimizer::step(ops::TrainContext& ctx, Parameters& parameters, double learning_rate,
-                     double gradient_scale) {
-  ++steps_;
-  for (size_t i = 0; i < parameters.list().size(); ++i) {
-    const bool muon = options_.kind == OptimizerKind::kMuon &&
-                      parameters.list()[i].kind == ParameterKind::kMatrix;
-    if (muon) {
-      muon_step(ctx, parameters, i, learning_rate, gradient_scale);
-    } else {
-      adamw_step(ctx, parameters, i, learning_rate, gradient_scale);
-    }
+Optimizer::Optimizer(const OptimizerOptions& options, const Parameters& parameters,
+                     std::vector<OwnedRange> owned)
+    : options_(options), compute_(parameters.compute_type()), owned_(std::move(owned)) {
+  int64_t count = 0;
+  for (const OwnedRange& range : owned_) {
+    CHECK(range.local == count, "a range begins at {}, not {}", range.local, count);
+    count += range.count();
   }
-  parameters.refresh(ctx);
+  first_ = Tensor::zeros(DType::kF32, {count});
+  second_ = Tensor::zeros(DType::kF32, {count});
 }
 
-void Optimizer::adamw_step(ops::TrainContext& ctx, Parameters& parameters, size_t index,
-                           double learning_rate, double gradient_scale) {
-  const Parameter& p = parameters.list()[index];
-  const int64_t end = p.offset + p.count();
+void Optimizer::step(ops::TrainContext& ctx, Parameters& parameters, TensorView gradients,
+                     double learning_rate, double gradient_scale) {
+  CHECK(gradients.shape == first_->shape, "gradients {} for moments {}",
+        gradients.shape.to_string(), first_->shape.to_string());
+  ++steps_;
+  const Step step{parameters, gradients, learning_rate, gradient_scale};
+  for (const OwnedRange& range : owned_) {
+    step_range(ctx, step, range);
+    parameters.refresh(ctx, range.begin, range.end);
+  }
+}
+
+void Optimizer::step_range(ops::TrainContext& ctx, const Step& step, const OwnedRange& range) {
+  const std::span<const Parameter> list = step.parameters.list();
+  for (size_t i = 0; i < list.size(); ++i) {
+    const Parameter& p = list[i];
+    const int64_t begin = std::max(range.begin, p.offset);
+    const int64_t end = std::min(range.end, p.offset + p.count());
+    if (begin >= end) continue;
+    const OwnedRange part{begin, end, range.local + begin - range.begin};
+    if (options_.kind == OptimizerKind::kMuon && p.kind == ParameterKind::kMatrix) {
+      muon_step(ctx, step, i, part);
+    } else {
+      adamw_step(ctx, step, p, part);
+    }
+  }
+}
+
+void Optimizer::adamw_step(ops::TrainContext& ctx, const Step& step, const Parameter& p,
+                           const OwnedRange& part) {
+  const int64_t local_end = part.local + part.count();
   const double steps = static_cast<double>(steps_);
   ops::adamw(
       ctx,
-      {.parameter = parameters.flat_master().slice_rows(p.offset, end),
-       .gradient = parameters.flat_gradient().slice_rows(p.offset, end),
-       .first = first_->slice_rows(p.offset, end),
-       .second = second_->slice_rows(p.offset, end),
-       .gradient_scale = static_cast<float>(gradient_scale),
-       .learning_rate = static_cast<float>(learning_rate),
+      {.parameter = step.parameters.flat_master().slice_rows(part.begin, part.end),
+       .gradient = step.gradients.slice_rows(part.local, local_end),
+       .first = first_->slice_rows(part.local, local_end),
+       .second = second_->slice_rows(part.local, local_end),
+       .gradient_scale = static_cast<float>(step.gradient_scale),
+       .learning_rate = static_cast<float>(step.learning_rate),
        .decay = p.kind == ParameterKind::kVector ? 0.0f : static_cast<float>(options_.weight_decay),
        .beta1 = static_cast<float>(options_.beta1),
        .beta2 = static_cast<float>(options_.beta2),
@@ -57,16 +80,22 @@ void Optimizer::adamw_step(ops::TrainContext& ctx, Parameters& parameters, size_
        .bias2 = static_cast<float>(1 - std::pow(options_.beta2, steps))});
 }
 
-void Optimizer::muon_step(ops::TrainContext& ctx, Parameters& parameters, size_t index,
-                          double learning_rate, double gradient_scale) {
-  const Parameter& p = parameters.list()[index];
-  const TensorView momentum =
-      first_->slice_rows(p.offset, p.offset + p.count()).reshape({p.rows, p.cols});
+void Optimizer::muon_step(ops::TrainContext& ctx, const Step& step, size_t index,
+                          const OwnedRange& part) {
+  const Parameter& p = step.parameters.list()[index];
   for (const ParameterPiece& piece : p.pieces) {
-    const int64_t end = piece.row_begin + piece.rows;
-    muon_piece(ctx, parameters.master(index).slice_rows(piece.row_begin, end),
-               parameters.gradient(index).slice_rows(piece.row_begin, end),
-               momentum.slice_rows(piece.row_begin, end), learning_rate, gradient_scale);
+    const int64_t begin = p.offset + piece.row_begin * p.cols;
+    const int64_t end = begin + piece.rows * p.cols;
+    if (end <= part.begin || begin >= part.end) continue;
+    CHECK(begin >= part.begin && end <= part.end, "Muon owns a part of {}", piece.name);
+    const int64_t local = part.local + begin - part.begin;
+    const auto own = [&](const TensorView& flat) {
+      return flat.slice_rows(local, local + end - begin).reshape({piece.rows, p.cols});
+    };
+    muon_piece(
+        ctx,
+        step.parameters.master(index).slice_rows(piece.row_begin, piece.row_begin + piece.rows),
+        own(step.gradients), own(first_), step.learning_rate, step.gradient_scale);
   }
 }
 

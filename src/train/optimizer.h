@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "train/parameters.h"
 
@@ -27,31 +28,52 @@ struct OptimizerOptions {
   double momentum = 0.95;                      // Muon
 };
 
+// Elements [begin, end) of the flat buffers that this rank keeps the state of, and where its part
+// of that state begins.
+struct OwnedRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t local = 0;
+  int64_t count() const { return end - begin; }
+};
+
 class Optimizer {
  public:
+  // Keeps the state of all parameters, or of `owned` only: ascending, end to end in the local
+  // order; with Muon a matrix is owned whole.
   Optimizer(const OptimizerOptions& options, const Parameters& parameters);
+  Optimizer(const OptimizerOptions& options, const Parameters& parameters,
+            std::vector<OwnedRange> owned);
 
-  // One step. Gradients are multiplied by gradient_scale (clipping) on the way.
-  void step(ops::TrainContext& ctx, Parameters& parameters, double learning_rate,
-            double gradient_scale);
+  // One step of what is owned, whose compute copies it refreshes. gradients [owned]; they are
+  // multiplied by gradient_scale (clipping) on the way.
+  void step(ops::TrainContext& ctx, Parameters& parameters, TensorView gradients,
+            double learning_rate, double gradient_scale);
 
-  // For checkpoints: both moments of all parameters, flat as the parameters are, and the number of
-  // steps taken.
+  const std::vector<OwnedRange>& owned() const { return owned_; }
+  // For checkpoints: both moments, [owned], and the number of steps taken.
   TensorView first() const { return first_; }
   TensorView second() const { return second_; }
   int64_t steps() const { return steps_; }
   void set_steps(int64_t steps) { steps_ = steps; }
 
  private:
-  void adamw_step(ops::TrainContext& ctx, Parameters& parameters, size_t index,
-                  double learning_rate, double gradient_scale);
-  void muon_step(ops::TrainContext& ctx, Parameters& parameters, size_t index, double learning_rate,
-                 double gradient_scale);
+  struct Step {
+    Parameters& parameters;
+    TensorView gradients;  // [owned]
+    double learning_rate = 0;
+    double gradient_scale = 1;
+  };
+  void step_range(ops::TrainContext& ctx, const Step& step, const OwnedRange& range);
+  void adamw_step(ops::TrainContext& ctx, const Step& step, const Parameter& p,
+                  const OwnedRange& part);
+  void muon_step(ops::TrainContext& ctx, const Step& step, size_t index, const OwnedRange& part);
   void muon_piece(ops::TrainContext& ctx, TensorView weights, TensorView gradient,
                   TensorView momentum, double learning_rate, double gradient_scale);
 
   OptimizerOptions options_;
   DType compute_;
+  std::vector<OwnedRange> owned_;
   Tensor first_, second_;
   int64_t steps_ = 0;
   std::vector<float> work_;  // Muon's temporaries

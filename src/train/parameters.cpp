@@ -2,13 +2,31 @@
 
 #include <algorithm>
 #include <cstring>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "ops/convert.h"
 
 namespace hearth::train {
 namespace {
 
-constexpr int64_t kAlignElements = 32;  // 64 bytes of bf16
+// Whole pages of [begin, end) are given back to the system, which hands out zeroed ones when they
+// are touched again; the ends are cleared by hand.
+void release(const TensorView& flat, int64_t begin, int64_t end) {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(flat.as<float>() + begin);
+  const auto last = reinterpret_cast<uintptr_t>(flat.as<float>() + end);
+  const uintptr_t first_page = (first + page - 1) / page * page;
+  const uintptr_t last_page = last / page * page;
+  const auto clear = [](uintptr_t from, uintptr_t to) {
+    std::memset(reinterpret_cast<void*>(from), 0, to - from);
+  };
+  if (first_page >= last_page) return clear(first, last);
+  clear(first, first_page);
+  clear(last_page, last);
+  void* pages = reinterpret_cast<void*>(first_page);
+  if (::madvise(pages, last_page - first_page, MADV_DONTNEED) != 0) clear(first_page, last_page);
+}
 
 }  // namespace
 
@@ -41,16 +59,23 @@ void Parameters::initialise(Random& random) {
   }
 }
 
-void Parameters::refresh(ops::TrainContext& ctx) {
+void Parameters::refresh(ops::TrainContext& ctx) { refresh(ctx, 0, size_); }
+
+void Parameters::refresh(ops::TrainContext& ctx, int64_t begin, int64_t end) {
   if (compute_type_ == DType::kF32) return;
-  const int64_t rows = size_ / kAlignElements;
-  ops::convert(ctx, master_->reshape({rows, kAlignElements}),
-               copy_->reshape({rows, kAlignElements}));
+  CHECK(begin % kAlignElements == 0 && end % kAlignElements == 0, "elements [{}, {})", begin, end);
+  const Shape rows = {(end - begin) / kAlignElements, kAlignElements};
+  ops::convert(ctx, master_->slice_rows(begin, end).reshape(rows),
+               copy_->slice_rows(begin, end).reshape(rows));
 }
 
 void Parameters::clear_gradients() {
   std::memset(gradient_->data, 0, static_cast<size_t>(size_) * sizeof(float));
 }
+
+void Parameters::release_gradients(int64_t begin, int64_t end) { release(gradient_, begin, end); }
+
+void Parameters::release_master(int64_t begin, int64_t end) { release(master_, begin, end); }
 
 TensorView Parameters::view(const TensorView& flat, size_t index) const {
   const Parameter& parameter = list_[index];

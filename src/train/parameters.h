@@ -1,8 +1,11 @@
 // The parameters of a model in training: f32 master weights and gradients in two flat buffers, and
 // a copy in the compute type that the products read.
 //
-// Flat buffers make the optimizer, the norm of all gradients, checkpoints and, later, the sharding
-// of all of them over machines loops over ranges. Offsets are multiples of 64 bytes.
+// Flat buffers make the optimizer, the norm of all gradients, checkpoints and the sharding of all
+// of them over ranks loops over ranges. Offsets are multiples of kAlignElements.
+//
+// Where several ranks train, the master weights of matrices are kept by their owners alone: a model
+// computes with compute(), and reads master() of embeddings and vectors only.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +17,8 @@
 #include "ops/train_context.h"
 
 namespace hearth::train {
+
+constexpr int64_t kAlignElements = 32;  // 64 bytes of bf16
 
 // How the optimizer treats a parameter.
 enum class ParameterKind : uint8_t {
@@ -63,9 +68,14 @@ class Parameters {
   void allocate();
   // Master weights from their distributions; the same seed gives the same weights.
   void initialise(Random& random);
-  // Refreshes the compute copies after the master weights changed.
+  // Refreshes the compute copies after the master weights changed; of elements [begin, end),
+  // multiples of kAlignElements, only.
   void refresh(ops::TrainContext& ctx);
+  void refresh(ops::TrainContext& ctx, int64_t begin, int64_t end);
   void clear_gradients();
+  // Elements [begin, end) become zero, and their memory goes back until it is written again.
+  void release_gradients(int64_t begin, int64_t end);
+  void release_master(int64_t begin, int64_t end);
 
   std::span<const Parameter> list() const { return list_; }
   TensorView master(size_t index) const { return view(master_, index); }
@@ -78,7 +88,8 @@ class Parameters {
   // All elements, padding included (which stays zero).
   TensorView flat_master() const { return master_; }
   TensorView flat_gradient() const { return gradient_; }
-  int64_t count() const;  // without padding
+  TensorView flat_copy() const { return copy_; }  // empty where products read the master weights
+  int64_t count() const;                          // without padding
   DType compute_type() const { return compute_type_; }
 
  private:

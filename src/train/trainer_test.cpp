@@ -12,88 +12,32 @@
 #include "io/json.h"
 #include "ops/optimizer.h"
 #include "train/hf_files.h"
+#include "train/internal/tiny_run.h"
 
 namespace hearth::train {
 namespace {
 
 namespace cpu = backend::cpu;
 
+using internal::Recorder;
+
 class TrainerTest : public testing::Test {
  protected:
-  TrainerTest() : folder_(testing::TempDir() + "hearth-train-" + test_name()) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~TrainerTest() override { std::filesystem::remove_all(folder_); }
-
   static std::string test_name() {
     return testing::UnitTest::GetInstance()->current_test_info()->name();
   }
   ops::TrainContext context() { return {cpu::train_kernels(), pool_, scratch_}; }
-
-  // Documents whose next token follows from the last, so that there is something to learn.
   std::string write_shard(int documents, uint64_t seed) {
-    ShardWriter writer(kVocab);
-    Random random(seed);
-    for (int i = 0; i < documents; ++i) {
-      std::vector<int32_t> tokens = {static_cast<int32_t>(random.below(kVocab))};
-      const int64_t length = random.between(2, 40);
-      while (static_cast<int64_t>(tokens.size()) < length) {
-        tokens.push_back((3 * tokens.back() + 1) % kVocab);
-      }
-      writer.add(tokens, static_cast<int64_t>(tokens.size()) * 3);
-    }
-    const std::string path = folder_ + "/shard-" + std::to_string(seed) + ".tok";
-    writer.write(path);
-    return path;
+    return tiny_.write_shard(documents, seed);
   }
+  TrainConfig config(const std::string& out) { return tiny_.config(out); }
 
-  TrainConfig config(const std::string& out) {
-    TrainConfig c;
-    c.model.vocab_size = kVocab;
-    c.model.hidden_size = 32;
-    c.model.intermediate_size = 48;
-    c.model.num_hidden_layers = 2;
-    c.model.num_attention_heads = 4;
-    c.model.num_key_value_heads = 2;
-    c.model.max_position_embeddings = 32;
-    c.data.train = {write_shard(200, 5)};
-    c.data.validation = {write_shard(20, 6)};
-    c.optimizer.learning_rate = 1e-2;
-    c.schedule.steps = 60;
-    c.schedule.warmup_steps = 5;
-    c.batch.tokens = 300;
-    c.batch.micro_tokens = 128;
-    c.run.out = folder_ + "/" + out;
-    c.run.checkpoint_every = 0;
-    c.run.validate_every = 0;
-    return c;
-  }
-
-  static constexpr int32_t kVocab = 29;
-  std::string folder_;
+  static constexpr int32_t kVocab = internal::kTinyVocab;
+  internal::TinyRun tiny_{testing::TempDir() + "hearth-train-" + test_name()};
+  std::string folder_ = tiny_.folder();
   cpu::ThreadPool pool_{1};  // ThreadsChangeNoBit has more
   ops::Scratch scratch_;
   FakeClock clock_;
-};
-
-// Keeps what a run reports; may stop it after a number of steps.
-class Recorder final : public Observer {
- public:
-  explicit Recorder(int64_t stop_after = -1) : stop_after_(stop_after) {}
-  void on_start(const Model&, const DataStream&, int64_t) override {}
-  void on_step(const StepReport& report) override {
-    steps.push_back(report);
-    if (report.step == stop_after_) stop = true;
-  }
-  void on_validation(const ValidationReport& report) override { validations.push_back(report); }
-
-  std::vector<StepReport> steps;
-  std::vector<ValidationReport> validations;
-  std::atomic<bool> stop{false};
-
- private:
-  int64_t stop_after_;
 };
 
 void run_into(Recorder& recorder, const TrainConfig& config, ops::TrainContext ctx,
@@ -203,7 +147,7 @@ TEST_F(TrainerTest, DamagedCheckpointIsPassedOver) {
   c.run.checkpoint_every = 2;
   Recorder first(5);
   run_into(first, c, context(), clock_);
-  const std::string newest = c.run.out + "/checkpoints/step-00000005/state.safetensors";
+  const std::string newest = c.run.out + "/checkpoints/step-00000005/shard-0000.safetensors";
   ASSERT_TRUE(io::file_exists(newest));
   std::string bytes = io::read_file(newest);
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
@@ -213,6 +157,66 @@ TEST_F(TrainerTest, DamagedCheckpointIsPassedOver) {
   EXPECT_EQ(second.steps.front().step, 5);  // from step 4
   EXPECT_EQ(second.steps.front().loss, first.steps[4].loss);
   EXPECT_EQ(second.steps.back().step, 6);
+}
+
+TEST_F(TrainerTest, NoCheckpointThatCanBeReadIsNotTakenForABeginning) {
+  TrainConfig c = config("run");
+  Recorder first(2);
+  run_into(first, c, context(), clock_);
+  io::write_file_atomic(c.run.out + "/checkpoints/step-00000002/state.json", "{");
+  EXPECT_THROW(Trainer(c, context(), clock_), Error);
+}
+
+// Something in the way of the folder of step 4, as a full disk would be.
+TEST_F(TrainerTest, ACheckpointThatCannotBeWrittenEndsNothing) {
+  TrainConfig c = config("run");
+  c.schedule.steps = 7;
+  c.run.checkpoint_every = 2;
+  c.run.checkpoints_kept = 10;
+  const std::string folder = c.run.out + "/checkpoints/";
+  const auto obstruct = [&](int64_t step) {
+    if (step == 1) std::filesystem::create_directories(folder);
+    if (step == 3) io::write_file_atomic(folder + "step-00000004.part", "in the way");
+    if (step != 5) return;
+    EXPECT_TRUE(io::file_exists(folder + "step-00000002/state.json"));
+    EXPECT_FALSE(io::file_exists(folder + "step-00000004"));
+  };
+  Recorder recorder;
+  recorder.after_step = obstruct;
+  run_into(recorder, c, context(), clock_);
+  ASSERT_EQ(recorder.checkpoints.size(), 4u);
+  for (const CheckpointReport& report : recorder.checkpoints) {
+    EXPECT_EQ(report.failure.empty(), report.step != 4) << report.failure;
+  }
+  EXPECT_TRUE(io::file_exists(folder + "step-00000006/state.json"));
+}
+
+TEST_F(TrainerTest, TheLastCheckpointMustBeWritten) {
+  TrainConfig c = config("run");
+  c.schedule.steps = 2;
+  Recorder recorder;
+  recorder.after_step = [&](int64_t) {
+    std::filesystem::create_directories(c.run.out);
+    io::write_file_atomic(c.run.out + "/checkpoints", "in the way");
+  };
+  EXPECT_THROW(run_into(recorder, c, context(), clock_), Error);
+}
+
+// The layout that single ranks wrote before there were shards.
+TEST_F(TrainerTest, ACheckpointInOneFileIsRead) {
+  TrainConfig c = config("run");
+  c.schedule.steps = 6;
+  Recorder first(4);
+  run_into(first, c, context(), clock_);
+  const std::string at = c.run.out + "/checkpoints/step-00000004/";
+  io::Json state = io::load_json(at + "state.json");
+  state["format"] = 1;
+  state["checksum"] = io::load_json(at + "shard-0000.json")["checksum"];
+  io::write_file_atomic(at + "state.json", io::dump_json(state));
+  std::filesystem::rename(at + "shard-0000.safetensors", at + "state.safetensors");
+  Recorder second;
+  run_into(second, c, context(), clock_);
+  EXPECT_EQ(second.steps.front().step, 5);
 }
 
 TEST_F(TrainerTest, CheckpointOfOtherDataIsRefused) {
