@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "grammar/digits.h"
 
 namespace hearth::grammar {
 namespace {
@@ -10,82 +11,8 @@ namespace {
 constexpr int kDigitsMax = 16;
 constexpr size_t kBoundDigitsMax = 40;
 
-ExprId digits(Ir& ir, char low, char high) {
-  return low > high ? ir.never()
-                    : ir.byte_range(static_cast<uint8_t>(low), static_cast<uint8_t>(high));
-}
-ExprId any_digits(Ir& ir, int64_t low, int64_t high) {
-  return ir.repeat(digits(ir, '0', '9'), low, high);
-}
-ExprId digit(Ir& ir, char c) { return digits(ir, c, c); }
 char above(char c) { return static_cast<char>(c + 1); }
 char below(char c) { return static_cast<char>(c - 1); }
-
-bool less(const std::string& a, const std::string& b) {
-  return a.size() != b.size() ? a.size() < b.size() : a < b;
-}
-
-std::string plus_one(std::string number) {
-  for (size_t i = number.size(); i-- > 0;) {
-    if (number[i] != '9') return ++number[i], number;
-    number[i] = '0';
-  }
-  return "1" + number;
-}
-
-// `number` > 0.
-std::string minus_one(std::string number) {
-  for (size_t i = number.size(); i-- > 0;) {
-    if (number[i] != '0') {
-      --number[i];
-      break;
-    }
-    number[i] = '9';
-  }
-  const size_t first = std::min(number.find_first_not_of('0'), number.size() - 1);
-  return number.substr(first);
-}
-
-// Numbers of exactly as many digits as the bound has.
-ExprId at_least(Ir& ir, std::string_view low) {
-  if (low.empty()) return ir.empty();
-  return ir.choice(
-      {ir.seq({digit(ir, low[0]), at_least(ir, low.substr(1))}),
-       ir.seq({digits(ir, above(low[0]), '9'), any_digits(ir, low.size() - 1, low.size() - 1)})});
-}
-
-ExprId at_most(Ir& ir, std::string_view high) {
-  if (high.empty()) return ir.empty();
-  return ir.choice({ir.seq({digit(ir, high[0]), at_most(ir, high.substr(1))}),
-                    ir.seq({digits(ir, '0', below(high[0])),
-                            any_digits(ir, high.size() - 1, high.size() - 1)})});
-}
-
-ExprId same_length(Ir& ir, std::string_view low, std::string_view high) {
-  if (low.empty()) return ir.empty();
-  if (low[0] == high[0]) {
-    return ir.seq({digit(ir, low[0]), same_length(ir, low.substr(1), high.substr(1))});
-  }
-  const auto rest = static_cast<int64_t>(low.size()) - 1;
-  return ir.choice({ir.seq({digit(ir, low[0]), at_least(ir, low.substr(1))}),
-                    ir.seq({digits(ir, above(low[0]), below(high[0])), any_digits(ir, rest, rest)}),
-                    ir.seq({digit(ir, high[0]), at_most(ir, high.substr(1))})});
-}
-
-// Whole numbers low..high, no sign, no leading zeros.
-ExprId whole_between(Ir& ir, const std::string& low, const std::string& high) {
-  if (less(high, low)) return ir.never();
-  if (low.size() == high.size()) return same_length(ir, low, high);
-  std::vector<ExprId> parts{at_least(ir, low)};
-  const auto shortest = static_cast<int64_t>(low.size()) + 1;
-  const auto longest = static_cast<int64_t>(high.size()) - 1;
-  if (shortest <= longest) {
-    parts.push_back(ir.seq({digits(ir, '1', '9'), any_digits(ir, shortest - 1, longest - 1)}));
-  }
-  const std::string first = "1" + std::string(high.size() - 1, '0');
-  parts.push_back(same_length(ir, first, high));
-  return ir.choice(std::move(parts));
-}
 
 // Digits after the point that compare with a bound: what may come when there is at least one digit,
 // and whether none at all is right too.
@@ -96,7 +23,18 @@ struct Fraction {
   ExprId tail(Ir& ir) const { return none ? ir.choice({ir.empty(), some}) : some; }
 };
 
-ExprId more_digits(Ir& ir) { return any_digits(ir, 0, kDigitsMax - 1); }
+// `room`: how many digits may come at most.
+ExprId more_digits(Ir& ir, int64_t room) { return room > 0 ? any_digits(ir, 0, room) : ir.empty(); }
+
+// At least one, and not all of them zero.
+ExprId nonzero_digits(Ir& ir, int64_t room) {
+  ExprId digits_left = ir.never();
+  for (int64_t left = 1; left <= room; ++left) {
+    digits_left = ir.choice({ir.seq({digits(ir, '1', '9'), more_digits(ir, left - 1)}),
+                             ir.seq({digit(ir, '0'), digits_left})});
+  }
+  return digits_left;
+}
 
 struct FractionBound {
   std::string_view digits;
@@ -108,43 +46,48 @@ struct FractionBound {
   bool zero_is_below() const { return !digits.empty() || !exclusive; }
 };
 
-Fraction fraction_at_least(Ir& ir, FractionBound low) {
+Fraction fraction_at_least(Ir& ir, FractionBound low, int64_t room) {
+  if (room == 0) return {ir.never(), low.zero_is_above()};
   if (low.digits.empty()) {
-    if (!low.exclusive) return {any_digits(ir, 1, kDigitsMax), true};
-    return {ir.seq({any_digits(ir, 0, kDigitsMax - 1), digits(ir, '1', '9'), more_digits(ir)}),
-            false};
+    if (low.exclusive) return {nonzero_digits(ir, room), false};
+    return {any_digits(ir, 1, room), true};
   }
-  return {ir.choice({ir.seq({digit(ir, low.first()), fraction_at_least(ir, low.rest()).tail(ir)}),
-                     ir.seq({digits(ir, above(low.first()), '9'), more_digits(ir)})}),
+  const Fraction rest = fraction_at_least(ir, low.rest(), room - 1);
+  return {ir.choice({ir.seq({digit(ir, low.first()), rest.tail(ir)}),
+                     ir.seq({digits(ir, above(low.first()), '9'), more_digits(ir, room - 1)})}),
           false};
 }
 
-Fraction fraction_at_most(Ir& ir, FractionBound high) {
+Fraction fraction_at_most(Ir& ir, FractionBound high, int64_t room) {
+  if (room == 0) return {ir.never(), high.zero_is_below()};
   if (high.digits.empty()) {
     if (high.exclusive) return {ir.never(), false};
-    return {ir.repeat(digit(ir, '0'), 1, kDigitsMax), true};
+    return {ir.repeat(digit(ir, '0'), 1, room), true};
   }
-  return {ir.choice({ir.seq({digit(ir, high.first()), fraction_at_most(ir, high.rest()).tail(ir)}),
-                     ir.seq({digits(ir, '0', below(high.first())), more_digits(ir)})}),
+  const Fraction rest = fraction_at_most(ir, high.rest(), room - 1);
+  return {ir.choice({ir.seq({digit(ir, high.first()), rest.tail(ir)}),
+                     ir.seq({digits(ir, '0', below(high.first())), more_digits(ir, room - 1)})}),
           true};
 }
 
-Fraction fraction_between(Ir& ir, FractionBound low, FractionBound high) {
+Fraction fraction_between(Ir& ir, FractionBound low, FractionBound high, int64_t room) {
   const bool none = low.zero_is_above() && high.zero_is_below();
+  if (room == 0) return {ir.never(), none};
   if (low.digits.empty() && high.digits.empty()) {
-    return {none ? ir.repeat(digit(ir, '0'), 1, kDigitsMax) : ir.never(), none};
+    return {none ? ir.repeat(digit(ir, '0'), 1, room) : ir.never(), none};
   }
-  if (low.first() > high.first()) return {ir.never(), none};
-  if (low.first() == high.first()) {
-    return {
-        ir.seq({digit(ir, low.first()), fraction_between(ir, low.rest(), high.rest()).tail(ir)}),
-        none};
+  const char first = low.first(), last = high.first();
+  if (first > last) return {ir.never(), none};
+  if (first == last) {
+    const Fraction rest = fraction_between(ir, low.rest(), high.rest(), room - 1);
+    return {ir.seq({digit(ir, first), rest.tail(ir)}), none};
   }
-  return {
-      ir.choice({ir.seq({digit(ir, low.first()), fraction_at_least(ir, low.rest()).tail(ir)}),
-                 ir.seq({digits(ir, above(low.first()), below(high.first())), more_digits(ir)}),
-                 ir.seq({digit(ir, high.first()), fraction_at_most(ir, high.rest()).tail(ir)})}),
-      none};
+  const Fraction from = fraction_at_least(ir, low.rest(), room - 1);
+  const Fraction to = fraction_at_most(ir, high.rest(), room - 1);
+  return {ir.choice({ir.seq({digit(ir, first), from.tail(ir)}),
+                     ir.seq({digits(ir, above(first), below(last)), more_digits(ir, room - 1)}),
+                     ir.seq({digit(ir, last), to.tail(ir)})}),
+          none};
 }
 
 ExprId with_point(Ir& ir, Fraction fraction) {
@@ -153,9 +96,14 @@ ExprId with_point(Ir& ir, Fraction fraction) {
 }
 
 // Numbers without a sign, low >= 0.
-ExprId unsigned_between(Ir& ir, const Bound& low, const std::optional<Bound>& high) {
+ExprId unsigned_between(Ir& ir, const Bound& low, const std::optional<Bound>& high,
+                        std::optional<int> fraction_digits_max) {
   const FractionBound from{low.value.fraction, low.exclusive};
-  const Fraction any = fraction_at_least(ir, {});
+  const size_t written =
+      std::max(low.value.fraction.size(), high ? high->value.fraction.size() : 0);
+  const int64_t room =
+      fraction_digits_max.value_or(static_cast<int>(std::max<size_t>(kDigitsMax, written + 1)));
+  const Fraction any = fraction_at_least(ir, {}, room);
   std::vector<ExprId> parts;
   const auto add = [&](const std::string& whole, Fraction fraction) {
     parts.push_back(ir.seq({ir.literal(whole), with_point(ir, fraction)}));
@@ -165,13 +113,13 @@ ExprId unsigned_between(Ir& ir, const Bound& low, const std::optional<Bound>& hi
   };
   if (high && less(high->value.whole, low.value.whole)) return ir.never();
   if (high && high->value.whole == low.value.whole) {
-    add(low.value.whole, fraction_between(ir, from, {high->value.fraction, high->exclusive}));
+    add(low.value.whole, fraction_between(ir, from, {high->value.fraction, high->exclusive}, room));
     return ir.choice(std::move(parts));
   }
-  add(low.value.whole, fraction_at_least(ir, from));
+  add(low.value.whole, fraction_at_least(ir, from, room));
   if (high) {
     add_whole(plus_one(low.value.whole), minus_one(high->value.whole));
-    add(high->value.whole, fraction_at_most(ir, {high->value.fraction, high->exclusive}));
+    add(high->value.whole, fraction_at_most(ir, {high->value.fraction, high->exclusive}, room));
   } else {
     const size_t length = std::max<size_t>(kDigitsMax, low.value.whole.size() + 1);
     add_whole(plus_one(low.value.whole), std::string(length, '9'));
@@ -196,8 +144,9 @@ std::optional<NumberRange> part_above_zero(const NumberRange& range) {
   return part;
 }
 
-template <typename Unsigned>
-ExprId with_sign(Ir& ir, const NumberRange& range, Unsigned unsigned_expr) {
+}  // namespace
+
+ExprId with_sign(Ir& ir, const NumberRange& range, const UnsignedExpr& unsigned_expr) {
   std::vector<ExprId> parts;
   if (const auto positive = part_above_zero(range)) {
     parts.push_back(unsigned_expr(*positive->low, positive->high));
@@ -213,21 +162,19 @@ ExprId with_sign(Ir& ir, const NumberRange& range, Unsigned unsigned_expr) {
   return ir.choice(std::move(parts));
 }
 
-ExprId unsigned_integers(Ir& ir, const Bound& low, const std::optional<Bound>& high) {
-  std::string first = low.value.whole;
-  if (low.exclusive || !low.value.fraction.empty()) first = plus_one(first);
-  std::string last(std::max<size_t>(kDigitsMax, first.size()), '9');
-  if (high) {
-    last = high->value.whole;
-    if (high->exclusive && high->value.fraction.empty()) {
-      if (last == "0") return ir.never();
-      last = minus_one(last);
-    }
+WholeRange whole_range(const Bound& low, const std::optional<Bound>& high) {
+  WholeRange range{low.value.whole, {}};
+  if (low.exclusive || !low.value.fraction.empty()) range.first = plus_one(range.first);
+  if (!high) {
+    range.last = std::string(std::max<size_t>(kDigitsMax, range.first.size()), '9');
+    return range;
   }
-  return whole_between(ir, first, last);
+  range.last = high->value.whole;
+  if (!high->exclusive || !high->value.fraction.empty()) return range;
+  if (range.last == "0") return {"1", "0"};
+  range.last = minus_one(range.last);
+  return range;
 }
-
-}  // namespace
 
 Decimal Decimal::parse(const std::string& text, const std::string& where) {
   Decimal decimal;
@@ -261,14 +208,14 @@ Decimal Decimal::parse(const std::string& text, const std::string& where) {
   return decimal;
 }
 
-ExprId number_expr(Ir& ir, const NumberRange& range) {
-  if (range.low || range.high) {
-    return with_sign(ir, range, [&ir](const Bound& low, const std::optional<Bound>& high) {
-      return unsigned_between(ir, low, high);
+ExprId number_expr(Ir& ir, const NumberRange& range, std::optional<int> fraction_digits_max) {
+  if (range.low || range.high || fraction_digits_max) {
+    return with_sign(ir, range, [&](const Bound& low, const std::optional<Bound>& high) {
+      return unsigned_between(ir, low, high, fraction_digits_max);
     });
   }
   const ExprId whole =
-      ir.choice({ir.literal("0"), ir.seq({digits(ir, '1', '9'), more_digits(ir)})});
+      ir.choice({ir.literal("0"), ir.seq({digits(ir, '1', '9'), more_digits(ir, kDigitsMax - 1)})});
   ByteSet e, sign;
   e.set('e').set('E');
   sign.set('+').set('-');
@@ -280,26 +227,9 @@ ExprId number_expr(Ir& ir, const NumberRange& range) {
 
 ExprId integer_expr(Ir& ir, const NumberRange& range) {
   return with_sign(ir, range, [&ir](const Bound& low, const std::optional<Bound>& high) {
-    return unsigned_integers(ir, low, high);
+    const WholeRange whole = whole_range(low, high);
+    return whole_between(ir, whole.first, whole.last);
   });
-}
-
-ExprId multiple_expr(Ir& ir, int32_t divisor) {
-  // One vertex a remainder, after the start and before the end; a walk reads a number digit by
-  // digit.
-  const int32_t end = divisor + 1;
-  std::vector<GraphEdge> edges{{1, end, ir.empty()}};
-  for (int d = 1; d <= 9; ++d) {
-    edges.push_back({0, 1 + d % divisor, digit(ir, static_cast<char>('0' + d))});
-  }
-  for (int32_t remainder = 0; remainder < divisor; ++remainder) {
-    for (int d = 0; d <= 9; ++d) {
-      const int32_t next = static_cast<int32_t>((int64_t{remainder} * 10 + d) % divisor);
-      edges.push_back({1 + remainder, 1 + next, digit(ir, static_cast<char>('0' + d))});
-    }
-  }
-  const ExprId positive = ir.graph(end + 1, std::move(edges));
-  return ir.choice({ir.literal("0"), ir.seq({ir.optional(ir.literal("-")), positive})});
 }
 
 }  // namespace hearth::grammar

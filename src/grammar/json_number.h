@@ -1,6 +1,7 @@
 // Numbers of JSON text within bounds, exactly: the digits are compared as they are written.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -32,9 +33,22 @@ struct NumberRange {
 
 // Digits are bounded (16 before and after the point, unless a bound has more; exponents of two
 // digits, and none where there are bounds), so that a model cannot write digits for ever.
-ExprId number_expr(Ir& ir, const NumberRange& range);
+// `fraction_digits_max`: after the point, where fewer may come.
+ExprId number_expr(Ir& ir, const NumberRange& range,
+                   std::optional<int> fraction_digits_max = std::nullopt);
 ExprId integer_expr(Ir& ir, const NumberRange& range);
-// Integers that are multiples of `divisor` > 0.
-ExprId multiple_expr(Ir& ir, int32_t divisor);
+
+// Numbers of a range without a sign: 0 <= low.
+using UnsignedExpr = std::function<ExprId(const Bound& low, const std::optional<Bound>& high)>;
+// The numbers of a range, their sizes written by `unsigned_expr`.
+ExprId with_sign(Ir& ir, const NumberRange& range, const UnsignedExpr& unsigned_expr);
+
+// The whole numbers of an unsigned range, as digits; none when last < first. Without a high bound
+// they end where digits do.
+struct WholeRange {
+  std::string first;
+  std::string last;
+};
+WholeRange whole_range(const Bound& low, const std::optional<Bound>& high);
 
 }  // namespace hearth::grammar

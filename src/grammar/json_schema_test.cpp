@@ -43,6 +43,23 @@ const std::vector<Case>& cases() {
       {R"({"type":"integer","maximum":-17})", {"-17", "-99", "-1000"}, {"-16", "17", "0"}},
       {R"({"type":"integer","minimum":1.5,"maximum":3.5})", {"2", "3"}, {"1", "4"}},
       {R"({"type":"integer","multipleOf":7})", {"0", "7", "-14", "700"}, {"1", "13"}},
+      {R"({"type":"integer","multipleOf":7,"minimum":15,"maximum":40})",
+       {"21", "28", "35"},
+       {"14", "42", "22", "0"}},
+      {R"({"type":"integer","multipleOf":5,"minimum":0})", {"0", "5", "1005"}, {"-5", "4", "01"}},
+      {R"({"type":"integer","multipleOf":12,"exclusiveMinimum":-120000,"maximum":360000})",
+       {"-119988", "-12", "0", "359988", "360000"},
+       {"-120000", "360012", "13", "-0"}},
+      {R"({"type":"integer","multipleOf":0.5})", {"0", "-3", "17"}, {"0.5"}},
+      {R"({"type":"number","multipleOf":0.01})", {"0", "19.99", "-0.5", "3.10"}, {"0.001", "1e2"}},
+      {R"({"type":"number","multipleOf":0.01,"minimum":0.995,"exclusiveMaximum":30})",
+       {"1", "1.01", "19.99", "29.99"},
+       {"0.99", "0.995", "30", "30.0", "1.001"}},
+      {R"({"type":"number","multipleOf":0.5,"minimum":0,"maximum":5})",
+       {"0", "0.5", "4.5", "5"},
+       {"0.25", "5.5", "-0.5"}},
+      {R"({"type":"number","multipleOf":0.25})", {"0.25", "-7.5", "12", "3.75"}, {"0.3", "0.125"}},
+      {R"({"type":"number","multipleOf":3})", {"3", "-9", "0"}, {"4", "3.5"}},
       {R"({"type":"number"})", {"0", "-1.5", "1e3", "2.5E-07"}, {"01", ".5", "1.", "+1"}},
       {R"({"type":"number","minimum":0,"maximum":1})",
        {"0", "1", "0.5", "1.0", "0.999"},
@@ -71,6 +88,13 @@ const std::vector<Case>& cases() {
       {R"({"type":"array","items":{"type":"null"},"maxItems":200})",
        {"[]", "[null,null]"},
        {"[1]"}},
+      {R"({"type":"array","uniqueItems":true,"items":{"enum":["a","b","c"]}})",
+       {"[]", R"(["b"])", R"(["c","a","b"])"},
+       {R"(["a","a"])", R"(["a","b","a"])"}},
+      {R"({"type":"array","uniqueItems":true,"items":{"anyOf":[{"type":"boolean"},{"const":1}]},"minItems":2,"maxItems":2})",
+       {"[true,1]", "[false,true]"},
+       {"[true]", "[1,1]", "[true,false,1]"}},
+      {R"({"type":"array","uniqueItems":true,"maxItems":1})", {"[]", "[{}]"}, {"[1,2]"}},
       {R"({"type":"array","maxItems":0})", {"[]"}, {"[1]"}},
       {R"({"type":"array","prefixItems":[{"type":"integer"},{"type":"string"}],"items":false})",
        {"[]", "[1]", R"([1,"a"])"},
@@ -91,9 +115,9 @@ const std::vector<Case>& cases() {
       {R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":true})",
        {R"({"a":1,"b":[{}]})"},
        {R"({"b":1})"}},
-      {R"({"type":"object","additionalProperties":{"type":"integer"},"minProperties":2,"maxProperties":3})",
-       {R"({"a":1,"b":2})"},
-       {R"({"a":1})", R"({"a":1,"b":2,"c":3,"d":4})"}},
+      {R"({"type":"object","additionalProperties":{"type":"integer"},"minProperties":1,"maxProperties":3})",
+       {R"({"a":1})", R"({"a":1,"b":2})"},
+       {"{}", R"({"a":1,"b":2,"c":3,"d":4})"}},
       {R"({"type":"object","patternProperties":{"^x_":{"type":"integer"}},"additionalProperties":false})",
        {"{}", R"({"x_a":1})"},
        {R"({"y":1})", R"({"x_a":"b"})"}},
@@ -103,6 +127,16 @@ const std::vector<Case>& cases() {
        {"5", R"({"a":1})"},
        {R"("x")", "{}"}},
       {R"({"oneOf":[{"type":"integer"},{"type":"null"}]})", {"5", "null"}, {R"("x")"}},
+      {R"({"oneOf":[{"type":"object","properties":{"kind":{"const":"a"},"x":{"type":"integer"}},"required":["kind"]},{"type":"object","properties":{"kind":{"enum":["b","c"]}},"required":["kind"],"additionalProperties":false}]})",
+       {R"({"kind":"a","x":1})", R"({"kind":"c"})"},
+       {R"({"kind":"b","x":1})", R"({"x":1})"}},
+      {R"({"oneOf":[{"properties":{"a":{"type":"string"}},"required":["a"]},{"properties":{"b":{"type":"string"}},"required":["b"]}]})",
+       {R"({"a":""})", R"({"b":""})"},
+       {R"({"a":"","b":""})", "{}"}},
+      {R"({"type":"integer","oneOf":[{"maximum":3},{"minimum":10}]})", {"3", "10"}, {"4", "9"}},
+      {R"({"oneOf":[{"type":"array","prefixItems":[{"const":"p"}],"minItems":1},{"type":"array","prefixItems":[{"const":"q"}],"minItems":1}]})",
+       {R"(["p"])", R"(["q",1])"},
+       {"[]", R"(["r"])"}},
       {R"({"type":"integer","anyOf":[{"minimum":10},{"maximum":-10}]})", {"10", "-10"}, {"0", "5"}},
       {R"({"allOf":[{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]},{"properties":{"b":{"type":"string"}},"required":["b"]}]})",
        {R"({"a":1,"b":"x"})"},
@@ -204,6 +238,14 @@ TEST(JsonSchema, RefusesByKeywordAndPath) {
   };
   expect(R"({"properties":{"x":{"not":{}}}})", "#/properties/x", "'not'");
   expect(R"({"type":"array","uniqueItems":true})", "#", "'uniqueItems'");
+  expect(R"({"type":"array","uniqueItems":true,"items":{"enum":[1,2,3,4,5,6,7,8,9]}})", "#",
+         "at most 8");
+  expect(R"({"oneOf":[{"type":"string"},{"type":"integer"},{"type":"number"}]})", "#", "1 and 2");
+  expect(R"({"properties":{"x":{"oneOf":[{"properties":{"a":{}}},{"properties":{"b":{}}}]}}})",
+         "#/properties/x", "'oneOf'");
+  expect(R"({"type":"integer","multipleOf":101,"minimum":0})", "#", "'multipleOf'");
+  expect(R"({"type":"object","minProperties":2})", "#", "'minProperties'");
+  expect(R"({"type":"number","multipleOf":0})", "#/multipleOf", "above 0");
   expect(R"({"type":"object","properties":{"x":{"$ref":"http://a/b"}}})", "#/properties/x/$ref",
          "http");
   expect(R"({"properties":{"x":{"$ref":"#/$defs/y"}}})", "#/properties/x/$ref", "#/$defs/y");

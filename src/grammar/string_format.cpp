@@ -40,9 +40,9 @@ std::string ipv6() {
   return "(" + pattern + ")";
 }
 
-std::string hostname() {
+std::string hostname(int dots_min = 0) {
   const char* label = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
-  return fmt::format("{}(\\.{}){{0,3}}", label, label);
+  return fmt::format("{}(\\.{}){{{},3}}", label, label, dots_min);
 }
 
 std::string duration() {
@@ -66,7 +66,7 @@ std::optional<std::string> format_pattern(std::string_view format) {
   if (format == "hostname") return hostname();
   if (format == "email") {
     const char* atom = "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,20}";
-    return fmt::format("{}(\\.{}){{0,2}}@{}", atom, atom, hostname());
+    return fmt::format("{}(\\.{}){{0,2}}@{}", atom, atom, hostname(1));
   }
   if (format == "uri") {
     return "(https?|ftp)://" + hostname() +

@@ -28,12 +28,17 @@ size_t code_points(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
+bool divides(double divisor, double x) {
+  const double times = x / divisor;
+  return std::abs(times - std::round(times)) < 1e-9 * std::max(1.0, std::abs(times));
+}
+
 bool number_fits(const Json& value, const Json& schema) {
   const double x = value.get<double>();
   return x >= schema.value("minimum", -1e300) && x <= schema.value("maximum", 1e300) &&
          x > schema.value("exclusiveMinimum", -1e300) &&
          x < schema.value("exclusiveMaximum", 1e300) &&
-         (!schema.contains("multipleOf") || std::fmod(x, schema["multipleOf"].get<double>()) == 0);
+         (!schema.contains("multipleOf") || divides(schema["multipleOf"].get<double>(), x));
 }
 
 bool string_fits(const std::string& text, const Json& schema) {
