@@ -25,7 +25,7 @@ std::string folder_of(const Call& call, const std::string& path) {
   const fs::path folder = fs::weakly_canonical(base / path);
   const fs::path inside = folder.lexically_relative(base);
   const std::string first = inside.empty() ? ".." : inside.begin()->string();
-  const bool foreign = first.starts_with('@') && first != "@" + call.tenant.name;
+  const bool foreign = first.starts_with('@') && first != fmt::format("@{}", call.tenant.name);
   if (first == ".." || first == "." || foreign || !fs::is_directory(folder)) {
     throw_error(ErrorCode::kNotFound, "lora_path", "'lora_path': there is no folder '{}' in {}",
                 path, "--lora-dir");
