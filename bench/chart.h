@@ -25,8 +25,8 @@ struct Chart {
 
 constexpr double kPanelWidth = 460, kPanelHeight = 280, kLeft = 56, kRight = 14, kTop = 56;
 constexpr double kBottom = 34, kLegendLine = 17;
-constexpr const char* kColours[] = {"#d9772b", "#2f7fc1", "#3d9a5f", "#b0528f",
-                                    "#8a7a2e", "#5a6fd0", "#c04b4b", "#3a9a9a", "#7d7d7d"};
+constexpr const char* kColours[] = {"#d9772b", "#2f7fc1", "#3d9a5f", "#b0528f", "#8a7a2e",
+                                    "#5a6fd0", "#c04b4b", "#3a9a9a", "#7d7d7d"};
 
 inline std::string colour(size_t i) { return kColours[i % std::size(kColours)]; }
 
@@ -51,10 +51,10 @@ inline std::string panel(const Chart& chart, double at) {
   std::string out = fmt::format(R"(<text x="{:.0f}" y="44" font-weight="600">{}</text>)",
                                 at + kLeft, chart.title);
   for (double value = 0; value <= top; value += tick_of(top)) {
-    out += fmt::format(R"(<line x1="{0:.1f}" x2="{1:.1f}" y1="{2:.1f}" y2="{2:.1f}" )"
-                       R"(stroke="#8884" /><text x="{3:.1f}" y="{4:.1f}" text-anchor="end">{5:g}</text>)",
-                       at + kLeft, at + kLeft + width, y_of(value), at + kLeft - 6,
-                       y_of(value) + 4, value);
+    out += fmt::format(
+        R"(<line x1="{0:.1f}" x2="{1:.1f}" y1="{2:.1f}" y2="{2:.1f}" )"
+        R"(stroke="#8884" /><text x="{3:.1f}" y="{4:.1f}" text-anchor="end">{5:g}</text>)",
+        at + kLeft, at + kLeft + width, y_of(value), at + kLeft - 6, y_of(value) + 4, value);
   }
   for (size_t i = 0; i < chart.x.size(); ++i) {
     out += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>)", x_of(i),
@@ -77,11 +77,11 @@ inline std::string svg(const std::string& title, std::span<const Chart> charts) 
   const size_t names = charts.empty() ? 0 : charts[0].series.size();
   const double legend = std::ceil(static_cast<double>(names) / 3) * kLegendLine;
   const double width = kPanelWidth * static_cast<double>(charts.size());
-  std::string out = fmt::format(
-      R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:.0f} {1:.0f}" )"
-      R"(font-family="system-ui, sans-serif" font-size="12" fill="#888">)"
-      R"(<text x="{2:.0f}" y="22" font-size="15" font-weight="600">{3}</text>)",
-      width, kPanelHeight + legend + 8, kLeft, title);
+  std::string out =
+      fmt::format(R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {0:.0f} {1:.0f}" )"
+                  R"(font-family="system-ui, sans-serif" font-size="12" fill="#888">)"
+                  R"(<text x="{2:.0f}" y="22" font-size="15" font-weight="600">{3}</text>)",
+                  width, kPanelHeight + legend + 8, kLeft, title);
   for (size_t i = 0; i < charts.size(); ++i) {
     out += panel(charts[i], kPanelWidth * static_cast<double>(i));
   }

@@ -26,7 +26,8 @@ struct StoreOptions {
   std::optional<DType> dtype;
   // Adapters that stay mapped besides.
   int32_t mapped_max = 1024;
-  AdapterLimits limits;
+  // What a file may ask for.
+  AdapterLimits limits{};
 };
 
 // What open() found.

@@ -24,7 +24,8 @@ struct StaticFile {
 std::string content_type_of(std::string_view path);
 
 struct AdapterOptions {
-  AdapterRegistry::Limits limits;
+  // How many are served.
+  AdapterRegistry::Limits limits{};
   // A folder of adapters: each folder in it is served under its name, to everybody; one in a folder
   // "@TENANT" in it, to that tenant. Watched; the API loads from nowhere else. Empty: none.
   std::string folder;
@@ -44,7 +45,7 @@ struct ServerOptions {
   // Requests of one tenant that run or wait at once; more are answered 429. 0: no limit.
   int32_t tenant_requests_max = 0;
   // Adapters that are served besides the model.
-  AdapterOptions adapters;
+  AdapterOptions adapters{};
   // What Retry-After tells, in seconds.
   int32_t retry_after_s = 1;
   // How long stop() waits for running requests.
