@@ -23,6 +23,8 @@ void add_sim_command(CLI::App& app);
 void add_sim_forge(CLI::App& sim);
 void add_tokenizer_command(CLI::App& app);
 void add_train_command(CLI::App& app);
+void add_tune_command(CLI::App& app);
+void add_merge_command(CLI::App& app);
 void add_version_command(CLI::App& app);
 
 }  // namespace hearth::apps

@@ -1,8 +1,6 @@
 // hearth train: trains a model as a config says, with a line of progress and a log.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
-#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <memory>
@@ -10,8 +8,8 @@
 #include <unistd.h>
 
 #include "apps/commands.h"
+#include "apps/run_log.h"
 #include "apps/train_machine.h"
-#include "apps/train_plot.h"
 #include "base/clock.h"
 #include "io/file.h"
 #include "io/json.h"
@@ -19,30 +17,6 @@
 
 namespace hearth::apps {
 namespace {
-
-std::atomic<bool> stop_asked{false};
-
-void ask_to_stop(int) {
-  if (stop_asked.exchange(true)) std::_Exit(130);  // the second signal does not wait
-}
-
-std::string short_time(double seconds) {
-  const auto whole = static_cast<int64_t>(seconds);
-  if (whole >= 3600) return fmt::format("{}h{:02d}m", whole / 3600, whole / 60 % 60);
-  return fmt::format("{}m{:02d}s", whole / 60, whole % 60);
-}
-
-// The log of a run that goes on keeps the lines up to the checkpoint and loses what came after.
-std::string kept_lines(const std::string& path, int64_t last_step) {
-  std::ifstream in(path);
-  std::string kept;
-  for (std::string line; std::getline(in, line);) {
-    const io::Json json = io::Json::parse(line, nullptr, false);
-    if (json.is_discarded() || json.value("step", int64_t{0}) > last_step) continue;
-    kept += line + "\n";
-  }
-  return kept;
-}
 
 class Progress final : public train::Observer {
  public:
@@ -62,7 +36,7 @@ class Progress final : public train::Observer {
       std::fprintf(stderr, "goes on after step %lld\n", static_cast<long long>(first_step));
     }
     const std::string path = config_.run.out + "/log.jsonl";
-    io::write_file_atomic(path, kept_lines(path, first_step));
+    io::write_file_atomic(path, log_lines_until(path, first_step));
     log_.open(path, std::ios::app);
   }
 
@@ -120,9 +94,7 @@ void run_train(const std::string& path) {
       machine.measure_peak(config.run.precision == "bf16" ? DType::kBF16 : DType::kF32, clock);
   train::Trainer trainer(config, machine.context(), clock);
   Progress progress(config, peak);
-  std::signal(SIGINT, ask_to_stop);
-  std::signal(SIGTERM, ask_to_stop);
-  if (trainer.run(progress, stop_asked)) {
+  if (trainer.run(progress, stop_on_signal())) {
     std::fprintf(stderr, "\nthe model is in %s/model\n", config.run.out.c_str());
   } else {
     std::fprintf(stderr, "\nstopped; the same command goes on from here\n");
@@ -134,28 +106,15 @@ void run_train(const std::string& path) {
 void add_train_command(CLI::App& app) {
   auto path = std::make_shared<std::string>();
   auto show = std::make_shared<bool>(false);
-  auto draw = std::make_shared<bool>(false);
-  auto follow = std::make_shared<bool>(false);
-  auto plot = std::make_shared<PlotOptions>();
   CLI::App* command = app.add_subcommand("train", "Train a language model as a TOML file says");
   command->add_option("CONFIG", *path,
                       "the run: model, data, optimizer, schedule (docs/training.md)");
   command->add_flag("--defaults", *show, "print every field with its default and leave");
-  CLI::Option* drawing = command->add_flag(
-      "--plot", *draw,
-      "draw the losses of CONFIG's run, its folder or its log, instead of training");
-  command->add_flag("--follow", *follow, "draw again as the run goes on")->needs(drawing);
-  command->add_option("--svg", plot->svg, "where the picture goes; else curves.svg beside the log")
-      ->needs(drawing);
-  command->callback([path, show, plot, draw, follow] {
+  command->callback([path, show] {
     if (*show) {
       std::fputs(train::to_toml({}).c_str(), stdout);
     } else if (path->empty()) {
       throw CLI::RequiredError("CONFIG");
-    } else if (*draw) {
-      plot->run = *path;
-      plot->mode = *follow ? PlotMode::kFollow : PlotMode::kOnce;
-      plot_run(*plot);
     } else {
       run_train(*path);
     }

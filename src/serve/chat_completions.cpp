@@ -13,7 +13,6 @@ namespace {
 
 struct ChatOptions {
   std::string id;
-  std::string model;
   int64_t created = 0;
   bool stream = false;
   bool include_usage = false;
@@ -48,7 +47,7 @@ class ChatSurface : public Surface {
     return {{"id", options_.id},
             {"object", object},
             {"created", options_.created},
-            {"model", options_.model}};
+            {"model", app_.model.name}};
   }
 
   Json prompt_logprobs() const {
@@ -257,11 +256,10 @@ ChatJob read_job(const Call& call, const Fields& fields) {
 void chat_completions(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body);
-  choose_model(call, fields.string("model").value_or(""));
+  check_model(call.app, fields.string("model").value_or(""));
   ChatOptions options;
   options.id = call.app.ids.make("chatcmpl-");
   options.created = call.now_s();
-  options.model = call.model;
   options.stream = fields.boolean("stream").value_or(false);
   if (const Json* stream_options = fields.object("stream_options")) {
     options.include_usage =

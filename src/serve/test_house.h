@@ -37,8 +37,7 @@ struct TestHouse {
 
   FakeClock clock{kSecond};
   ManualExecutor executor;
-  FakeAdapters adapters;
-  FakeRunner runner{&adapters};
+  FakeRunner runner;
   Service service;
   transport::FakeHttpClient client;
 
@@ -49,8 +48,6 @@ struct TestHouse {
   }
   ModelHandle with_runner(ModelHandle model) {
     model.runner = &runner;
-    model.adapters = &adapters;
-    model.engine.adapter_pages = 4;
     return model;
   }
 };

@@ -65,7 +65,7 @@ void LoraSet::initialise(ops::TrainContext& ctx, ModelWeights& weights) {
   }
 }
 
-void LoraSet::load(const adapters::Adapter& adapter, Parameters&) {
+void LoraSet::load(const adapters::Adapter& adapter) {
   const auto unequal = [&](const std::string& what) {
     throw_error(ErrorCode::kInvalidArgument, where_,
                 "the adapter to go on from {}; give it the same modules and ranks", what);
@@ -90,13 +90,33 @@ void LoraSet::load(const adapters::Adapter& adapter, Parameters&) {
   weights_changed();
 }
 
-adapters::Adapter LoraSet::adapter(const Parameters&) const {
+adapters::Adapter LoraSet::adapter() const {
   adapters::Adapter adapter;
   adapter.config = config_;
-  for (const LoraPart* part : parts_) adapter.modules.push_back(part->module());
+  for (const LoraPart* part : parts_) {
+    adapter.modules.push_back(part->module());
+    if (part->shape().projection.layout == PieceLayout::kTransposed) {
+      adapter.config.fan_in_fan_out = true;
+    }
+  }
   std::sort(adapter.modules.begin(), adapter.modules.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
   return adapter;
+}
+
+double LoraSet::bytes_of_token(DType compute) const {
+  const auto element = static_cast<double>(dtype_bytes(compute));
+  double kept = 0;
+  int64_t widest_in = 0, widest_out = 0;
+  for (const LoraPart* part : parts_) {
+    const LoraShape& shape = part->shape();
+    kept += 2 * element * static_cast<double>(shape.rank);
+    if (shape.dora) kept += element * static_cast<double>(shape.projection.out);
+    widest_in = std::max(widest_in, shape.projection.in);
+    widest_out = std::max(widest_out, shape.projection.out);
+  }
+  // The spares: a masked input, a product, and what a residual stream waits for.
+  return kept + sizeof(float) * static_cast<double>(widest_in + 2 * widest_out);
 }
 
 void LoraSet::set_mode(LoraShared::Mode mode, uint64_t key) {

@@ -26,8 +26,8 @@ class LoraSet final : public LowRankMaker {
   // Error where the configuration joined no module.
   void initialise(ops::TrainContext& ctx, ModelWeights& weights);
   // The values of an adapter with the same modules and ranks; the way to go on from one.
-  void load(const adapters::Adapter& adapter, Parameters& parameters);
-  adapters::Adapter adapter(const Parameters& parameters) const;
+  void load(const adapters::Adapter& adapter);
+  adapters::Adapter adapter() const;
 
   // Until the next call. `key` chooses what dropout leaves out.
   void set_mode(LoraShared::Mode mode, uint64_t key = 0);
@@ -35,6 +35,8 @@ class LoraSet final : public LowRankMaker {
   void weights_changed() { ++shared_.version; }
 
   size_t modules() const { return parts_.size(); }
+  // Memory that the parts take for each token of a batch.
+  double bytes_of_token(DType compute) const;
 
  private:
   adapters::AdapterConfig config_;

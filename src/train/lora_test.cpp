@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 
+#include "adapters/merge.h"
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/train_kernels.h"
 #include "base/error.h"
@@ -254,7 +255,7 @@ class LoraModelTest : public LoraTest {
  protected:
   LoraModelTest() : folder_(testing::TempDir() + "hearth-lora-" + test_name()) {
     auto ctx = context();
-    auto base = make_model(config(), {.compute = DType::kF32}, "config");
+    auto base = make_model(config_json(), {.compute = DType::kF32}, "config");
     Random random(3);
     base->parameters().initialise(random);
     base->parameters().refresh(ctx);
@@ -268,7 +269,7 @@ class LoraModelTest : public LoraTest {
   static std::string test_name() {
     return testing::UnitTest::GetInstance()->current_test_info()->name();
   }
-  static io::Json config() {
+  static io::Json config_json() {
     return {{"model_type", "llama"},    {"vocab_size", 13},
             {"hidden_size", 32},        {"intermediate_size", 64},
             {"num_hidden_layers", 2},   {"num_attention_heads", 4},
@@ -288,7 +289,7 @@ class LoraModelTest : public LoraTest {
   std::unique_ptr<Model> load(LoraSet& set, Recompute recompute = Recompute::kNone,
                               models::Quantize quantize = models::Quantize::kNone) {
     auto ctx = context();
-    auto model = make_model(config(),
+    auto model = make_model(config_json(),
                             {.compute = DType::kF32,
                              .recompute = recompute,
                              .training = Training::kFrozen,
@@ -402,21 +403,41 @@ TEST_F(LoraModelTest, AnAdapterGoesOutAndIn) {
     LoraSet set(config, "adapter");
     auto model = load(set);
     shake(*model, set);
-    const adapters::Adapter adapter = set.adapter(model->parameters());
+    const adapters::Adapter adapter = set.adapter();
     ASSERT_EQ(adapter.modules.size(), 8u);
     EXPECT_EQ(adapter.modules[0].name, "model.layers.0.mlp.down_proj");
     EXPECT_EQ(adapter.modules[4].rank, 3);
     EXPECT_FLOAT_EQ(adapter.modules[4].scale, 4.0f / 3);
     LoraSet other(config, "adapter");
     auto copy = load(other);
-    other.load(adapter, copy->parameters());
+    other.load(adapter);
     auto ctx = context();
     copy->parameters().refresh(ctx);
     EXPECT_EQ(losses(*copy), losses(*model));
     config.rank_pattern.clear();
     LoraSet narrow(config, "adapter");
     auto wrong = load(narrow);
-    EXPECT_THROW(narrow.load(adapter, wrong->parameters()), Error);
+    EXPECT_THROW(narrow.load(adapter), Error);
+  }
+}
+
+TEST_F(LoraModelTest, MergedIsBaseAndAdapter) {
+  for (const bool dora : {false, true}) {
+    AdapterConfig config = adapter_config();
+    config.use_dora = dora;
+    LoraSet set(config, "adapter");
+    auto model = load(set);
+    shake(*model, set);
+    const std::string out = folder_ + "/merged";
+    adapters::merge_checkpoint(folder_, set.adapter(), out, pool_);
+    auto ctx = context();
+    auto merged = make_model(config_json(), {.compute = DType::kF32}, "config");
+    load_weights(out, *merged);
+    merged->parameters().refresh(ctx);
+    const std::vector<float> want = losses(*model);
+    const std::vector<float> got = losses(*merged);
+    EXPECT_GT(std::fabs(want[0] - base_losses_[0]), 1e-3);
+    for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 2e-5) << i;
   }
 }
 

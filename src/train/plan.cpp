@@ -169,6 +169,7 @@ std::vector<std::string> known_plan_models() {
 }
 
 int64_t adapter_parameters(const PlanModel& model, const LoraPlan& lora) {
+  if (lora.stated_parameters > 0) return lora.stated_parameters;
   int64_t sum = 0;
   for (const Matrix& matrix : matrices_of(model)) {
     const bool chosen =
@@ -230,6 +231,7 @@ TrainPlan plan_training(const PlanRequest& request) {
   p.logits = static_cast<double>(rows * model.vocabulary) * (4 + request.activation_bytes);
   if (request.lora) {
     p.weights += static_cast<double>(plan.parameters) * request.lora->base_bytes;
+    p.activations += static_cast<double>(request.tokens) * request.lora->token_bytes;
     plan.checkpoint = trained * request.lora->saved_bytes;
     plan.resume = trained * (bytes.weights + bytes.master + bytes.moments);
   } else {

@@ -67,8 +67,10 @@ struct LoraPlan {
   int64_t rank = 8;
   // Last parts of names: q_proj k_proj v_proj o_proj gate_proj up_proj down_proj.
   std::vector<std::string> targets = {"q_proj", "v_proj"};
-  double base_bytes = 2;   // of a frozen parameter: 2 bf16, 1.0625 q8, 0.5625 q4
-  double saved_bytes = 2;  // of an adapter's parameter in its file
+  double base_bytes = 2;          // of a frozen parameter: 2 bf16, 1.0625 q8, 0.5625 q4
+  double saved_bytes = 2;         // of an adapter's parameter in its file
+  int64_t stated_parameters = 0;  // counted instead of rank and targets; 0: these count
+  double token_bytes = 0;         // of a token in flight, kept or at work in the adapter
 };
 
 int64_t adapter_parameters(const PlanModel& model, const LoraPlan& lora);

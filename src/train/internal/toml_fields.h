@@ -72,19 +72,28 @@ const char* type_name() {
   if constexpr (std::is_same_v<T, int64_t>) return "a whole number";
   if constexpr (std::is_same_v<T, double>) return "a number";
   if constexpr (std::is_same_v<T, std::string>) return "a string";
+  if constexpr (std::is_same_v<T, std::vector<int64_t>>) return "a list of whole numbers";
   return "a list of strings";
+}
+
+// Lists of one type of element.
+template <typename Element>
+bool read_list(const toml::node& node, std::vector<Element>& field) {
+  if (!node.is_array()) return false;
+  field.clear();
+  for (const toml::node& item : *node.as_array()) {
+    const auto value = item.value_exact<Element>();
+    if (!value) return false;
+    field.push_back(*value);
+  }
+  return true;
 }
 
 template <typename T>
 bool read_value(const toml::node& node, T& field) {
-  if constexpr (std::is_same_v<T, std::vector<std::string>>) {
-    if (!node.is_array()) return false;
-    field.clear();
-    for (const toml::node& item : *node.as_array()) {
-      if (!item.is_string()) return false;
-      field.push_back(item.as_string()->get());
-    }
-    return true;
+  if constexpr (std::is_same_v<T, std::vector<std::string>> ||
+                std::is_same_v<T, std::vector<int64_t>>) {
+    return read_list(node, field);
   } else if constexpr (std::is_same_v<T, double>) {
     if (!node.is_number()) return false;
     field = *node.value<double>();
@@ -122,9 +131,11 @@ std::string write_toml(const Config& config, const VisitFields& visit_fields) {
   visit_fields(config, [&](const char* section, const char* key, const auto& field) {
     if (!root.contains(section)) root.insert(section, toml::table{});
     toml::table& table = *root[section].as_table();
-    if constexpr (std::is_same_v<std::decay_t<decltype(field)>, std::vector<std::string>>) {
+    using Field = std::decay_t<decltype(field)>;
+    if constexpr (std::is_same_v<Field, std::vector<std::string>> ||
+                  std::is_same_v<Field, std::vector<int64_t>>) {
       toml::array list;
-      for (const std::string& item : field) list.push_back(item);
+      for (const auto& item : field) list.push_back(item);
       table.insert(key, std::move(list));
     } else {
       table.insert(key, field);
