@@ -1,4 +1,5 @@
-// hearth eval: perplexity and bits per byte of a model on a text.
+// hearth eval: perplexity and bits per byte of a model on a text, or its answers to questions with
+// choices.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -14,6 +15,7 @@
 #include "io/file_source.h"
 #include "io/json.h"
 #include "tokenizer/tokenizer.h"
+#include "train/choices.h"
 #include "train/corpus.h"
 #include "train/hf_files.h"
 #include "train/model.h"
@@ -29,6 +31,7 @@ struct Eval {
   int64_t context = 0;
   std::string precision = "bf16";
   int threads = 0;
+  bool choices = false;
   bool json = false;
 };
 
@@ -82,46 +85,116 @@ void report(const Eval& options, const Score& score) {
               bits);
 }
 
-void run(const Eval& options) {
-  const std::string path = options.model + "/config.json";
-  const DType dtype = options.precision == "f32" ? DType::kF32 : DType::kBF16;
-  const auto model = train::make_model(
-      io::load_json(path), {.compute = dtype, .recompute = train::Recompute::kBlock}, path);
-  train::load_weights(options.model, *model);
-  TrainMachine machine(options.threads);
-  ops::TrainContext ctx = machine.context();
-  model->parameters().refresh(ctx);
-  io::Folder files(options.model);
-  const auto tokenizer = tokenizer::Tokenizer::load(files);
-  const int64_t context =
-      options.context > 0 ? std::min(options.context, model->context_max()) : model->context_max();
+void report(const Eval& options, const train::ChoiceScore& score) {
+  const auto questions = static_cast<double>(std::max<int64_t>(1, score.questions));
+  const double right = static_cast<double>(score.right) / questions;
+  const double per_byte = static_cast<double>(score.right_per_byte) / questions;
+  // Of a share of `questions` draws.
+  const double error = std::sqrt(right * (1 - right) / questions);
+  if (options.json) {
+    std::puts(io::dump_json({{"model", options.model},
+                             {"questions", score.questions},
+                             {"accuracy", right},
+                             {"accuracy_per_byte", per_byte},
+                             {"standard_error", error},
+                             {"chance", score.chance / questions},
+                             {"answer_nats", score.answer_nats / questions}})
+                  .c_str());
+    return;
+  }
+  std::printf("%lld questions, chance %.1f %%\n", static_cast<long long>(score.questions),
+              100 * score.chance / questions);
+  std::printf("right %.1f %% (± %.1f), by likelihood a byte %.1f %%; %.3f nats for the answer\n",
+              100 * right, 100 * error, 100 * per_byte, score.answer_nats / questions);
+}
+
+// What both kinds of evaluation run on.
+struct Bench {
+  explicit Bench(const Eval& options)
+      : machine(options.threads),
+        ctx(machine.context()),
+        model(load(options)),
+        files(options.model),
+        tokenizer(tokenizer::Tokenizer::load(files)),
+        context(options.context > 0 ? std::min(options.context, model->context_max())
+                                    : model->context_max()) {
+    model->parameters().refresh(ctx);
+  }
+
+  static std::unique_ptr<train::Model> load(const Eval& options) {
+    const std::string path = options.model + "/config.json";
+    const DType dtype = options.precision == "f32" ? DType::kF32 : DType::kBF16;
+    auto model = train::make_model(io::load_json(path),
+                                   {.compute = dtype,
+                                    .recompute = train::Recompute::kBlock,
+                                    .training = train::Training::kFrozen},
+                                   path);
+    train::load_weights(options.model, *model);
+    return model;
+  }
+
+  TrainMachine machine;
+  ops::TrainContext ctx;
+  std::unique_ptr<train::Model> model;
+  io::Folder files;
+  std::unique_ptr<tokenizer::Tokenizer> tokenizer;
+  int64_t context;
+};
+
+Score score_texts(const Eval& options, Bench& bench) {
   Score score;
   for (const std::string& file : options.files) {
     train::read_corpus(file, train::format_of(file), options.separator,
                        [&](const train::Document& document) {
                          if (options.documents > 0 && score.documents >= options.documents) return;
                          const std::string text = train::whole_text(document);
-                         const std::vector<int32_t> tokens = tokenizer->encode(text);
+                         const std::vector<int32_t> tokens = bench.tokenizer->encode(text);
                          if (tokens.size() < 2) return;
                          ++score.documents;
                          score.bytes += static_cast<int64_t>(text.size());
-                         score_document(ctx, *model, tokens, context, score);
+                         score_document(bench.ctx, *bench.model, tokens, bench.context, score);
                        });
   }
-  report(options, score);
+  return score;
+}
+
+train::ChoiceScore score_choices(const Eval& options, Bench& bench) {
+  const auto encode = [&](const std::string& text) { return bench.tokenizer->encode(text); };
+  train::ChoiceScore score;
+  for (const std::string& file : options.files) {
+    train::read_questions(file, [&](const train::Question& question) {
+      if (options.documents > 0 && score.questions >= options.documents) return;
+      train::score_question(bench.ctx, *bench.model, question, encode, bench.context, score);
+    });
+  }
+  return score;
+}
+
+void run(const Eval& options) {
+  Bench bench(options);
+  if (options.choices) {
+    report(options, score_choices(options, bench));
+  } else {
+    report(options, score_texts(options, bench));
+  }
 }
 
 }  // namespace
 
 void add_eval_command(CLI::App& app) {
   auto options = std::make_shared<Eval>();
-  CLI::App* command =
-      app.add_subcommand("eval", "Perplexity and bits per byte of a model on text files");
+  CLI::App* command = app.add_subcommand(
+      "eval", "Perplexity and bits per byte of a model on text files, or its answers to questions");
   command->add_option("MODEL", options->model, "folder of a model")->required();
-  command->add_option("FILES", options->files, "text, or .jsonl with \"text\"")->required();
+  command
+      ->add_option("FILES", options->files,
+                   "text, or .jsonl with \"text\" (with --choices: questions)")
+      ->required();
+  command->add_flag("--choices", options->choices,
+                    "FILES are JSONL of questions with choices: the likeliest is the answer");
   command->add_option("--separator", options->separator, "line between documents of plain text")
       ->capture_default_str();
-  command->add_option("--documents", options->documents, "at most so many; 0: all")
+  command->add_option("--documents", options->documents, "at most so many, or questions; 0: all")
       ->capture_default_str();
   command->add_option("--context", options->context, "tokens; 0: the model's")
       ->capture_default_str();

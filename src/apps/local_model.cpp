@@ -87,19 +87,26 @@ runner::CpuRunnerOptions runner_options(const ModelFlags& flags, const models::M
   return options;
 }
 
-LocalModel::LocalModel(const ModelFlags& flags, const Clock& clock)
+LocalModel::LocalModel(const ModelFlags& flags, const Clock& clock, const LoraFlags& lora)
     : source_(find_model(flags.model, flags.data_dir)),
       model_(load_with_progress(*source_.files, flags)),
       backend_({.threads = flags.threads}),
       threads_(backend_.context().workers.count()),
       runner_options_(runner_options(flags, *model_)) {
-  make_runner(flags);
+  make_runner(flags, lora);
   make_handle(flags, clock);
 }
 
-void LocalModel::make_runner(const ModelFlags& flags) {
-  runner_ = std::make_unique<runner::CpuRunner>(*model_, runner_options_, backend_.context());
+void LocalModel::make_runner(const ModelFlags& flags, const LoraFlags& lora) {
   engine::EngineConfig& engine = handle_.engine;
+  if (lora.memory_bytes > 0) {
+    adapters_ = std::make_unique<LocalAdapters>(model_->projections, lora);
+    handle_.adapters = adapters_.get();
+    engine.adapter_pages = adapters_->store().pages();
+    engine.max_loras = lora.max_loras;
+  }
+  runner_ = std::make_unique<runner::CpuRunner>(*model_, runner_options_, backend_.context(),
+                                                adapters_ ? &adapters_->store() : nullptr);
   engine.num_blocks = runner_options_.num_blocks;
   engine.max_num_seqs = runner_options_.max_num_seqs;
   engine.max_num_batched_tokens = runner_options_.max_num_batched_tokens;

@@ -4,6 +4,8 @@
 
 #include <memory>
 
+#include "apps/local_adapters.h"
+#include "apps/lora_flags.h"
 #include "apps/model_flags.h"
 #include "apps/model_source.h"
 #include "backend/cpu/cpu_backend.h"
@@ -16,8 +18,8 @@ namespace hearth::apps {
 class LocalModel {
  public:
   // Shows a progress bar while loading. Throws Error naming the file, tensor or flag that is wrong.
-  // `clock` outlives it.
-  LocalModel(const ModelFlags& flags, const Clock& clock);
+  // `clock` outlives it. With memory for adapters in `lora`, they can be served.
+  LocalModel(const ModelFlags& flags, const Clock& clock, const LoraFlags& lora = {});
 
   const models::Model& model() const { return *model_; }
   // For a server; valid as long as this object.
@@ -25,7 +27,7 @@ class LocalModel {
   int threads() const { return threads_; }
 
  private:
-  void make_runner(const ModelFlags& flags);
+  void make_runner(const ModelFlags& flags, const LoraFlags& lora);
   void make_handle(const ModelFlags& flags, const Clock& clock);
 
   ModelSource source_;
@@ -33,6 +35,7 @@ class LocalModel {
   backend::cpu::Backend backend_;
   int threads_ = 0;
   runner::CpuRunnerOptions runner_options_;
+  std::unique_ptr<LocalAdapters> adapters_;  // null: none are served
   std::unique_ptr<runner::CpuRunner> runner_;
   serve::ModelHandle handle_;
 };

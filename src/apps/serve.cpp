@@ -8,6 +8,7 @@
 #include "apps/commands.h"
 #include "apps/embedded.h"
 #include "apps/local_model.h"
+#include "apps/lora_flags.h"
 #include "apps/model_flags.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -19,6 +20,7 @@ namespace {
 
 struct Serve {
   ModelFlags model;
+  LoraFlags lora;
   serve::ServerOptions server;
   std::vector<std::string> api_keys;
   std::string api_key_file;
@@ -100,8 +102,10 @@ void run_serve(Serve options) {
   options.server.data_dir = options.model.data_dir;
   options.server.web = web_files();
   options.server.version = HEARTH_VERSION;
-  const LocalModel local(options.model, clock);
+  options.server.adapters = {options.lora.limits, options.lora.folder};
+  const LocalModel local(options.model, clock, options.lora);
   serve::Server server(options.server, local.handle(), clock);
+  serve_adapters(options.lora, server.adapters());
   server.start();
   print_welcome(server, options, local);
   stop_on_signals(server, signals);
@@ -115,6 +119,7 @@ void add_serve_command(CLI::App& app) {
       "serve", "Serve a model: OpenAI-compatible API, playground and metrics on one port");
   auto options = std::make_shared<Serve>();
   add_model_flags(*command, options->model);
+  add_lora_flags(*command, options->lora);
   auto& server = options->server;
   command->add_option("--host", server.http.host, "Address to listen on; 0.0.0.0 for all")
       ->capture_default_str();

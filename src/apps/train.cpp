@@ -10,6 +10,7 @@
 #include "apps/commands.h"
 #include "apps/run_log.h"
 #include "apps/train_machine.h"
+#include "apps/train_plot.h"
 #include "base/clock.h"
 #include "io/file.h"
 #include "io/json.h"
@@ -106,15 +107,28 @@ void run_train(const std::string& path) {
 void add_train_command(CLI::App& app) {
   auto path = std::make_shared<std::string>();
   auto show = std::make_shared<bool>(false);
+  auto draw = std::make_shared<bool>(false);
+  auto follow = std::make_shared<bool>(false);
+  auto plot = std::make_shared<PlotOptions>();
   CLI::App* command = app.add_subcommand("train", "Train a language model as a TOML file says");
   command->add_option("CONFIG", *path,
                       "the run: model, data, optimizer, schedule (docs/training.md)");
   command->add_flag("--defaults", *show, "print every field with its default and leave");
-  command->callback([path, show] {
+  CLI::Option* drawing = command->add_flag(
+      "--plot", *draw,
+      "draw the losses of CONFIG's run, its folder or its log, instead of training");
+  command->add_flag("--follow", *follow, "draw again as the run goes on")->needs(drawing);
+  command->add_option("--svg", plot->svg, "where the picture goes; else curves.svg beside the log")
+      ->needs(drawing);
+  command->callback([path, show, plot, draw, follow] {
     if (*show) {
       std::fputs(train::to_toml({}).c_str(), stdout);
     } else if (path->empty()) {
       throw CLI::RequiredError("CONFIG");
+    } else if (*draw) {
+      plot->run = *path;
+      plot->mode = *follow ? PlotMode::kFollow : PlotMode::kOnce;
+      plot_run(*plot);
     } else {
       run_train(*path);
     }

@@ -1,6 +1,7 @@
 // The promise that caches, preemption and replays stand on: a request's tokens and
 // log-probabilities do not depend, bit for bit, on what else runs, how its prompt is cut, how many
-// threads there are, what was found in the cache, or how often it was preempted.
+// threads there are, what was found in the cache, or how often it was preempted; nor on whose
+// adapters are in the batch, or how often its own was loaded and evicted.
 //
 // Random requests run alone through the real engine and runner, and then all together under random
 // arrivals and limits.
@@ -13,6 +14,7 @@
 #include "base/random.h"
 #include "engine/scheduler.h"
 #include "models/test_checkpoint.h"
+#include "runner/adapter_test_support.h"
 #include "runner/cpu_runner.h"
 
 namespace hearth::runner {
@@ -57,7 +59,9 @@ class Residue final : public engine::TokenConstraint {
 
 class Workload {
  public:
-  Workload(uint64_t seed, int32_t vocabulary) : random_(seed), vocabulary_(vocabulary) {
+  // Requests name the base or one of so many adapters.
+  Workload(uint64_t seed, int32_t vocabulary, int32_t adapters)
+      : random_(seed), vocabulary_(vocabulary), adapters_(adapters) {
     for (std::vector<TokenId>& prefix : prefixes_) prefix = text(random_.between(1, 600));
   }
 
@@ -70,6 +74,9 @@ class Workload {
     request.max_tokens = static_cast<int32_t>(random_.between(1, 24));
     request.sampling = sampling();
     request.priority = static_cast<int32_t>(random_.below(3));
+    if (adapters_ > 0 && random_.chance(0.8)) {
+      request.adapter = static_cast<engine::AdapterId>(random_.between(1, adapters_));
+    }
     if (random_.chance(0.1)) {
       constexpr engine::Pooling kPoolings[] = {engine::Pooling::kLast, engine::Pooling::kFirst,
                                                engine::Pooling::kMean};
@@ -123,24 +130,84 @@ class Workload {
 
   Random random_;
   int32_t vocabulary_;
+  int32_t adapters_;
   std::vector<TokenId> prefixes_[5];
 };
+
+// Adapters of many shapes in folders.
+class AdapterFolders {
+ public:
+  AdapterFolders(uint64_t seed, const models::Model& model, int32_t count) : scratch_("batch") {
+    Random random(seed);
+    const AdapterShape shapes[] = {
+        {{"q_proj", "v_proj"}, 8},
+        {{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}, 3},
+        {{"o_proj", "down_proj"}, 64, Dora::kYes},
+        {{"up_proj"}, 1}};
+    for (int32_t i = 0; i < count; ++i) {
+      folders_.push_back(scratch_.folder(std::to_string(i + 1)));
+      adapters::save_adapter(folders_.back(),
+                             random_adapter(random, model, shapes[random.below(std::size(shapes))]),
+                             random.chance(0.5) ? DType::kF32 : DType::kBF16);
+    }
+  }
+
+  int32_t count() const { return static_cast<int32_t>(folders_.size()); }
+  const std::string& of(engine::AdapterId adapter) const {
+    return folders_.at(static_cast<size_t>(adapter) - 1);
+  }
+
+ private:
+  ScratchFolder scratch_;
+  std::vector<std::string> folders_;
+};
+
+// Pages that the largest of the adapters takes, and all of them.
+struct PageNeeds {
+  int32_t largest = 0;
+  int32_t all = 0;
+};
+
+PageNeeds needs_of(const models::Model& model, const AdapterFolders& folders) {
+  adapters::AdapterStore store(model.projections, {.memory_bytes = 1 << 28});
+  PageNeeds needs;
+  for (engine::AdapterId id = 1; id <= folders.count(); ++id) {
+    const int32_t pages = store.open(id, folders.of(id)).pages;
+    needs.largest = std::max(needs.largest, pages);
+    needs.all += pages;
+  }
+  return needs;
+}
 
 // An engine and its runner until all requests have ended. `arrivals[i]` is the step before which
 // request i comes.
 class Session {
  public:
-  Session(const models::Model& model, const engine::EngineConfig& config, int threads)
-      : backend_({.threads = threads}),
+  Session(const models::Model& model, const AdapterFolders& folders,
+          const engine::EngineConfig& config, int threads)
+      : folders_(folders),
+        backend_({.threads = threads}),
         scheduler_(config),
+        store_(model.projections, {.memory_bytes = config.adapter_pages *
+                                                   adapters::page_bytes_for(model.projections)}),
         runner_(model,
                 {.num_blocks = config.num_blocks,
                  .max_num_seqs = config.max_num_seqs,
                  .max_num_batched_tokens = config.max_num_batched_tokens,
                  .logits_bytes_max = 1 << 11},
-                backend_.context()) {}
+                backend_.context(), &store_) {
+    store_.tell([this](int32_t id, const std::string& error) {
+      ASSERT_EQ(error, "");
+      loaded_.push_back(id);
+    });
+  }
 
   void run(std::span<const Request> requests, std::span<const int64_t> arrivals, Answers& answers) {
+    for (const Request& request : requests) {
+      const engine::AdapterId id = request.adapter;
+      if (id == engine::kBaseModel || scheduler_.adapters().open(id)) continue;
+      scheduler_.add_adapter(id, store_.open(id, folders_.of(id)).pages);
+    }
     size_t added = 0;
     for (int64_t step = 0; added < requests.size() || scheduler_.busy(); ++step) {
       for (; added < requests.size() && arrivals[added] <= step; ++added) {
@@ -148,12 +215,22 @@ class Session {
         ASSERT_TRUE(admission.accepted()) << admission.reason;
       }
       if (!scheduler_.busy()) continue;
-      const engine::StepResult result = runner_.run(scheduler_.plan(step));
+      const engine::StepPlan& plan = scheduler_.plan(step);
+      // Loads may take several steps; whoever has nothing else to do waits for them.
+      if (plan.empty() || step % 3 == 0) finish_loads();
+      if (plan.empty()) continue;
+      const engine::StepResult result = runner_.run(plan);
       for (const engine::Output& output : scheduler_.commit(result, step)) take(output, answers);
     }
   }
 
  private:
+  void finish_loads() {
+    store_.wait();
+    for (int32_t id : loaded_) scheduler_.adapter_loaded(id);
+    loaded_.clear();
+  }
+
   static void take(const engine::Output& output, Answers& answers) {
     Answer& answer = answers[{output.request, output.choice}];
     answer.tokens.insert(answer.tokens.end(), output.tokens.begin(), output.tokens.end());
@@ -165,9 +242,15 @@ class Session {
     ASSERT_EQ(output.error, "");
   }
 
+  const AdapterFolders& folders_;
   backend::cpu::Backend backend_;
   engine::Scheduler scheduler_;
+  std::vector<int32_t> loaded_;  // read only while no load is on its way
+  adapters::AdapterStore store_;
   CpuRunner runner_;
+
+ public:
+  uint64_t adapters_evicted() const { return scheduler_.stats().adapters.evicted_for_room; }
 };
 
 bool same_bits(float a, float b) { return std::memcmp(&a, &b, sizeof(a)) == 0; }
@@ -190,8 +273,9 @@ void expect_same(const Answer& alone, const Answer& together) {
   EXPECT_EQ(alone.finish, together.finish);
 }
 
-engine::EngineConfig roomy() {
+engine::EngineConfig roomy(const PageNeeds& needs) {
   engine::EngineConfig config;
+  config.adapter_pages = needs.all;
   config.num_blocks = 128;
   config.max_model_len = kMaxModelLen;
   config.max_num_seqs = 4;
@@ -201,8 +285,10 @@ engine::EngineConfig roomy() {
 }
 
 // Limits so tight that prompts are cut anywhere and memory runs out.
-engine::EngineConfig cramped(Random& random) {
+engine::EngineConfig cramped(Random& random, const PageNeeds& needs) {
   engine::EngineConfig config;
+  config.adapter_pages = static_cast<int32_t>(random.between(needs.largest, needs.all));
+  config.max_overtaken = static_cast<int32_t>(random.between(0, 8));
   config.num_blocks = static_cast<int32_t>(random.between(kMaxModelLen / 16 + 1, 120));
   config.max_model_len = kMaxModelLen;
   config.max_num_seqs = static_cast<int32_t>(random.between(2, 24));
@@ -219,28 +305,33 @@ struct Tally {
   int64_t answers = 0;
   int64_t preemptions = 0;
   int64_t cached_tokens = 0;
+  uint64_t adapters_evicted = 0;
 };
 
-void compare(const models::Model& model, uint64_t seed, size_t count, int rounds, Tally& tally) {
+void compare(const models::Model& model, int32_t adapters, uint64_t seed, size_t count, int rounds,
+             Tally& tally) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   Random random(seed);
-  Workload workload(random.next(), static_cast<int32_t>(model.info.vocabulary));
+  const AdapterFolders folders(random.next(), model, adapters);
+  const PageNeeds needs = needs_of(model, folders);
+  Workload workload(random.next(), static_cast<int32_t>(model.info.vocabulary), adapters);
   std::vector<Request> requests;
   for (size_t i = 0; i < count; ++i) requests.push_back(workload.next(i + 1));
   Answers alone;
   for (const Request& request : requests) {
-    Session session(model, roomy(), 1);
+    Session session(model, folders, roomy(needs), 1);
     const int64_t now = 0;
     session.run({&request, 1}, {&now, 1}, alone);
   }
   for (int round = 0; round < rounds; ++round) {
-    Session session(model, cramped(random), static_cast<int>(random.between(1, 4)));
+    Session session(model, folders, cramped(random, needs), static_cast<int>(random.between(1, 4)));
     std::vector<int64_t> arrivals(count);
     int64_t at = 0;
     for (int64_t& arrival : arrivals) arrival = at += random.chance(0.7) ? 0 : random.between(1, 4);
     Answers together;
     session.run(requests, arrivals, together);
     ASSERT_EQ(alone.size(), together.size());
+    tally.adapters_evicted += session.adapters_evicted();
     for (const auto& [key, answer] : alone) {
       SCOPED_TRACE("request " + std::to_string(key.first) + " round " + std::to_string(round));
       expect_same(answer, together[key]);
@@ -252,7 +343,13 @@ void compare(const models::Model& model, uint64_t seed, size_t count, int rounds
   }
 }
 
-void compare_models(std::span<const char* const> names, size_t requests, int rounds,
+struct Extent {
+  size_t requests = 0;
+  int rounds = 0;
+  int32_t adapters = 0;
+};
+
+void compare_models(std::span<const char* const> names, const Extent& extent,
                     const models::LoadOptions& options = {}) {
   Tally tally;
   uint64_t seed = 1;
@@ -261,7 +358,7 @@ void compare_models(std::span<const char* const> names, size_t requests, int rou
     const models::TestCheckpoint checkpoint = models::test_checkpoint(HEARTH_SOURCE_DIR, name);
     io::MemoryFiles files = checkpoint.files();
     const auto model = models::load(files, options);
-    compare(*model, seed++, requests, rounds, tally);
+    compare(*model, extent.adapters, seed++, extent.requests, extent.rounds, tally);
     if (testing::Test::HasFailure()) return;
   }
   std::printf("%ld answers, %ld preemptions, %ld cached tokens: all equal bit for bit\n",
@@ -270,18 +367,25 @@ void compare_models(std::span<const char* const> names, size_t requests, int rou
   // Without these the comparison would say little.
   EXPECT_GT(tally.preemptions, 0);
   EXPECT_GT(tally.cached_tokens, 0);
+  if (extent.adapters > 0) {
+    EXPECT_GT(tally.adapters_evicted, 0u);
+  }
 }
 
 constexpr const char* kModels[] = {"llama-long-text", "mistral-long-text", "gemma2-long-text"};
 
-TEST(BatchInvariance, AloneAndTogetherAreTheSameBitForBit) { compare_models(kModels, 100, 2); }
+TEST(BatchInvariance, AloneAndTogetherAreTheSameBitForBit) { compare_models(kModels, {100, 2}); }
+
+TEST(BatchInvariance, AlsoWithAdapters) { compare_models({kModels, 2}, {100, 2, 9}); }
 
 TEST(BatchInvariance, AlsoWithQuantisedWeights) {
-  compare_models({kModels, 1}, 60, 1, {.quantize = models::Quantize::kQ8});
-  compare_models({kModels, 1}, 60, 1, {.quantize = models::Quantize::kQ4});
+  compare_models({kModels, 1}, {60, 1, 4}, {.quantize = models::Quantize::kQ8});
+  compare_models({kModels, 1}, {60, 1}, {.quantize = models::Quantize::kQ4});
 }
 
-TEST(BatchInvarianceSlow, HundredsOfRequestsUnderManyLimits) { compare_models(kModels, 400, 12); }
+TEST(BatchInvarianceSlow, HundredsOfRequestsUnderManyLimits) {
+  compare_models(kModels, {400, 12, 20});
+}
 
 }  // namespace
 }  // namespace hearth::runner

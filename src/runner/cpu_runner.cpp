@@ -22,10 +22,11 @@ DType kv_dtype(const CpuRunnerOptions& options, const models::ModelInfo& info) {
 }
 
 CpuRunner::CpuRunner(const models::Model& model, const CpuRunnerOptions& options,
-                     const ops::Context& context)
+                     const ops::Context& context, adapters::AdapterStore* store)
     : model_(model),
       options_(options),
       ctx_(context),
+      store_(store),
       kv_(model.info, options.num_blocks, kv_dtype(options, model.info)),
       slots_(static_cast<size_t>(options.max_num_seqs)),
       scratch_(static_cast<size_t>(context.workers.count())) {}
@@ -33,6 +34,7 @@ CpuRunner::CpuRunner(const models::Model& model, const CpuRunnerOptions& options
 StepResult CpuRunner::run(const StepPlan& plan) {
   CHECK(plan.tokens <= options_.max_num_batched_tokens, "{} rows of {}", plan.tokens,
         options_.max_num_batched_tokens);
+  for (const engine::AdapterOrder& order : plan.adapters) obey(order);
   ctx_.arena.reset();
   for (const engine::BlockCopy& copy : plan.copies) {
     for (const ops::KvPages& pages : kv_.cache().layers) {
@@ -44,6 +46,7 @@ StepResult CpuRunner::run(const StepPlan& plan) {
   if (plan.tokens == 0) return result;
   pack(plan);
   nn::Pass pass{ctx_, tokens_, positions_, sequences_, kv_.cache()};
+  if (!batch_.empty()) pass.low_rank = &batch_;
   const TensorView hidden = model_.forward(pass);
   rows_.clear();
   for (size_t i = 0; i < plan.sequences.size(); ++i) {
@@ -56,7 +59,20 @@ StepResult CpuRunner::run(const StepPlan& plan) {
   return result;
 }
 
+void CpuRunner::obey(const engine::AdapterOrder& order) {
+  CHECK(store_ != nullptr, "adapter {} is ordered and there is no store", order.adapter);
+  switch (order.kind) {
+    case engine::AdapterOrder::Kind::kEvict:
+      return store_->evict(order.adapter);
+    case engine::AdapterOrder::Kind::kLoad:
+      return store_->load(order.adapter, order.pages);
+    case engine::AdapterOrder::Kind::kForget:
+      return store_->close(order.adapter);
+  }
+}
+
 void CpuRunner::pack(const StepPlan& plan) {
+  batch_.clear();
   tokens_.clear();
   positions_.clear();
   sequences_.clear();
@@ -69,6 +85,11 @@ void CpuRunner::pack(const StepPlan& plan) {
       Slot& slot = slots_[static_cast<size_t>(s.slot)];
       slot.counts.clear();
       slot.pooled.clear();
+    }
+    if (s.adapter != engine::kBaseModel) {
+      CHECK(store_ != nullptr, "adapter {} is in the plan and there is no store", s.adapter);
+      if (!batch_.has(s.adapter)) batch_.join(s.adapter, store_->packed(s.adapter));
+      batch_.add_rows(s.adapter, static_cast<int32_t>(tokens_.size()), s.count);
     }
     sequences_.push_back(
         {static_cast<int32_t>(tokens_.size()), s.count, s.computed, s.blocks.data()});

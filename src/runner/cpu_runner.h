@@ -8,6 +8,8 @@
 #include <optional>
 #include <vector>
 
+#include "adapters/batch.h"
+#include "adapters/store.h"
 #include "engine/step_plan.h"
 #include "models/model.h"
 #include "ops/context.h"
@@ -34,9 +36,9 @@ DType kv_dtype(const CpuRunnerOptions& options, const models::ModelInfo& info);
 
 class CpuRunner final : public engine::Runner {
  public:
-  // Model and context outlive the runner.
+  // Everything outlives the runner. Without a store, plans hold no adapters.
   CpuRunner(const models::Model& model, const CpuRunnerOptions& options,
-            const ops::Context& context);
+            const ops::Context& context, adapters::AdapterStore* store = nullptr);
 
   engine::StepResult run(const engine::StepPlan& plan) override;
 
@@ -52,6 +54,7 @@ class CpuRunner final : public engine::Runner {
     std::vector<double> pooled;  // sum (kMean) or the first row (kFirst)
   };
 
+  void obey(const engine::AdapterOrder& order);
   void pack(const engine::StepPlan& plan);
   void add_logits_rows(const engine::StepSequence& sequence, int32_t index, int32_t row,
                        engine::SequenceResult& result);
@@ -64,6 +67,7 @@ class CpuRunner final : public engine::Runner {
   const models::Model& model_;
   const CpuRunnerOptions options_;
   ops::Context ctx_;
+  adapters::AdapterStore* const store_;
   KvStorage kv_;
   std::vector<Slot> slots_;
   std::vector<SamplerScratch> scratch_;  // one a worker
@@ -72,6 +76,7 @@ class CpuRunner final : public engine::Runner {
   std::vector<int32_t> tokens_;
   std::vector<int32_t> positions_;
   std::vector<ops::KvSequence> sequences_;
+  adapters::AdapterBatch batch_;
   std::vector<LogitsRow> rows_;
 };
 

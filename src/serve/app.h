@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "io/json_fwd.h"
+#include "serve/adapter_registry.h"
 #include "serve/api_keys.h"
 #include "serve/engine_loop.h"
 #include "serve/executor.h"
@@ -35,6 +36,7 @@ struct App {
   Ids& ids;
   ResponseStore& responses;
   StatsFeed& feed;
+  AdapterRegistry& adapters;
   int64_t created_s = 0;  // when the model was loaded
   std::atomic<bool> draining{false};
   std::function<int()> http_connections;
@@ -47,6 +49,9 @@ struct Call {
   std::map<std::string, std::string> path;  // by the names in the pattern
   Tenant tenant;
   Nanos arrived = 0;
+  // What choose_model() chose.
+  std::string model;
+  engine::AdapterId adapter = engine::kBaseModel;
 
   // Parses the body. Throws Error{kInvalidArgument} naming line and column.
   io::Json json_body() const;
@@ -80,6 +85,8 @@ void delete_response(Call& call);
 void embeddings(Call& call);
 void list_models(Call& call);
 void get_model(Call& call);
+void load_lora_adapter(Call& call);
+void unload_lora_adapter(Call& call);
 void tokenize(Call& call);
 void detokenize(Call& call);
 void messages(Call& call);
@@ -90,11 +97,12 @@ void version(Call& call);
 void metrics(Call& call);
 void stats(Call& call);
 
-// Throws Error{kNotFound, "model"} unless the request names the model or is silent.
-void check_model(const App& app, const std::string& asked);
+// Notes in the call which model the request means: the base, also when it is silent, or an adapter
+// that its tenant may use. Throws Error{kNotFound, "model"} for everything else.
+void choose_model(Call& call, const std::string& asked);
 
-// Starts a generation whose news goes to `surface`, cancels it when the client goes, and answers a
-// refusal.
+// Starts a generation of the chosen model whose news goes to `surface`, cancels it when the client
+// goes, and answers a refusal.
 void start_generation(Call& call, GenerationRequest request, std::unique_ptr<Surface> surface);
 // The answer to a refusal, with its count.
 void answer_refusal(App& app, Reply& reply, const engine::Admission& refusal);

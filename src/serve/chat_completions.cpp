@@ -13,6 +13,7 @@ namespace {
 
 struct ChatOptions {
   std::string id;
+  std::string model;
   int64_t created = 0;
   bool stream = false;
   bool include_usage = false;
@@ -47,7 +48,7 @@ class ChatSurface : public Surface {
     return {{"id", options_.id},
             {"object", object},
             {"created", options_.created},
-            {"model", app_.model.name}};
+            {"model", options_.model}};
   }
 
   Json prompt_logprobs() const {
@@ -256,10 +257,11 @@ ChatJob read_job(const Call& call, const Fields& fields) {
 void chat_completions(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body);
-  check_model(call.app, fields.string("model").value_or(""));
+  choose_model(call, fields.string("model").value_or(""));
   ChatOptions options;
   options.id = call.app.ids.make("chatcmpl-");
   options.created = call.now_s();
+  options.model = call.model;
   options.stream = fields.boolean("stream").value_or(false);
   if (const Json* stream_options = fields.object("stream_options")) {
     options.include_usage =

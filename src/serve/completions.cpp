@@ -16,6 +16,7 @@ constexpr size_t kPromptsMax = 256;
 
 struct CompletionOptions {
   std::string id;
+  std::string model;
   int64_t created = 0;
   bool include_usage = false;
   bool logprobs = false;
@@ -96,7 +97,7 @@ class CompletionSurface : public Surface {
     return {{"id", options_.id},
             {"object", "text_completion"},
             {"created", options_.created},
-            {"model", app_.model.name}};
+            {"model", options_.model}};
   }
 
   std::string echoed(size_t choice) const {
@@ -318,11 +319,12 @@ void refuse_unsupported(const Fields& fields) {
 void completions(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body);
-  check_model(call.app, fields.string("model").value_or(""));
+  choose_model(call, fields.string("model").value_or(""));
   refuse_unsupported(fields);
   CompletionOptions options;
   options.id = call.app.ids.make("cmpl-");
   options.created = call.now_s();
+  options.model = call.model;
   options.echo = fields.boolean("echo").value_or(false);
   if (const Json* stream_options = fields.object("stream_options")) {
     options.include_usage =

@@ -42,6 +42,7 @@ std::vector<float> shorten(std::vector<float> vector, size_t dimensions) {
 }
 
 struct EmbeddingOptions {
+  std::string model;
   bool as_base64 = false;
   size_t dimensions = 0;
 };
@@ -71,7 +72,7 @@ class EmbeddingSurface final : public Surface {
     reply_->json(
         200, {{"object", "list"},
               {"data", std::move(data)},
-              {"model", app_.model.name},
+              {"model", options_.model},
               {"pooling", to_string(app_.model.pooling)},
               {"usage",
                {{"prompt_tokens", totals.prompt_tokens}, {"total_tokens", totals.prompt_tokens}}}});
@@ -153,11 +154,12 @@ void embeddings(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body);
   const ModelHandle& model = call.app.model;
-  check_model(call.app, fields.string("model").value_or(""));
+  choose_model(call, fields.string("model").value_or(""));
   if (model.embedding_dimension <= 0) {
     throw_error(ErrorCode::kUnsupported, "model", "the model '{}' gives no embeddings", model.name);
   }
   EmbeddingOptions options;
+  options.model = call.model;
   options.as_base64 = fields.choice("encoding_format", {"float", "base64"}) == "base64";
   options.dimensions =
       static_cast<size_t>(fields.integer("dimensions", 1, model.embedding_dimension)

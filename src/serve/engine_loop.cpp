@@ -70,6 +70,29 @@ void EngineLoop::finish(engine::RequestId id, int32_t choice, engine::FinishReas
   post(std::move(command));
 }
 
+void EngineLoop::add_adapter(engine::AdapterId adapter, int32_t pages) {
+  Command command;
+  command.kind = Command::Kind::kAddAdapter;
+  command.adapter = adapter;
+  command.pages = pages;
+  post(std::move(command));
+}
+
+void EngineLoop::remove_adapter(engine::AdapterId adapter) {
+  Command command;
+  command.kind = Command::Kind::kRemoveAdapter;
+  command.adapter = adapter;
+  post(std::move(command));
+}
+
+void EngineLoop::adapter_loaded(engine::AdapterId adapter, const std::string& error) {
+  Command command;
+  command.kind = Command::Kind::kAdapterLoaded;
+  command.adapter = adapter;
+  command.error = error;
+  post(std::move(command));
+}
+
 void EngineLoop::post(Command command) {
   {
     const std::lock_guard lock(signal_->mutex);
@@ -109,8 +132,9 @@ void EngineLoop::run() {
   for (;;) {
     {
       std::unique_lock lock(signal_->mutex);
-      signal_->wake.wait(lock,
-                         [this] { return stopping_ || !mailbox_.empty() || scheduler_.busy(); });
+      signal_->wake.wait(lock, [this] {
+        return stopping_ || !mailbox_.empty() || (scheduler_.busy() && !stalled_);
+      });
       if (stopping_) return;
     }
     turn();
@@ -119,9 +143,10 @@ void EngineLoop::run() {
 
 bool EngineLoop::turn() {
   const bool had_mail = read_mailbox();
-  const bool busy = scheduler_.busy();
-  if (busy) step();
-  return had_mail || busy;
+  stalled_ = stalled_ && !had_mail;
+  const bool works = scheduler_.busy() && !stalled_;
+  if (works) step();
+  return had_mail || works;
 }
 
 bool EngineLoop::read_mailbox() {
@@ -161,6 +186,26 @@ void EngineLoop::obey(Command& command) {
       }
       return forget(command.id);
     }
+    case Command::Kind::kAddAdapter:
+      return scheduler_.add_adapter(command.adapter, command.pages);
+    case Command::Kind::kRemoveAdapter:
+      return scheduler_.remove_adapter(command.adapter);
+    case Command::Kind::kAdapterLoaded:
+      return adapter_is_loaded(command);
+  }
+}
+
+void EngineLoop::adapter_is_loaded(const Command& command) {
+  const Nanos now = clock_.now();
+  const auto load = loads_.find(command.adapter);
+  if (load != loads_.end()) {
+    metrics_.adapter_load_time_seconds.observe(seconds(now - load->second));
+    loads_.erase(load);
+  }
+  if (command.error.empty()) return scheduler_.adapter_loaded(command.adapter);
+  log::error("adapter not loaded id={} error=\"{}\"", command.adapter, command.error);
+  for (const engine::Output& output : scheduler_.adapter_failed(command.adapter, command.error)) {
+    tell(output, now);
   }
 }
 
@@ -188,15 +233,20 @@ void EngineLoop::add(Submission submission) {
 void EngineLoop::step() {
   const Nanos begin = clock_.now();
   const engine::StepPlan& plan = scheduler_.plan(begin);
-  if (plan.sequences.empty()) return;
+  stalled_ = plan.empty();
+  if (stalled_) return;
   publish();
+  for (const engine::AdapterOrder& order : plan.adapters) {
+    if (order.kind == engine::AdapterOrder::Kind::kLoad) loads_[order.adapter] = begin;
+  }
   for (const engine::StepSequence& sequence : plan.sequences) {
     const auto it = live_.find(sequence.request);
     if (it == live_.end() || std::exchange(it->second.scheduled, true)) continue;
     it->second.first_step = begin;
     metrics_.request_queue_time_seconds.observe(seconds(begin - it->second.arrived));
   }
-  metrics_.iteration_tokens_total.observe(plan.tokens);
+  const bool computes = !plan.sequences.empty();
+  if (computes) metrics_.iteration_tokens_total.observe(plan.tokens);
   engine::StepResult result;
   try {
     result = runner_.run(plan);
@@ -207,7 +257,7 @@ void EngineLoop::step() {
     result = fail_step(plan, error.what());
   }
   const Nanos now = clock_.now();
-  metrics_.step_time_seconds.observe(seconds(now - begin));
+  if (computes) metrics_.step_time_seconds.observe(seconds(now - begin));
   for (const engine::Output& output : scheduler_.commit(result, now)) tell(output, now);
   publish();
 }

@@ -60,6 +60,11 @@ class EngineLoop {
   engine::Admission submit(Submission submission);
   void cancel(engine::RequestId id);
   void finish(engine::RequestId id, int32_t choice, engine::FinishReason reason);
+  // Any thread, in this order: an adapter is known before requests name it, and not removed twice.
+  void add_adapter(engine::AdapterId adapter, int32_t pages);
+  void remove_adapter(engine::AdapterId adapter);
+  // A load that the runner was given is done: an empty text, or why it failed.
+  void adapter_loaded(engine::AdapterId adapter, const std::string& error);
   engine::RequestId next_id() { return next_id_.fetch_add(1); }
   // As of the last step, with what waits in the mailbox.
   engine::Stats stats() const;
@@ -78,12 +83,15 @@ class EngineLoop {
 
  private:
   struct Command {
-    enum class Kind { kAdd, kCancel, kFinish };
+    enum class Kind { kAdd, kCancel, kFinish, kAddAdapter, kRemoveAdapter, kAdapterLoaded };
     Kind kind = Kind::kAdd;
     engine::RequestId id = 0;
     int32_t choice = 0;
     engine::FinishReason reason = engine::FinishReason::kNone;
     Submission submission;
+    engine::AdapterId adapter = engine::kBaseModel;
+    int32_t pages = 0;
+    std::string error;
   };
   struct Choice {
     Nanos last_token = 0;
@@ -105,6 +113,7 @@ class EngineLoop {
   bool read_mailbox();
   void obey(Command& command);
   void add(Submission submission);
+  void adapter_is_loaded(const Command& command);
   void step();
   engine::StepResult fail_step(const engine::StepPlan& plan, const std::string& error);
   void publish();
@@ -128,6 +137,8 @@ class EngineLoop {
   // The engine's thread only.
   engine::Scheduler scheduler_;
   std::unordered_map<engine::RequestId, Live> live_;
+  std::unordered_map<engine::AdapterId, Nanos> loads_;  // in flight, since when
+  bool stalled_ = false;                                // nothing can be done before there is mail
 
   std::atomic<engine::RequestId> next_id_{1};
   std::atomic<bool> healthy_{true};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "io/file.h"
 #include "io/json.h"
 
 namespace hearth::serve {
@@ -219,7 +220,10 @@ std::string reply_to(std::span<const TokenId> prompt) {
 
 TokenId free_choice(const engine::StepSequence& sequence) {
   const auto prompt_tokens = static_cast<size_t>(sequence.prompt_tokens);
-  const std::string reply = reply_to(sequence.tokens.first(prompt_tokens));
+  std::string reply = reply_to(sequence.tokens.first(prompt_tokens));
+  if (sequence.adapter != engine::kBaseModel && reply != "forever") {
+    reply = fmt::format("[{}] {}", sequence.adapter, reply);
+  }
   const size_t at = sequence.tokens.size() - prompt_tokens;
   if (reply == "forever") return 'a' + static_cast<TokenId>(at % 26);
   return at < reply.size() ? static_cast<unsigned char>(reply[at]) : kFakeEnd;
@@ -271,7 +275,25 @@ engine::SequenceResult compute(const engine::StepSequence& sequence) {
 
 }  // namespace
 
+AdapterInfo FakeAdapters::open(engine::AdapterId adapter, const std::string& folder) {
+  io::read_file(folder + "/adapter_config.json");
+  known_.insert(adapter);
+  return {.pages = 1, .parameters = 100, .bytes = 400, .rank = 8, .base_model = "fake"};
+}
+
+void FakeAdapters::obey(const engine::AdapterOrder& order) {
+  if (order.kind == engine::AdapterOrder::Kind::kForget) known_.erase(order.adapter);
+  if (order.kind != engine::AdapterOrder::Kind::kLoad) return;
+  loading_.push_back(order.adapter);
+  if (!held_) finish();
+}
+
+void FakeAdapters::finish(const std::string& error) {
+  for (const engine::AdapterId adapter : std::exchange(loading_, {})) loaded_(adapter, error);
+}
+
 engine::StepResult FakeRunner::run(const engine::StepPlan& plan) {
+  for (const engine::AdapterOrder& order : plan.adapters) adapters_->obey(order);
   if (!failure_.empty()) throw Error(ErrorCode::kInternal, failure_, "fake runner");
   engine::StepResult result;
   for (const engine::StepSequence& sequence : plan.sequences) {

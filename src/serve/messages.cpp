@@ -160,6 +160,7 @@ Json usage(const Totals& totals) {
 
 struct MessageOptions {
   std::string id;
+  std::string model;
   bool stream = false;
   int32_t prompt_tokens = 0;
 };
@@ -250,8 +251,8 @@ class MessageSurface final : public Surface, private ItemListener {
   }
 
   Json base() const {
-    return {{"id", options_.id},        {"type", "message"},        {"role", "assistant"},
-            {"model", app_.model.name}, {"content", Json::array()}, {"stop_reason", nullptr},
+    return {{"id", options_.id},       {"type", "message"},        {"role", "assistant"},
+            {"model", options_.model}, {"content", Json::array()}, {"stop_reason", nullptr},
             {"stop_sequence", nullptr}};
   }
 
@@ -290,7 +291,7 @@ class MessageSurface final : public Surface, private ItemListener {
 void messages(Call& call) {
   Json body = call.json_body();
   const Fields fields(body);
-  check_model(call.app, fields.string("model").value_or(""));
+  choose_model(call, fields.string("model").value_or(""));
   if (!fields.integer("max_tokens", 1, INT32_MAX)) {
     throw_error(ErrorCode::kInvalidArgument, "max_tokens",
                 "'max_tokens' is missing: expected an integer of at least 1");
@@ -304,7 +305,7 @@ void messages(Call& call) {
   job.fields.base.choices = 1;
   job.fields.stops = std::move(stops);
   GenerationRequest request = make_generation(call.app, job);
-  MessageOptions options{call.app.ids.make("msg_"), stream,
+  MessageOptions options{call.app.ids.make("msg_"), call.model, stream,
                          static_cast<int32_t>(request.prompts[0].prompt.size())};
   start_generation(call, std::move(request),
                    std::make_unique<MessageSurface>(call.app, call.reply, std::move(options)));
@@ -313,7 +314,7 @@ void messages(Call& call) {
 void count_message_tokens(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body);
-  check_model(call.app, fields.string("model").value_or(""));
+  choose_model(call, fields.string("model").value_or(""));
   const ChatPrompt prompt = make_chat_prompt(call.app, read_conversation(fields));
   call.reply->json(200, {{"input_tokens", prompt.tokens.size()}});
 }

@@ -42,6 +42,12 @@ class Exposition {
     sample(name, with_model(extra), value);
   }
 
+  void gauges(const char* name, const char* help,
+              const std::vector<std::pair<Labels, int32_t>>& values) {
+    head(name, help, "gauge");
+    for (const auto& [labels, value] : values) sample(name, with_model(labels), value);
+  }
+
   void counter(const char* name, const char* help, uint64_t value) {
     head(name, help, "counter");
     sample(name, model_, static_cast<double>(value));
@@ -164,11 +170,15 @@ std::map<std::vector<std::string>, uint64_t> LabeledCounter::values() const {
 }
 
 std::string Metrics::expose(const engine::Stats& stats, int http_connections, bool healthy,
-                            const engine::EngineConfig& config) const {
+                            const engine::EngineConfig& config, const AdapterTiers& tiers) const {
   Exposition out(model_name);
   out.gauge("hearth:num_requests_running", "Sequences that have a slot.", stats.running);
   out.gauge("hearth:num_requests_waiting", "Sequences that wait for a slot or for memory.",
             stats.waiting + stats.waiting_siblings);
+  out.gauges(
+      "hearth:num_requests_waiting_by_reason", "Those that wait, by for what.",
+      {{{{"reason", "capacity"}}, stats.waiting + stats.waiting_siblings - stats.waiting_adapters},
+       {{{"reason", "adapter"}}, stats.waiting_adapters}});
   out.gauge("hearth:num_requests_queued", "Requests without a first step.", stats.queued_requests);
   out.gauge("hearth:kv_cache_usage_perc", "Share of the KV cache held by sequences, 0 to 1.",
             share_used(stats));
@@ -177,6 +187,17 @@ std::string Metrics::expose(const engine::Stats& stats, int http_connections, bo
   out.gauge("hearth:cache_config_info", "Shape of the KV cache, as labels.", 1,
             {{"block_size", std::to_string(engine::kBlockTokens)},
              {"num_blocks", std::to_string(config.num_blocks)}});
+  const engine::AdapterStats& adapters = stats.adapters;
+  out.gauges("hearth:lora_adapters", "Adapters by where they are.",
+             {{{{"tier", "memory"}}, adapters.resident},
+              {{{"tier", "loading"}}, adapters.loading},
+              {{{"tier", "mapped"}}, tiers.mapped},
+              {{{"tier", "stored"}}, tiers.stored}});
+  out.gauge("hearth:lora_adapters_running", "Adapters that requests hold.", adapters.used);
+  out.gauge("hearth:lora_memory_usage_perc", "Share of the memory for adapters taken, 0 to 1.",
+            adapters.pages_total > 0
+                ? static_cast<double>(adapters.pages_taken) / adapters.pages_total
+                : 0);
   out.gauge("hearth:engine_healthy", "1 while the last step succeeded.", healthy ? 1 : 0);
   out.gauge("hearth:http_connections", "Open HTTP connections.", http_connections);
 
@@ -191,6 +212,15 @@ std::string Metrics::expose(const engine::Stats& stats, int http_connections, bo
   out.counter("hearth:num_preemptions_total", "Sequences that lost their slot.", stats.preemptions);
   out.counter("hearth:prefix_cache_evictions_total", "Cached blocks given to somebody else.",
               stats.evictions);
+  out.counters(
+      "hearth:lora_requests_total", "Requests by where their adapter was.",
+      {{{{"found", "memory"}}, adapters.hits}, {{{"found", "elsewhere"}}, adapters.misses}});
+  out.counters("hearth:lora_loads_total", "Adapters brought into memory.",
+               {{{{"result", "ordered"}}, adapters.loads},
+                {{{"result", "failed"}}, adapters.load_failures}});
+  out.counters("hearth:lora_evictions_total", "Adapters that left memory, by why.",
+               {{{{"reason", "capacity"}}, adapters.evicted_for_room},
+                {{{"reason", "unload"}}, adapters.evicted_by_unload}});
   out.counter("hearth:engine_steps_total", "Steps computed.", stats.steps);
   out.counters("hearth:request_success_total", "Answers by why they ended.", request_success,
                out.model());
@@ -209,6 +239,7 @@ std::string Metrics::expose(const engine::Stats& stats, int http_connections, bo
       {"hearth:request_decode_time_seconds", &request_decode_time_seconds},
       {"hearth:request_inference_time_seconds", &request_inference_time_seconds},
       {"hearth:step_time_seconds", &step_time_seconds},
+      {"hearth:lora_load_time_seconds", &adapter_load_time_seconds},
   };
   for (const auto& [name, histogram] : latencies) out.histogram(name, "Seconds.", *histogram);
   const std::pair<const char*, const Histogram*> sizes[] = {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/stats.h"
+#include "serve/adapter_host.h"
 
 namespace hearth::serve {
 
@@ -80,6 +81,7 @@ struct Metrics {
   Histogram request_params_max_tokens{kTokenBounds};
   Histogram iteration_tokens_total{kTokenBounds};
   Histogram step_time_seconds{kLatencyBounds};
+  Histogram adapter_load_time_seconds{kLatencyBounds};
   LabeledCounter request_success{{"finished_reason"}};
   LabeledCounter admission_rejections{{"reason"}};
   LabeledCounter http_requests{{"handler", "method", "status"}};
@@ -87,7 +89,7 @@ struct Metrics {
 
   // `http_connections` and `healthy` are of now; the rest comes from the engine's own numbers.
   std::string expose(const engine::Stats& stats, int http_connections, bool healthy,
-                     const engine::EngineConfig& config) const;
+                     const engine::EngineConfig& config, const AdapterTiers& tiers) const;
 };
 
 }  // namespace hearth::serve

@@ -23,7 +23,7 @@ TEST(Metrics, AreWrittenAsPrometheusReadsThem) {
   Metrics metrics("a \"b\"\\c");
   metrics.request_success.add({"stop"}, 2);
   metrics.iteration_tokens_total.observe(3);
-  const std::string text = metrics.expose({}, 5, true, {});
+  const std::string text = metrics.expose({}, 5, true, {}, {});
   // Each line is a comment or NAME{LABELS} VALUE.
   static const std::regex kLine(
       R"(# (HELP|TYPE) [a-z0-9_:]+ .+|[a-z0-9_:]+(\{([a-z_]+="([^"\\]|\\.)*",?)*\})? [-+0-9.e]+|)");
@@ -40,7 +40,7 @@ TEST(Metrics, AreWrittenAsPrometheusReadsThem) {
 
 TEST(Metrics, TheDashboardUsesOnlyWhatExists) {
   Metrics metrics("m");
-  const std::string text = metrics.expose({}, 0, true, {});
+  const std::string text = metrics.expose({}, 0, true, {}, {});
   const std::string dashboard =
       io::read_file(std::string(HEARTH_SOURCE_DIR) + "/docs/grafana/hearth.json");
   static const std::regex kName("(hearth:[a-z0-9_]+|http_requests_total)");

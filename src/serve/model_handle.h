@@ -10,6 +10,7 @@
 #include "engine/config.h"
 #include "engine/request.h"
 #include "io/json_fwd.h"
+#include "serve/adapter_host.h"
 #include "serve/language.h"
 
 namespace hearth::serve {
@@ -42,6 +43,7 @@ struct ModelHandle {
   GenerationDefaults defaults;
   engine::EngineConfig engine;
   engine::Runner* runner = nullptr;
+  AdapterHost* adapters = nullptr;  // null: the base only
   // What /v1/embeddings gives.
   engine::Pooling pooling = engine::Pooling::kMean;
   int32_t embedding_dimension = 0;  // 0: no embeddings

@@ -29,6 +29,18 @@ Json model_json(const App& app) {
   return out;
 }
 
+Json adapter_json(const App& app, const ServedAdapter& adapter) {
+  Json out = model_json(app);
+  out["id"] = adapter.name;
+  out["created"] = adapter.created_s;
+  out["root"] = adapter.name;
+  out["parent"] = app.model.name;
+  out["lora"] = {{"rank", adapter.info.rank},
+                 {"parameters", adapter.info.parameters},
+                 {"bytes", adapter.info.bytes}};
+  return out;
+}
+
 bool is_model(const ModelHandle& model, const std::string& name) {
   return name == model.name ||
          std::find(model.aliases.begin(), model.aliases.end(), name) != model.aliases.end();
@@ -36,19 +48,35 @@ bool is_model(const ModelHandle& model, const std::string& name) {
 
 }  // namespace
 
-void check_model(const App& app, const std::string& asked) {
-  if (asked.empty() || is_model(app.model, asked)) return;
-  throw_error(ErrorCode::kNotFound, "model",
-              "the model '{}' is not served here; this server has '{}'", asked, app.model.name);
+void choose_model(Call& call, const std::string& asked) {
+  call.model = call.app.model.name;
+  call.adapter = engine::kBaseModel;
+  if (asked.empty() || is_model(call.app.model, asked)) return;
+  const auto adapter = call.app.adapters.find(call.tenant.name, asked);
+  if (!adapter) {
+    throw_error(ErrorCode::kNotFound, "model",
+                "the model '{}' is not served here; this server has '{}'", asked,
+                call.app.model.name);
+  }
+  call.model = adapter->name;
+  call.adapter = adapter->id;
 }
 
 void list_models(Call& call) {
-  call.reply->json(200, {{"object", "list"}, {"data", Json::array({model_json(call.app)})}});
+  Json data = Json::array({model_json(call.app)});
+  for (const ServedAdapter& adapter : call.app.adapters.list(call.tenant.name)) {
+    data.push_back(adapter_json(call.app, adapter));
+  }
+  call.reply->json(200, {{"object", "list"}, {"data", std::move(data)}});
 }
 
 void get_model(Call& call) {
-  check_model(call.app, call.path["id"]);
-  call.reply->json(200, model_json(call.app));
+  const std::string& asked = call.path["id"];
+  choose_model(call, asked);
+  if (call.adapter == engine::kBaseModel) return call.reply->json(200, model_json(call.app));
+  const auto adapter = call.app.adapters.find(call.tenant.name, asked);
+  if (!adapter) return choose_model(call, asked);  // unloaded meanwhile
+  call.reply->json(200, adapter_json(call.app, *adapter));
 }
 
 }  // namespace hearth::serve

@@ -28,10 +28,11 @@ void version(Call& call) { call.reply->json(200, {{"version", call.app.options.v
 
 void metrics(Call& call) {
   App& app = call.app;
-  call.reply->raw({200,
-                   {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
-                   app.metrics.expose(app.engine.stats(), app.http_connections(),
-                                      app.engine.healthy(), app.engine.config())});
+  call.reply->raw(
+      {200,
+       {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
+       app.metrics.expose(app.engine.stats(), app.http_connections(), app.engine.healthy(),
+                          app.engine.config(), app.adapters.tiers())});
 }
 
 void stats(Call& call) {

@@ -310,7 +310,7 @@ Json make_head(const Call& call, const Fields& fields, const engine::SamplingPar
           {"incomplete_details", nullptr},
           {"instructions", field_or(fields, "instructions", nullptr)},
           {"max_output_tokens", field_or(fields, "max_output_tokens", nullptr)},
-          {"model", call.app.model.name},
+          {"model", call.model},
           {"output", Json::array()},
           {"parallel_tool_calls", field_or(fields, "parallel_tool_calls", true)},
           {"previous_response_id", field_or(fields, "previous_response_id", nullptr)},
@@ -341,7 +341,7 @@ Json earlier_messages(Call& call, const std::string& id) {
 void create_response(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body);
-  check_model(call.app, fields.string("model").value_or(""));
+  choose_model(call, fields.string("model").value_or(""));
   if (fields.boolean("background").value_or(false)) {
     throw_error(ErrorCode::kUnsupported, "background", "'background' is not supported");
   }

@@ -100,6 +100,7 @@ Server::~Server() {
   impl_->stop();
 }
 
+AdapterRegistry& Server::adapters() { return impl_->service.adapters(); }
 void Server::start() { impl_->start(); }
 uint16_t Server::port() const { return impl_->http.port(); }
 void Server::drain() { impl_->service.drain(); }

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "serve/adapter_registry.h"
 #include "serve/model_handle.h"
 #include "serve/server_options.h"
 
@@ -24,6 +25,7 @@ class Server {
   // Throws Error{kIo} when the port cannot be had.
   void start();
   uint16_t port() const;
+  AdapterRegistry& adapters();
   // /ready says 503, new requests are refused with 503, running ones go on. Returns at once.
   void drain();
   // Drains, waits up to ServerOptions::drain_ms for running requests, and ends everything. Blocks.

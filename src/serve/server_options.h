@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "serve/adapter_registry.h"
 #include "serve/api_keys.h"
 #include "transport/http_server.h"
 
@@ -22,6 +23,14 @@ struct StaticFile {
 // The content type for a file name.
 std::string content_type_of(std::string_view path);
 
+struct AdapterOptions {
+  // How many are served.
+  AdapterRegistry::Limits limits{};
+  // A folder of adapters: each folder in it is served under its name, to everybody; one in a folder
+  // "@TENANT" in it, to that tenant. Watched; the API loads from nowhere else. Empty: none.
+  std::string folder;
+};
+
 struct ServerOptions {
   // Address, port, threads and HTTP limits.
   transport::HttpServerOptions http{};
@@ -35,6 +44,8 @@ struct ServerOptions {
   std::vector<std::string> cors_origins;
   // Requests of one tenant that run or wait at once; more are answered 429. 0: no limit.
   int32_t tenant_requests_max = 0;
+  // Adapters that are served besides the model.
+  AdapterOptions adapters{};
   // What Retry-After tells, in seconds.
   int32_t retry_after_s = 1;
   // How long stop() waits for running requests.

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/json.h"
+#include "serve/adapter_folder.h"
 #include "serve/app.h"
 #include "serve/fields.h"
 #include "serve/response_store.h"
@@ -105,6 +106,9 @@ struct Service::Impl {
   ResponseStore responses;
   EngineLoop engine;
   StatsFeed feed;
+  AdapterRegistry adapters;
+  AdapterFolder adapter_folder;
+  std::atomic<bool> looking{false};  // into the folder
   const std::vector<Route> routes = all_routes();
   std::vector<uint64_t> web_hashes;
   App app;
@@ -120,12 +124,22 @@ struct Service::Impl {
         responses(options.data_dir, options.stored_responses_max),
         engine(model.engine, *model.runner, clock, metrics),
         feed(engine, metrics, clock),
-        app{options,  model,
-            clock,    engine,
-            executor, metrics,
-            ids,      responses,
-            feed,     clock.wall() / kSecond,
-            {},       [] { return 0; }} {
+        adapters(model.adapters, engine, clock, options.adapters.limits),
+        adapter_folder(options.adapters.folder, adapters),
+        app{options,
+            model,
+            clock,
+            engine,
+            executor,
+            metrics,
+            ids,
+            responses,
+            feed,
+            adapters,
+            clock.wall() / kSecond,
+            {},
+            [] { return 0; }} {
+    adapter_folder.look_at_start();
     for (const StaticFile& file : options.web) web_hashes.push_back(fnv(file.bytes));
   }
 
@@ -146,6 +160,15 @@ struct Service::Impl {
     if (!admit(call, *route)) return;
     if (route->place == Place::kIo) return run(*route, call);
     executor.post([this, route, call]() mutable { run(*route, call); });
+  }
+
+  // Opening files takes its time: not on the thread that ticks.
+  void look_for_adapters() {
+    if (options.adapters.folder.empty() || looking.exchange(true)) return;
+    executor.post([this] {
+      adapter_folder.look();
+      looking = false;
+    });
   }
 
   // The handler, at the boundary where errors become answers.
@@ -333,7 +356,12 @@ HttpResponse Service::refusal(int status, const std::string& text) {
 }
 
 EngineLoop& Service::engine() { return impl_->engine; }
-void Service::tick() { impl_->feed.tick(); }
+AdapterRegistry& Service::adapters() { return impl_->adapters; }
+
+void Service::tick() {
+  impl_->feed.tick();
+  impl_->look_for_adapters();
+}
 bool Service::draining() const { return impl_->app.draining; }
 
 void Service::drain() {
@@ -360,6 +388,7 @@ io::Json Call::json_body() const {
 
 void start_generation(Call& call, GenerationRequest request, std::unique_ptr<Surface> surface) {
   App& app = call.app;
+  for (engine::Request& prompt : request.prompts) prompt.adapter = call.adapter;
   const auto generation = std::make_shared<Generation>(app.engine, *app.model.codec, app.executor);
   call.reply->on_writable([weak = std::weak_ptr(generation)] {
     if (const auto held = weak.lock()) held->resume();
@@ -392,6 +421,8 @@ std::vector<Route> all_routes() {
       {"POST", "/v1/embeddings", embeddings, kKey, Place::kWorker, Work::kEngine},
       {"GET", "/v1/models", list_models, kKey, Place::kIo, Work::kNone},
       {"GET", "/v1/models/{id}", get_model, kKey, Place::kIo, Work::kNone},
+      {"POST", "/v1/load_lora_adapter", load_lora_adapter, kKey, Place::kWorker, Work::kNone},
+      {"POST", "/v1/unload_lora_adapter", unload_lora_adapter, kKey, Place::kWorker, Work::kNone},
       {"POST", "/tokenize", tokenize, kKey, Place::kWorker, Work::kNone},
       {"POST", "/detokenize", detokenize, kKey, Place::kWorker, Work::kNone},
       {"GET", "/v1/hearth/stats", stats, kKey, Place::kIo, Work::kNone},

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "serve/adapter_registry.h"
 #include "serve/engine_loop.h"
 #include "serve/executor.h"
 #include "serve/model_handle.h"
@@ -27,6 +28,7 @@ class Service {
   transport::HttpResponse refusal(int status, const std::string& text);
 
   EngineLoop& engine();
+  AdapterRegistry& adapters();
   // Once a second: live numbers.
   void tick();
   // From now on readiness is 503 and new work is refused; what runs goes on.

@@ -37,7 +37,8 @@ struct TestHouse {
 
   FakeClock clock{kSecond};
   ManualExecutor executor;
-  FakeRunner runner;
+  FakeAdapters adapters;
+  FakeRunner runner{&adapters};
   Service service;
   transport::FakeHttpClient client;
 
@@ -48,6 +49,8 @@ struct TestHouse {
   }
   ModelHandle with_runner(ModelHandle model) {
     model.runner = &runner;
+    model.adapters = &adapters;
+    model.engine.adapter_pages = 4;
     return model;
   }
 };

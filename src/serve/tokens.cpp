@@ -28,7 +28,7 @@ void tokenize(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body);
   const TextCodec& codec = *call.app.model.codec;
-  check_model(call.app, fields.string("model").value_or(""));
+  choose_model(call, fields.string("model").value_or(""));
   std::vector<TokenId> tokens;
   if (fields.has("messages")) {
     tokens = tokens_of_chat(call.app, fields);
@@ -51,7 +51,7 @@ void detokenize(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body);
   const TextCodec& codec = *call.app.model.codec;
-  check_model(call.app, fields.string("model").value_or(""));
+  choose_model(call, fields.string("model").value_or(""));
   fields.require_array("tokens");
   const std::vector<TokenId> tokens = fields.integers("tokens", kTokensMax);
   for (const TokenId token : tokens) {

@@ -14,6 +14,7 @@ using internal::require;
 template <typename Config, typename Visit>
 void visit_fields(Config& c, const Visit& visit) {
   visit("model", "from", c.model.from);
+  visit("model", "config", c.model.config);
   visit("model", "family", c.model.family);
   visit("model", "vocab_size", c.model.vocab_size);
   visit("model", "hidden_size", c.model.hidden_size);
@@ -69,6 +70,8 @@ void visit_fields(Config& c, const Visit& visit) {
 void check_values(const TrainConfig& c, const std::string& where) {
   require(!c.run.out.empty(), where, "run.out", "set: the folder for checkpoints and the model");
   require(!c.data.train.empty(), where, "data.train", "a list of token shards (see `hearth data`)");
+  require(c.model.from.empty() || c.model.config.empty(), where, "model.config",
+          "empty beside model.from, whose own config.json says the shape");
   require(c.batch.tokens > 0, where, "batch.tokens", "above 0");
   require(c.batch.micro_tokens > 0, where, "batch.micro_tokens", "above 0");
   require(c.schedule.steps > 0, where, "schedule.steps", "above 0");
@@ -104,6 +107,7 @@ TrainConfig parse_config(std::string_view text, const std::string& where,
       text, where, [](auto& c, const auto& visit) { visit_fields(c, visit); });
   check_values(config, where);
   anchor(config.model.from, folder);
+  anchor(config.model.config, folder);
   anchor(config.data.tokenizer, folder);
   anchor(config.run.out, folder);
   for (std::string& path : config.data.train) anchor(path, folder);

@@ -1,6 +1,6 @@
 // The configuration of one training run: a TOML file whose every field has a default.
 //
-//   [model]      shape = "config.json" of Hugging Face's form, or fields here
+//   [model]      from = a checkpoint, or config = a config.json of Hugging Face's form, or fields
 //   [data] [optimizer] [schedule] [batch] [parallel] [run]
 #pragma once
 
@@ -12,14 +12,15 @@
 namespace hearth::train {
 
 struct ModelConfig {
-  std::string from = "";            // a Hugging Face directory to start from; empty: random weights
-  std::string family = "llama";     // of a model from random weights
-  int64_t vocab_size = 0;           // 0: the tokenizer's
-  int64_t hidden_size = 256;        // width of the residual stream
-  int64_t intermediate_size = 704;  // inner width of the MLP
-  int64_t num_hidden_layers = 6;    // blocks
-  int64_t num_attention_heads = 8;  // query heads
-  int64_t num_key_value_heads = 4;  // key/value heads
+  std::string from = "";    // a Hugging Face directory to start from; empty: random weights
+  std::string config = "";  // a config.json whose shape gets random weights; empty: fields here
+  std::string family = "llama";           // of a model from random weights
+  int64_t vocab_size = 0;                 // 0: the tokenizer's
+  int64_t hidden_size = 256;              // width of the residual stream
+  int64_t intermediate_size = 704;        // inner width of the MLP
+  int64_t num_hidden_layers = 6;          // blocks
+  int64_t num_attention_heads = 8;        // query heads
+  int64_t num_key_value_heads = 4;        // key/value heads
   int64_t max_position_embeddings = 512;  // longest context
   double rope_theta = 10000.0;            // base of the rotary angles
   double rms_norm_eps = 1e-5;             // added to the mean square

@@ -50,6 +50,12 @@ TEST(TrainConfig, NamesWrongTypesAndValues) {
   EXPECT_NE(error_of("[data").find("not valid TOML at line 1"), std::string::npos);
 }
 
+TEST(TrainConfig, AModelHasOneShape) {
+  const std::string both = std::string(kSmallest) + "[model]\nfrom = \"a\"\nconfig = \"b.json\"\n";
+  EXPECT_NE(error_of(both).find("model.config must be empty beside model.from"), std::string::npos)
+      << error_of(both);
+}
+
 TEST(TrainConfig, WritesWhatItReads) {
   TrainConfig config = parse_config(kSmallest, "x.toml", "");
   config.optimizer.beta2 = 0.875;

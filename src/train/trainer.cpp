@@ -38,6 +38,7 @@ int64_t tokenizer_vocab(const DataConfig& data) {
 // The config.json of a model from random weights.
 io::Json shape_of(const TrainConfig& config) {
   const ModelConfig& m = config.model;
+  if (!m.config.empty()) return io::load_json(m.config);
   int64_t vocab = m.vocab_size;
   if (vocab == 0) {
     if (config.data.tokenizer.empty()) {
@@ -68,7 +69,9 @@ std::unique_ptr<Model> build_model(const TrainConfig& config, ops::TrainContext&
       config.model.recompute == "block" ? Recompute::kBlock : Recompute::kNone;
   const std::string& from = config.model.from;
   if (from.empty()) {
-    auto model = make_model(shape_of(config), {compute, recompute}, "[model]");
+    const std::string& path = config.model.config;
+    auto model =
+        make_model(shape_of(config), {compute, recompute}, path.empty() ? "[model]" : path);
     Random random(static_cast<uint64_t>(config.run.seed));
     model->parameters().initialise(random);
     model->parameters().refresh(ctx);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "io/json.h"
 #include "ops/optimizer.h"
+#include "train/gradient_check.h"
 #include "train/hf_files.h"
 #include "train/internal/tiny_run.h"
 
@@ -278,45 +279,14 @@ TEST_F(ModelTest, PackedLossIsUnpackedLoss) {
   for (size_t i = 0; i < alone.size(); ++i) EXPECT_NEAR(together[i], alone[i], 1e-6) << i;
 }
 
-// The derivative along a random direction of each parameter, against central differences.
 TEST_F(ModelTest, WholeModelGradient) {
   const auto model = small_model(DType::kF32);
-  Parameters& parameters = model->parameters();
   auto ctx = context();
   Random random(4);
   Batch batch;
   batch.append(random_tokens(random, 30, kVocab));
   batch.append(random_tokens(random, 20, kVocab), std::vector<uint8_t>(20, 1));
-  parameters.clear_gradients();
-  model->forward_backward(ctx, batch, 1.0f);
-  const auto loss = [&] {
-    std::vector<float> losses(batch.ids.size());
-    model->losses(ctx, batch, losses);
-    double sum = 0;
-    for (float value : losses) sum += value;
-    return sum;
-  };
-  for (size_t p = 0; p < parameters.list().size(); ++p) {
-    const auto count = static_cast<size_t>(parameters.list()[p].count());
-    float* weights = parameters.master(p).as<float>();
-    const float* gradient = parameters.gradient(p).as<float>();
-    const std::vector<float> saved(weights, weights + count);
-    // Along the gradient itself the slope is its length: the largest signal there is.
-    double squares = 0;
-    for (size_t i = 0; i < count; ++i) squares += double{gradient[i]} * gradient[i];
-    const double length = std::sqrt(squares);
-    ASSERT_GT(length, 0);
-    const auto moved = [&](double by) {
-      for (size_t i = 0; i < count; ++i) {
-        weights[i] = static_cast<float>(saved[i] + by * gradient[i] / length);
-      }
-      return loss();
-    };
-    constexpr double kStep = 5e-3;
-    const double slope = (moved(kStep) - moved(-kStep)) / (2 * kStep);
-    moved(0);
-    EXPECT_NEAR(slope / length, 1.0, 5e-3) << parameters.list()[p].pieces[0].name;
-  }
+  check_gradients(*model, ctx, batch, 5e-3, 5e-3);
 }
 
 TEST_F(ModelTest, UnlearnedTokensHaveNoGradient) {

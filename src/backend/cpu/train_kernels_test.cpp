@@ -4,91 +4,13 @@
 
 #include <cmath>
 #include <cstring>
-#include <functional>
-#include <gtest/gtest.h>
-#include <string>
-#include <vector>
 
-#include "backend/cpu/thread_pool.h"
-#include "base/random.h"
+#include "backend/cpu/train_test_support.h"
 
 namespace hearth::backend::cpu {
 namespace {
 
-using Doubles = std::vector<double>;
-
-Doubles random_values(Random& random, int64_t count, double scale = 1.0) {
-  Doubles values(static_cast<size_t>(count));
-  for (double& value : values) value = scale * random.normal();
-  return values;
-}
-
-float element(const TensorView& t, int64_t row, int64_t col) {
-  if (t.dtype == DType::kBF16) return bf16_to_float(t.row<uint16_t>(row)[col]);
-  return t.row<float>(row)[col];
-}
-
-// A tensor holding `values` rounded to `dtype`; values become what was stored.
-Tensor tensor_of(DType dtype, Shape shape, Doubles& values) {
-  Tensor tensor(dtype, shape);
-  for (size_t i = 0; i < values.size(); ++i) {
-    const auto value = static_cast<float>(values[i]);
-    if (dtype == DType::kBF16) {
-      tensor.view().as<uint16_t>()[i] = bf16_from_float(value);
-      values[i] = bf16_to_float(bf16_from_float(value));
-    } else {
-      tensor.view().as<float>()[i] = value;
-      values[i] = value;
-    }
-  }
-  return tensor;
-}
-
-void expect_near(const TensorView& got, const Doubles& want, double tolerance,
-                 const std::string& what) {
-  double worst = 0;
-  double size = 1e-6;
-  for (int64_t r = 0; r < got.rows(); ++r) {
-    for (int64_t c = 0; c < got.cols(); ++c) {
-      const double expected = want[static_cast<size_t>(r * got.cols() + c)];
-      worst = std::max(worst, std::abs(element(got, r, c) - expected));
-      size = std::max(size, std::abs(expected));
-    }
-  }
-  EXPECT_LE(worst, tolerance * size) << what;
-}
-
-// d f / d x[i] for each i, by central differences in f64.
-Doubles differences(Doubles x, const std::function<double(const Doubles&)>& f) {
-  constexpr double kStep = 1e-5;
-  Doubles gradient(x.size());
-  for (size_t i = 0; i < x.size(); ++i) {
-    const double at = x[i];
-    x[i] = at + kStep;
-    const double above = f(x);
-    x[i] = at - kStep;
-    const double below = f(x);
-    x[i] = at;
-    gradient[i] = (above - below) / (2 * kStep);
-  }
-  return gradient;
-}
-
-struct Case {
-  const ops::TrainKernels* kernels;
-  DType dtype;
-};
-
-class TrainKernels : public testing::TestWithParam<Case> {
- protected:
-  TrainKernels() : ctx_{*GetParam().kernels, pool_, scratch_} {}
-  double tolerance() const { return GetParam().dtype == DType::kBF16 ? 2e-2 : 2e-5; }
-
-  ThreadPool pool_{1};
-  ops::Scratch scratch_;
-  ops::TrainContext ctx_;
-  Random random_{7};
-};
+class TrainKernels : public EveryTrainKernels {};
 
 Doubles product(const Doubles& a, bool turn_a, const Doubles& b, bool turn_b, int64_t m, int64_t n,
                 int64_t k) {
@@ -145,8 +67,8 @@ TEST_P(TrainKernels, Matmul) {
   }
 }
 
-double rms_norm_dot(const Doubles& x, const Doubles& w, const Doubles& dy, int64_t rows,
-                    int64_t n) {
+double rms_norm_dot(const Doubles& x, const Doubles& w, const Doubles& dy, int64_t rows, int64_t n,
+                    double offset) {
   double sum = 0;
   for (int64_t t = 0; t < rows; ++t) {
     double squares = 0;
@@ -156,7 +78,7 @@ double rms_norm_dot(const Doubles& x, const Doubles& w, const Doubles& dy, int64
     const double r = 1 / std::sqrt(squares / static_cast<double>(n) + 1e-5);
     for (int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<size_t>(t * n + i);
-      sum += x[at] * r * w[static_cast<size_t>(i)] * dy[at];
+      sum += x[at] * r * (offset + w[static_cast<size_t>(i)]) * dy[at];
     }
   }
   return sum;
@@ -171,20 +93,28 @@ TEST_P(TrainKernels, RmsNorm) {
   const Tensor tx = tensor_of(DType::kF32, {rows, n}, x);
   const Tensor tw = tensor_of(DType::kF32, {n}, w);
   const Tensor tdy = tensor_of(DType::kF32, {rows, n}, dy);
-  const Tensor y(GetParam().dtype, {rows, n});
-  const Tensor inverse(DType::kF32, {rows});
-  ops::rms_norm_save(ctx_, {tx, tw, 1e-5f, 0.0f, y, inverse});
-  // y against the derivative of the dot product by dy, which is linear in it.
-  expect_near(y, differences(dy, [&](const Doubles& d) { return rms_norm_dot(x, w, d, rows, n); }),
-              tolerance(), "y");
-  const Tensor dx = Tensor::zeros(DType::kF32, {rows, n});
-  const Tensor dw = Tensor::zeros(DType::kF32, {n});
-  ops::rms_norm_backward(ctx_, {tdy, tx, tw, 0.0f, inverse, dx, dw});
-  expect_near(dx, differences(x, [&](const Doubles& v) { return rms_norm_dot(v, w, dy, rows, n); }),
-              2e-5, "dx");
-  expect_near(dw.view().reshape({1, n}),
-              differences(w, [&](const Doubles& v) { return rms_norm_dot(x, v, dy, rows, n); }),
-              2e-5, "dw");
+  for (const float offset : {0.0f, 1.0f}) {
+    const auto dot = [&](const Doubles& a, const Doubles& b, const Doubles& c) {
+      return rms_norm_dot(a, b, c, rows, n, offset);
+    };
+    const Tensor y(GetParam().dtype, {rows, n});
+    const Tensor inverse(DType::kF32, {rows});
+    ops::rms_norm_save(ctx_, {tx, tw, 1e-5f, offset, y, inverse});
+    // y against the derivative of the dot product by dy, which is linear in it.
+    expect_near(y, differences(dy, [&](const Doubles& d) { return dot(x, w, d); }), tolerance(),
+                "y");
+    const Tensor dx = Tensor::zeros(DType::kF32, {rows, n});
+    const Tensor dw = Tensor::zeros(DType::kF32, {n});
+    ops::rms_norm_backward(ctx_, {tdy, tx, tw, offset, inverse, dx, dw});
+    const Doubles want = differences(x, [&](const Doubles& v) { return dot(v, w, dy); });
+    expect_near(dx, want, 2e-5, "dx");
+    expect_near(dw.view().reshape({1, n}),
+                differences(w, [&](const Doubles& v) { return dot(x, v, dy); }), 2e-5, "dw");
+    // Of a frozen norm only dx is wanted.
+    const Tensor alone = Tensor::zeros(DType::kF32, {rows, n});
+    ops::rms_norm_backward(ctx_, {tdy, tx, tw, offset, inverse, alone, {}});
+    expect_near(alone, want, 2e-5, "dx alone");
+  }
 }
 
 TEST_P(TrainKernels, RopeTurnsAndTurnsBack) {
@@ -224,6 +154,11 @@ TEST_P(TrainKernels, RopeTurnsAndTurnsBack) {
 struct AttentionShape {
   std::vector<int32_t> documents;
   int64_t heads, kv_heads, head_dim;
+  int32_t window = 0;
+  double softcap = 0;
+  int64_t first_key(int64_t begin, int64_t t) const {
+    return window > 0 ? std::max(begin, t - window + 1) : begin;
+  }
   int64_t tokens() const {
     int64_t sum = 0;
     for (int32_t count : documents) sum += count;
@@ -243,19 +178,22 @@ double attention_dot(const AttentionShape& s, const Doubles& q, const Doubles& k
         const int64_t kv = h / (s.heads / s.kv_heads);
         Doubles p;
         double total = 0;
-        for (int64_t j = begin; j <= t; ++j) {
+        const int64_t first = s.first_key(begin, t);
+        for (int64_t j = first; j <= t; ++j) {
           double score = 0;
           for (int64_t i = 0; i < d; ++i) {
             score += q[static_cast<size_t>((t * s.heads + h) * d + i)] *
                      k[static_cast<size_t>((j * s.kv_heads + kv) * d + i)];
           }
-          p.push_back(std::exp(score * scale));
+          score *= scale;
+          if (s.softcap > 0) score = s.softcap * std::tanh(score / s.softcap);
+          p.push_back(std::exp(score));
           total += p.back();
         }
         for (int64_t i = 0; i < d; ++i) {
           double value = 0;
-          for (int64_t j = begin; j <= t; ++j) {
-            value += p[static_cast<size_t>(j - begin)] / total *
+          for (int64_t j = first; j <= t; ++j) {
+            value += p[static_cast<size_t>(j - first)] / total *
                      v[static_cast<size_t>((j * s.kv_heads + kv) * d + i)];
           }
           const auto at = static_cast<size_t>((t * s.heads + h) * d + i);
@@ -291,7 +229,8 @@ void check_attention(ops::TrainContext& ctx, Random& random, DType dtype, const 
     begin += count;
   }
   const float scale = 0.3f;
-  const ops::AttentionSave forward{tq, tk, tv, out, lse, segments, scale};
+  const ops::AttentionSave forward{
+      tq, tk, tv, out, lse, segments, scale, s.window, static_cast<float>(s.softcap)};
   ops::attention_save(ctx, forward);
   Doubles want(q.size());
   attention_dot(s, q, k, v, dout, scale, &want);
@@ -321,32 +260,21 @@ TEST_P(TrainKernels, AttentionGradientAcrossBlocks) {
   check_attention(ctx_, random_, GetParam().dtype, {{140}, 1, 1, 2}, tolerance(), 1);
 }
 
-TEST_P(TrainKernels, GatedActivate) {
-  const int64_t rows = 3;
-  const int64_t n = 41;
-  Doubles gate = random_values(random_, rows * n, 2.0);
-  Doubles up = random_values(random_, rows * n);
-  Doubles dy = random_values(random_, rows * n);
+TEST_P(TrainKernels, AttentionBehindAWindow) {
   const DType dtype = GetParam().dtype;
-  const Tensor tgate = tensor_of(dtype, {rows, n}, gate);
-  const Tensor tup = tensor_of(dtype, {rows, n}, up);
-  const Tensor tdy = tensor_of(dtype, {rows, n}, dy);
-  const auto dot = [&](const Doubles& g, const Doubles& u, const Doubles& d) {
-    double sum = 0;
-    for (size_t i = 0; i < g.size(); ++i) sum += g[i] / (1 + std::exp(-g[i])) * u[i] * d[i];
-    return sum;
-  };
-  const Tensor y(dtype, {rows, n});
-  ops::gated_activate_save(ctx_, ops::Activation::kSilu, tgate, tup, y);
-  expect_near(y, differences(dy, [&](const Doubles& d) { return dot(gate, up, d); }), tolerance(),
-              "y");
-  const Tensor dgate(dtype, {rows, n});
-  const Tensor dup(dtype, {rows, n});
-  ops::gated_activate_backward(ctx_, {ops::Activation::kSilu, tdy, tgate, tup, dgate, dup});
-  expect_near(dgate, differences(gate, [&](const Doubles& g) { return dot(g, up, dy); }),
-              tolerance(), "dgate");
-  expect_near(dup, differences(up, [&](const Doubles& u) { return dot(gate, u, dy); }), tolerance(),
-              "dup");
+  check_attention(ctx_, random_, dtype, {{1, 7, 17}, 4, 2, 6, 5}, tolerance(), 1);
+  check_attention(ctx_, random_, dtype, {{9}, 2, 2, 4, 1}, tolerance(), 0);
+  check_attention(ctx_, random_, dtype, {{30}, 1, 1, 4, 100}, tolerance(), 1);
+  check_attention(ctx_, random_, dtype, {{400, 129, 57}, 2, 1, 16, 131}, tolerance(), 0);
+  // Across blocks of keys: whole blocks are out of sight, others begin in the middle.
+  check_attention(ctx_, random_, dtype, {{300}, 1, 1, 2, 9}, tolerance(), 1);
+  check_attention(ctx_, random_, dtype, {{200}, 1, 1, 2, 130}, tolerance(), 1);
+}
+
+TEST_P(TrainKernels, AttentionWithASoftCap) {
+  const DType dtype = GetParam().dtype;
+  check_attention(ctx_, random_, dtype, {{1, 7, 17}, 4, 2, 6, 0, 0.7}, tolerance(), 1);
+  check_attention(ctx_, random_, dtype, {{140}, 1, 1, 2, 33, 2.0}, tolerance(), 1);
 }
 
 TEST_P(TrainKernels, CrossEntropy) {
@@ -373,15 +301,51 @@ TEST_P(TrainKernels, CrossEntropy) {
   EXPECT_NEAR(0.25 * (losses[0] + losses[1] + losses[3]), loss(logits), 1e-5);
 }
 
+TEST_P(TrainKernels, CrossEntropyWeighsRows) {
+  Doubles logits = random_values(random_, 2 * 7);
+  const Tensor tlogits = tensor_of(DType::kF32, {2, 7}, logits);
+  const std::vector<int32_t> targets = {3, 6};
+  const std::vector<float> weights = {-2.0f, 0.5f};
+  const auto loss = [&](const Doubles& z) {
+    double sum = 0;
+    for (size_t t = 0; t < 2; ++t) {
+      double total = 0;
+      for (size_t i = 0; i < 7; ++i) total += std::exp(z[t * 7 + i]);
+      sum += weights[t] * (std::log(total) - z[t * 7 + static_cast<size_t>(targets[t])]);
+    }
+    return sum;
+  };
+  const Tensor dlogits(GetParam().dtype, {2, 7});
+  std::vector<float> losses(2);
+  ops::cross_entropy(ctx_, {tlogits, targets, 1.0f, weights, dlogits, losses});
+  expect_near(dlogits, differences(logits, loss), tolerance(), "dlogits");
+  EXPECT_NEAR(-2.0 * losses[0] + 0.5 * losses[1], loss(logits), 1e-5);
+}
+
+TEST_P(TrainKernels, EmbedRows) {
+  Doubles values = random_values(random_, 9 * 70);
+  const Tensor table = tensor_of(GetParam().dtype, {9, 70}, values);
+  const std::vector<int32_t> ids = {8, 0, 3};
+  const Tensor y = Tensor::zeros(DType::kF32, {3, 70});
+  ops::embed_rows(ctx_, {ids, table, 3.0f, y, ops::Store::kReplace});
+  ops::embed_rows(ctx_, {ids, table, 0.5f, y, ops::Store::kAdd});
+  Doubles want;
+  for (int32_t id : ids) {
+    for (size_t i = 0; i < 70; ++i) want.push_back(3.5 * values[static_cast<size_t>(id) * 70 + i]);
+  }
+  expect_near(y, want, 1e-6, "y");
+}
+
 TEST_P(TrainKernels, EmbedBackward) {
   Doubles dy = random_values(random_, 5 * 70);
   const Tensor tdy = tensor_of(DType::kF32, {5, 70}, dy);
   const Tensor table = Tensor::zeros(DType::kF32, {9, 70});
   const std::vector<int32_t> ids = {8, 0, 8, 3, 8};
-  ops::embed_backward(ctx_, {ids, tdy, 1.0f, table});
+  ops::embed_backward(ctx_, {ids, tdy, 3.0f, table});
   Doubles want(9 * 70);
   for (size_t t = 0; t < 5; ++t) {
-    for (size_t i = 0; i < 70; ++i) want[static_cast<size_t>(ids[t]) * 70 + i] += dy[t * 70 + i];
+    for (size_t i = 0; i < 70; ++i)
+      want[static_cast<size_t>(ids[t]) * 70 + i] += 3 * dy[t * 70 + i];
   }
   expect_near(table, want, 1e-6, "dtable");
 }
@@ -428,18 +392,7 @@ TEST_P(TrainKernels, ThreadsChangeNoBit) {
   EXPECT_EQ(std::memcmp(one->data, other->data, 130 * 600 * sizeof(float)), 0);
 }
 
-std::vector<Case> cases() {
-  std::vector<Case> list;
-  for (const ops::TrainKernels* kernels : train_kernels_here()) {
-    list.push_back({kernels, DType::kF32});
-    list.push_back({kernels, DType::kBF16});
-  }
-  return list;
-}
-
-INSTANTIATE_TEST_SUITE_P(Here, TrainKernels, testing::ValuesIn(cases()), [](const auto& test) {
-  return std::string(test.param.kernels->name) + "_" + to_string(test.param.dtype);
-});
+INSTANTIATE_TEST_SUITE_P(Here, TrainKernels, testing::ValuesIn(train_cases()), train_case_name);
 
 }  // namespace
 }  // namespace hearth::backend::cpu
