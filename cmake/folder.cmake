@@ -109,6 +109,7 @@ function(hearth_plugin name source lib)
   set_target_properties(hearth_plugin_${name} PROPERTIES OUTPUT_NAME hearth_${name} CXX_VISIBILITY_PRESET hidden)
   target_include_directories(hearth_plugin_${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(hearth_plugin_${name} PRIVATE PkgConfig::PLUGIN_${name})
+  add_dependencies(hearth hearth_plugin_${name})
 endfunction()
 
 # The program: src/apps. Only its link pulls the folders together.

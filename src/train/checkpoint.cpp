@@ -229,6 +229,10 @@ std::string CheckpointWriter::final_name() const {
 
 std::string CheckpointWriter::working_name() const { return final_name() + kUnfinished; }
 
+std::string CheckpointWriter::what() const {
+  return fmt::format("the checkpoint of step {}", state_.step);
+}
+
 void CheckpointWriter::write(const RunState& state, const Parameters& parameters,
                              const Optimizer& optimizer) {
   CHECK(!pending_, "the checkpoint of step {} is not settled", state_.step);
@@ -304,7 +308,7 @@ std::optional<CheckpointReport> CheckpointWriter::poll() {
   if (!pending_) return std::nullopt;
   const double mine[] = {static_cast<double>(progress_.load())};
   bool all_written = true;
-  for (const double progress : ranks_.all_gather(mine, "checkpoint")) {
+  for (const double progress : ranks_.all_gather(mine, what())) {
     if (progress == static_cast<double>(Progress::kWriting)) return std::nullopt;
     all_written = all_written && progress == static_cast<double>(Progress::kWritten);
   }
@@ -328,7 +332,7 @@ CheckpointReport CheckpointWriter::settle(bool all_written) {
     }
   }
   double failures[] = {report_.failure.empty() ? 0.0 : 1.0};
-  ranks_.all_reduce(failures, "checkpoint");
+  ranks_.all_reduce(failures, what());
   if (failures[0] > 0 && ranks_.rank() == 0) {
     std::error_code error;
     fs::remove_all(working_name(), error);

@@ -72,6 +72,7 @@ class CheckpointWriter {
   CheckpointReport settle(bool all_written);
   std::string final_name() const;
   std::string working_name() const;
+  std::string what() const;
 
   std::string folder_;
   int64_t kept_;

@@ -1,9 +1,12 @@
 #include "train/config.h"
 
+#include <cctype>
 #include <gtest/gtest.h>
 #include <limits>
+#include <sstream>
 
 #include "base/error.h"
+#include "io/file.h"
 #include "train/schedule.h"
 #include "train/spike_guard.h"
 
@@ -31,6 +34,36 @@ TEST(TrainConfig, EveryFieldHasADefault) {
   EXPECT_EQ(config.data.train, std::vector<std::string>{"/folder/a.tok"});
   EXPECT_EQ(config.run.out, "/folder/out");
   EXPECT_EQ(config.optimizer.name, "adamw");
+}
+
+// docs/training.md lists every field with the default that it has.
+TEST(TrainConfig, TheReferenceIsComplete) {
+  const std::string page = io::read_file(HEARTH_SOURCE_DIR "/docs/training.md");
+  std::istringstream fields(to_toml({}));
+  std::string section;
+  for (std::string line; std::getline(fields, line);) {
+    if (line.starts_with("[")) {
+      section = "### " + line + "\n";
+      ASSERT_NE(page.find(section), std::string::npos) << section;
+    }
+    const size_t equals = line.find(" = ");
+    if (equals == std::string::npos) continue;
+    const std::string row = "\n| `" + line.substr(0, equals) + "` | `";
+    const size_t at = page.find(row, page.find(section));
+    ASSERT_NE(at, std::string::npos) << section << line;
+    const size_t begin = at + row.size();
+    std::string written = page.substr(begin, page.find('`', begin) - begin);
+    std::string value = line.substr(equals + 3);
+    for (std::string* text : {&written, &value}) {
+      std::erase_if(*text, [](char c) { return c == '"' || c == '\'' || c == ' '; });
+    }
+    const bool number = !value.empty() && (std::isdigit(value[0]) != 0);
+    if (number) {
+      EXPECT_EQ(std::stod(written), std::stod(value)) << section << line;
+    } else {
+      EXPECT_EQ(written, value) << section << line;
+    }
+  }
 }
 
 TEST(TrainConfig, NamesAnUnknownKeyAndTheNearest) {

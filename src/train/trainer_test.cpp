@@ -14,6 +14,7 @@
 #include "train/gradient_check.h"
 #include "train/hf_files.h"
 #include "train/internal/tiny_run.h"
+#include "train/sample.h"
 
 namespace hearth::train {
 namespace {
@@ -340,6 +341,27 @@ TEST_F(ModelTest, NextLogitsAreThoseOfTheLoss) {
   std::vector<float> losses(8);
   model->losses(ctx, batch, losses);
   EXPECT_NEAR(std::log(sum) - logits[static_cast<size_t>(tokens[8])], losses[7], 1e-5);
+}
+
+TEST_F(ModelTest, SamplesComeFromTheSeedAndEndInTime) {
+  const auto model = small_model(DType::kF32);
+  auto ctx = context();
+  const std::vector<int32_t> prompt = {1, 2, 3};
+  const auto sample = [&](const SampleOptions& options, int32_t stop) {
+    return sample_tokens(ctx, *model, prompt, stop, options);
+  };
+  const std::vector<int32_t> once = sample({.tokens_max = 20, .temperature = 5.0, .seed = 3}, -1);
+  EXPECT_EQ(once.size(), 20u);
+  EXPECT_EQ(sample({.tokens_max = 20, .temperature = 5.0, .seed = 3}, -1), once);
+  EXPECT_NE(sample({.tokens_max = 20, .temperature = 5.0, .seed = 4}, -1), once);
+  const auto stopped = sample({.tokens_max = 20, .temperature = 5.0, .seed = 3}, once[4]);
+  EXPECT_LE(stopped.size(), 4u);
+  EXPECT_EQ(sample({.tokens_max = 1000}, -1).size(), 64u - prompt.size());  // the context's end
+
+  std::vector<float> logits(kVocab);
+  model->next_logits(ctx, prompt, logits);
+  const auto likeliest = std::max_element(logits.begin(), logits.end()) - logits.begin();
+  EXPECT_EQ(sample({.tokens_max = 1, .temperature = 0}, -1)[0], likeliest);
 }
 
 TEST(ModelRegistry, NamesWhatItDoesNotTrain) {

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#define OMPI_SKIP_MPICXX 1  // its C++ bindings of old would need another library
 #include <mpi.h>
 #include <vector>
 

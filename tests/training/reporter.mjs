@@ -1,0 +1,15 @@
+// One line a failure, one line at the end.
+export default async function* report(source) {
+  let passed = 0;
+  let failed = 0;
+  for await (const event of source) {
+    if (event.type === 'test:pass') ++passed;
+    if (event.type === 'test:fail') {
+      ++failed;
+      const cause = event.data.details.error?.cause ?? event.data.details.error;
+      yield `  FAIL ${event.data.name}\n${String(cause?.stack ?? cause).split('\n').map((line) => `    ${line}`).join('\n')}\n`;
+    }
+    if (event.type === 'test:stderr' || event.type === 'test:stdout') yield event.data.message;
+  }
+  yield `  training: ${passed} passed, ${failed} failed\n`;
+}
