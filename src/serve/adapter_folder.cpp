@@ -40,6 +40,7 @@ void AdapterFolder::look_at_start() {
   if (folder_.empty()) return;
   find_in(folder_, kEverybody, known_);
   for (auto& [key, known] : known_) take(key, known);
+  log::info("adapters found folder={} count={}", folder_, known_.size());
 }
 
 void AdapterFolder::look() {

@@ -80,8 +80,8 @@ ServedAdapter AdapterRegistry::load(const std::string& owner, const std::string&
   }
   // The engine hears of it before anybody can name it.
   engine_.add_adapter(adapter.id, adapter.info.pages);
-  log::info("adapter loaded name={} owner={} id={} rank={} parameters={}", name,
-            owner.empty() ? "*" : owner, adapter.id, adapter.info.rank, adapter.info.parameters);
+  log::debug("adapter loaded name={} owner={} id={} rank={} parameters={}", name,
+             owner.empty() ? "*" : owner, adapter.id, adapter.info.rank, adapter.info.parameters);
   const std::lock_guard lock(mutex_);
   adapters_[key] = adapter;
   return adapter;
@@ -97,7 +97,7 @@ bool AdapterRegistry::unload(const std::string& owner, const std::string& name) 
     adapters_.erase(found);
   }
   engine_.remove_adapter(id);
-  log::info("adapter unloaded name={} owner={} id={}", name, owner.empty() ? "*" : owner, id);
+  log::debug("adapter unloaded name={} owner={} id={}", name, owner.empty() ? "*" : owner, id);
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "io/json.h"
 #include "serve/app.h"
 #include "serve/fields.h"
@@ -62,6 +63,7 @@ void load_lora_adapter(Call& call) {
     const std::string where = error.where.empty() ? std::string() : error.where + ": ";
     throw_error(ErrorCode::kInvalidArgument, "lora_path", "{}{}", where, error.text);
   }
+  log::info("adapter loaded name={} tenant={}", name, call.tenant.name);
   answer_text(call, fmt::format("Success: LoRA adapter '{}' added successfully.", name));
 }
 
@@ -71,6 +73,7 @@ void unload_lora_adapter(Call& call) {
   if (!call.app.adapters.unload(owner_of(call), name)) {
     throw_error(ErrorCode::kNotFound, "lora_name", "the lora adapter '{}' cannot be found", name);
   }
+  log::info("adapter unloaded name={} tenant={}", name, call.tenant.name);
   answer_text(call, fmt::format("Success: LoRA adapter '{}' removed successfully.", name));
 }
 
