@@ -53,8 +53,8 @@ struct Options {
   std::vector<int32_t> adapters = {0, 1, 5, 10, 100, 1000, 4000};
   std::vector<std::string> shapes = {"qv8", "qkvo8", "all8-64"};
   std::vector<std::string> spreads = {"uniform", "power", "distinct"};
-  int64_t hidden = 1024;
-  int64_t layers = 8;
+  int64_t hidden = 2048;
+  int64_t layers = 6;
   int64_t memory_mb = 1024;
   std::string svg;
 };

@@ -52,6 +52,10 @@ void write_row(const TensorView& a, int64_t row, DType dtype, std::byte* to) {
   for (int64_t i = 0; i < in; ++i) put(dtype, element(a, row * in + i), to + i * bytes);
 }
 
+// Outputs at a time: their rows of B stay in the first-level cache while column after column is
+// written.
+constexpr int64_t kTransposedOuts = 64;
+
 // Columns [0, rank) of B, one to each of `to`; elements of the same type are moved as they are.
 template <typename Word>
 void transpose_words(const TensorView& b, const nn::Projection& projection, const BoundPart& part,
@@ -59,10 +63,17 @@ void transpose_words(const TensorView& b, const nn::Projection& projection, cons
   const int64_t rank = b.cols();
   const auto* from = static_cast<const std::byte*>(b.data);
   constexpr int64_t kBytes = sizeof(Word);
-  for (int64_t o = 0; o < part.out; ++o) {
-    const std::byte* row = from + source_row(projection, part, o) * rank * kBytes;
+  for (int64_t begin = 0; begin < part.out; begin += kTransposedOuts) {
+    const int64_t end = std::min(part.out, begin + kTransposedOuts);
+    const std::byte* rows[kTransposedOuts];
+    for (int64_t o = begin; o < end; ++o) {
+      rows[o - begin] = from + source_row(projection, part, o) * rank * kBytes;
+    }
     for (int64_t k = 0; k < rank; ++k) {
-      std::memcpy(static_cast<Word*>(to[k]) + o, row + k * kBytes, sizeof(Word));
+      Word* column = static_cast<Word*>(to[k]);
+      for (int64_t o = begin; o < end; ++o) {
+        std::memcpy(column + o, rows[o - begin] + k * kBytes, sizeof(Word));
+      }
     }
   }
 }

@@ -25,6 +25,7 @@ PageMemory::PageMemory(int32_t pages, int64_t page_bytes) : pages_(pages), page_
   if (map == MAP_FAILED) {
     throw_error(ErrorCode::kResourceExhausted, "--adapter-memory", "could not map {} bytes", bytes);
   }
+  ::madvise(map, bytes, MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(map);
 }
 

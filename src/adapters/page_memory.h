@@ -1,5 +1,5 @@
-// The memory that adapters lie in: pages of one size, taken from the system when first written. Who
-// owns which page is the engine's business.
+// The memory that adapters lie in: pages of one size, taken from the system as they are written.
+// Who owns which page is the engine's business.
 #pragma once
 
 #include <cstddef>
