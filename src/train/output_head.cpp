@@ -8,7 +8,9 @@
 namespace hearth::train {
 namespace {
 
-constexpr int64_t kLogitElementsMax = int64_t{4} << 20;  // of one chunk
+// Of one chunk. Each packs the head's matrix anew, which costs as much as multiplying a hundred
+// rows.
+constexpr int64_t kLogitElementsMax = int64_t{32} << 20;
 constexpr int64_t kChunkRowsMin = 64;
 
 Linear make_linear(const DecoderShape& shape, WeightId embedding, const Builder& builder) {

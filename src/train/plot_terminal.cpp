@@ -65,11 +65,24 @@ int dot_column(const PlotWindow& window, const DotCanvas& canvas, double step) {
 }
 
 void draw_line(DotCanvas& canvas, const PlotWindow& window, const Curve& curve) {
-  for (size_t i = 0; i < curve.size(); ++i) {
-    const int x = dot_column(window, canvas, curve[i].step);
-    const int y = dot_row(window, canvas, curve[i].value);
-    const int before = i == 0 ? y : dot_row(window, canvas, curve[i - 1].value);
-    for (int dot = std::min(before, y); dot <= std::max(before, y); ++dot) canvas.dot(x, dot);
+  int left = -1;
+  int before = 0;
+  for (const CurvePoint& point : curve) {
+    const int right = dot_column(window, canvas, point.step);
+    const int y = dot_row(window, canvas, point.value);
+    if (left < 0) {
+      left = right;
+      before = y;
+    }
+    const int wide = std::max(1, right - left);
+    for (int x = left; x <= right; ++x) {
+      // From where the line enters the column to where it leaves it.
+      const int from = before + (y - before) * (x - left) / wide;
+      const int to = before + (y - before) * std::min(x + 1 - left, wide) / wide;
+      for (int dot = std::min(from, to); dot <= std::max(from, to); ++dot) canvas.dot(x, dot);
+    }
+    left = right;
+    before = y;
   }
 }
 

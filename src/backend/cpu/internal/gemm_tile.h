@@ -87,6 +87,40 @@ inline void interleave_pair(const Bf16* low, const Bf16* high, int lanes, Bf16* 
     _mm512_mask_storeu_epi32(out, (1 << Width) - 1, both);
   }
 }
+
+// Sixteen rows of sixteen units, turned: unit u of all rows goes to out + u * step. Rows and units
+// beyond the matrix are 0; `store` says which lanes are written.
+inline void turn_units(const Bf16* rows, int64_t stride, int lanes, int units, __mmask16 store,
+                       Bf16* out, int64_t step) {
+  const __mmask16 inside = static_cast<__mmask16>(units >= 16 ? 0xffff : (1 << units) - 1);
+  __m512i r[16];
+  __m512i t[16];
+  for (int i = 0; i < 16; ++i) {
+    r[i] = i < lanes ? _mm512_maskz_loadu_epi32(inside, rows + i * stride) : _mm512_setzero_si512();
+  }
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  // r[i + c]: of rows i to i + 3, in its quarter q, unit 4 q + c.
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int c = 0; c < 4; ++c) {
+    const __m512i even_low = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88);  // quarters 0 and 2
+    const __m512i even_high = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88);
+    const __m512i odd_low = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xdd);  // quarters 1 and 3
+    const __m512i odd_high = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xdd);
+    t[c] = _mm512_shuffle_i32x4(even_low, even_high, 0x88);
+    t[4 + c] = _mm512_shuffle_i32x4(odd_low, odd_high, 0x88);
+    t[8 + c] = _mm512_shuffle_i32x4(even_low, even_high, 0xdd);
+    t[12 + c] = _mm512_shuffle_i32x4(odd_low, odd_high, 0xdd);
+  }
+  for (int u = 0; u < units; ++u) _mm512_mask_storeu_epi32(out + u * step, store, t[u]);
+}
 #endif
 
 // Packs lanes [begin, begin + Width) of `source` into one panel. `lanes` is their total number.
@@ -108,17 +142,20 @@ inline void pack_panel(const PackSource<S>& source, int64_t begin, int64_t lanes
       }
       return;
     }
-    if (here < Width) {
-      std::memset(static_cast<void*>(out), 0, static_cast<size_t>(units) * Width * 2 * sizeof(E));
-    }
-    for (int lane = 0; lane < here; ++lane) {
-      const S* row = source.at(begin + lane, 0);
-      E* to = out + lane * 2;
-      for (int64_t u = 0; u < k / 2; ++u) std::memcpy(to + u * Width * 2, row + 2 * u, 4);
-      if (k % 2 != 0) {
-        to[(k / 2) * Width * 2] = row[k - 1];
-        to[(k / 2) * Width * 2 + 1] = E{};
+    const int64_t whole = k / 2;
+    for (int lane = 0; lane < Width; lane += 16) {
+      const int lanes = here > lane ? here - lane : 0;
+      const auto store = static_cast<__mmask16>(Width - lane >= 16 ? 0xffff : (1 << Width) - 1);
+      for (int64_t u = 0; u < whole; u += 16) {
+        turn_units(source.at(begin + lane, 2 * u), source.stride, lanes,
+                   static_cast<int>(least<int64_t>(16, whole - u)), store,
+                   out + (u * Width + lane) * 2, int64_t{Width} * 2);
       }
+    }
+    for (int lane = 0; k % 2 != 0 && lane < Width; ++lane) {
+      Bf16* to = out + (whole * Width + lane) * 2;
+      to[0] = lane < here ? *source.at(begin + lane, k - 1) : Bf16{};
+      to[1] = Bf16{};
     }
     return;
   }
