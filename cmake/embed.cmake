@@ -1,8 +1,12 @@
-# hearth_embed(target symbol dir): the files under dir become bytes of the program (.incbin: no compile time), listed by
+# hearth_embed(target symbol dir [EXCLUDE regex]): the files under dir become bytes of the program (.incbin: no compile time), listed by
 #   std::span<const hearth::EmbeddedFile> hearth::embedded_<symbol>();
 # A folder that does not exist gives an empty list.
 function(hearth_embed target symbol dir)
+  cmake_parse_arguments(ARG "" "EXCLUDE" "" ${ARGN})
   file(GLOB_RECURSE files CONFIGURE_DEPENDS RELATIVE ${dir} ${dir}/*)
+  if(ARG_EXCLUDE)
+    list(FILTER files EXCLUDE REGEX "${ARG_EXCLUDE}")
+  endif()
   list(SORT files)
   set(assembly ".section .rodata\n")
   set(externs "")

@@ -1,6 +1,7 @@
 #include "train/lora.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -90,6 +91,19 @@ void LoraSet::load(const adapters::Adapter& adapter) {
   weights_changed();
 }
 
+// "all-linear" becomes the names that it chose, as in what PEFT saves: readers that load an adapter
+// need not know the model's layers.
+void LoraSet::resolve_targets(adapters::AdapterConfig& config) const {
+  using Kind = adapters::TargetModules::Kind;
+  if (config.target_modules.kind != Kind::kAllLinear) return;
+  std::set<std::string> names;
+  for (const LoraPart* part : parts_) {
+    const std::string& name = part->shape().projection.name;
+    names.insert(name.substr(name.rfind('.') + 1));
+  }
+  config.target_modules = {Kind::kNames, {names.begin(), names.end()}, {}};
+}
+
 adapters::Adapter LoraSet::adapter() const {
   adapters::Adapter adapter;
   adapter.config = config_;
@@ -99,6 +113,7 @@ adapters::Adapter LoraSet::adapter() const {
       adapter.config.fan_in_fan_out = true;
     }
   }
+  resolve_targets(adapter.config);
   std::sort(adapter.modules.begin(), adapter.modules.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
   return adapter;

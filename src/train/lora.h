@@ -39,6 +39,8 @@ class LoraSet final : public LowRankMaker {
   double bytes_of_token(DType compute) const;
 
  private:
+  void resolve_targets(adapters::AdapterConfig& config) const;
+
   adapters::AdapterConfig config_;
   adapters::ModuleRules rules_;
   std::string where_;

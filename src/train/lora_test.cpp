@@ -2,6 +2,7 @@
 #include "train/lora.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <gtest/gtest.h>
 
@@ -460,6 +461,36 @@ TEST_F(LoraModelTest, ABaseOfEightBitsTrainsToo) {
   }
   model->parameters().refresh(ctx);
   EXPECT_NEAR(before - loss(*model), expected, 0.1 * expected);
+}
+
+// An adapter that PEFT's library wrote, against what transformers computed with it unmerged. They
+// are not in the repository.
+TEST_F(LoraTest, AnAdapterOfPeftGivesTransformersLogits) {
+  const char* shared = std::getenv("HEARTH_SHARED");
+  if (shared == nullptr) GTEST_SKIP() << "HEARTH_SHARED is not set: no adapter to compare with";
+  const std::string data = std::string(shared) + "/data/";
+  const std::string base = data + "stories15M-hf";
+  io::Folder files(data + "tiny/stories15M-lora-r8");
+  const adapters::Adapter adapter = adapters::load_adapter(files);
+  LoraSet set(adapter.config, "adapter");
+  auto ctx = context();
+  auto model = make_model(io::load_json(base + "/config.json"),
+                          {.compute = DType::kF32, .training = Training::kFrozen, .low_rank = &set},
+                          "config");
+  load_weights(base, *model);
+  set.initialise(ctx, model->weights());
+  set.load(adapter);
+  const io::Json golden = io::load_json(data + "tiny/stories15M-lora-r8/golden.json");
+  int compared = 0;
+  for (const io::Json& one : golden["cases"]) {
+    std::vector<float> logits(32000);
+    model->next_logits(ctx, one["ids"].get<std::vector<int32_t>>(), logits);
+    for (const auto& [id, logit] : one["last_logits_top"].items()) {
+      EXPECT_NEAR(logits[static_cast<size_t>(std::stoi(id))], logit.get<float>(), 2e-3) << id;
+      ++compared;
+    }
+  }
+  EXPECT_EQ(compared, 60);
 }
 
 TEST_F(LoraModelTest, TargetsThatFitNothingAreNamed) {

@@ -16,6 +16,7 @@ using internal::require;
 template <typename Config, typename Visit>
 void visit_fields(Config& c, const Visit& visit) {
   visit("model", "from", c.model.from);
+  visit("model", "name", c.model.name);
   visit("model", "base", c.model.base);
   visit("model", "recompute", c.model.recompute);
   visit("adapter", "from", c.adapter.from);
@@ -116,7 +117,7 @@ void check_tune_config(const TuneConfig& c, const std::string& where) {
 adapters::AdapterConfig adapter_config(const TuneConfig& config, const std::string& where) {
   const TuneAdapterConfig& a = config.adapter;
   adapters::AdapterConfig out;
-  out.base_model = config.model.from;
+  out.base_model = config.model.name.empty() ? config.model.from : config.model.name;
   out.r = a.r;
   out.lora_alpha = a.lora_alpha;
   out.lora_dropout = a.lora_dropout;

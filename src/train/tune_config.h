@@ -14,6 +14,7 @@ namespace hearth::train {
 
 struct TuneModelConfig {
   std::string from = "";           // the base: a Hugging Face directory; it is only read
+  std::string name = "";           // what the adapter calls its base; empty: `from`
   std::string base = "bf16";       // how its weights are held: bf16, f32, q8 or q4
   std::string recompute = "none";  // none, or block: less memory, a third more time
 };

@@ -213,6 +213,9 @@ TEST_F(TunerTest, RepliesAreLearnedAndTheBaseIsNotTouched) {
       const adapters::Adapter adapter = adapters::load_adapter(out);
       EXPECT_EQ(adapter.modules.size(), 14u);
       EXPECT_EQ(adapter.config.use_dora, dora);
+      EXPECT_EQ(adapter.config.target_modules.names,
+                (std::vector<std::string>{"down_proj", "gate_proj", "k_proj", "o_proj", "q_proj",
+                                          "up_proj", "v_proj"}));
       EXPECT_GT(recorder.planned.total(), 100e3);
     }
   }
