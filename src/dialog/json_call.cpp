@@ -43,7 +43,7 @@ JsonCall::JsonCall(std::string name)
       has_name_(true),
       bare_(true) {}
 
-JsonCall::Status JsonCall::feed(std::string_view& text) {
+CallReader::Status JsonCall::feed(std::string_view& text) {
   const bool had_name = has_name_;
   while (!text.empty() && state_ != State::kDone && state_ != State::kBroken &&
          has_name_ == had_name) {

@@ -1,29 +1,23 @@
-// Reads one tool call, {"name": ..., "arguments": {...}}, while it is being written: the name as
-// soon as it is there, then the arguments' JSON text as it comes.
+// Reads one tool call that is JSON: {"name": ..., "arguments": {...}}.
 #pragma once
 
 #include <string>
 #include <string_view>
 
+#include "dialog/call_reader.h"
+
 namespace hearth::dialog {
 
-class JsonCall {
+class JsonCall final : public CallReader {
  public:
   JsonCall() = default;
   // A call whose name stood before the JSON, which is the arguments alone.
   explicit JsonCall(std::string name);
 
-  enum class Status { kReading, kDone, kBroken };
-
-  // Takes bytes off the front of `text`, up to the end of the object or the first byte that can not
-  // be part of a call; once done or broken it takes none. It also stops where the name becomes
-  // known, so that what the caller makes of the name does not depend on how the text was cut.
-  Status feed(std::string_view& text);
-
-  bool has_name() const { return has_name_; }
-  const std::string& name() const { return name_; }
-  // Argument text that came since the last call; JSON. Empty while the name is not known.
-  std::string take_arguments();
+  Status feed(std::string_view& text) override;
+  bool has_name() const override { return has_name_; }
+  const std::string& name() const override { return name_; }
+  std::string take_arguments() override;
 
  private:
   enum class State {

@@ -19,6 +19,7 @@ constexpr Sign kSigns[] = {
     {"[TOOL_CALLS]", ToolSyntax::kMistral},
     {"functools[", ToolSyntax::kPhi},
     {"<|tool_call|>", ToolSyntax::kPhi},
+    {"<parameter=", ToolSyntax::kXml},
     {"<tool_call>", ToolSyntax::kHermes},
     {"<|python_start|>", ToolSyntax::kPythonic},
     {"[func_name1(", ToolSyntax::kPythonic},

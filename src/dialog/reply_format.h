@@ -16,6 +16,7 @@ enum class ToolSyntax {
   kMistral,  // [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...], or [TOOL_CALLS]name[ARGS]{...}
   kPhi,      // functools[{...}, ...] or <|tool_call|>[{...}]<|/tool_call|>
   kDeepSeek,  // <｜tool▁call▁begin｜>function<｜tool▁sep｜>name, then the arguments in a JSON fence
+  kXml,       // <tool_call><function=name><parameter=key>value</parameter></function></tool_call>
   kPythonic,  // [name(argument=value, ...), ...]
   kGeneric,   // Hermes, asked for by Hearth itself: the template knows no tools
 };

@@ -20,6 +20,7 @@ Json tools() {
 
 TEST(DetectFormat, ReadsTheTemplate) {
   EXPECT_EQ(detect_format("... <tool_call> ...").tools, ToolSyntax::kHermes);
+  EXPECT_EQ(detect_format("<tool_call>\n<function=f>\n<parameter=a>").tools, ToolSyntax::kXml);
   EXPECT_EQ(detect_format("{{ '[TOOL_CALLS][' }}").tools, ToolSyntax::kMistral);
   EXPECT_EQ(detect_format("<|python_tag|>").tools, ToolSyntax::kLlama);
   EXPECT_EQ(detect_format("<｜tool▁calls▁begin｜>").tools, ToolSyntax::kDeepSeek);

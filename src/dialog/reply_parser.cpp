@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "dialog/json_call.h"
+#include "dialog/xml_call.h"
+
 namespace hearth::dialog {
 namespace {
 
@@ -44,6 +47,8 @@ std::vector<std::string_view> openers_of(ToolSyntax syntax) {
       return {"<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>", kCallOpen};
     case ToolSyntax::kPythonic:
       return {"<|python_start|>", kCallOpen};
+    case ToolSyntax::kXml:
+      return {kCallOpen, "<seed:tool_call>", XmlCall::kOpen};
     default:
       return {kCallOpen};
   }
@@ -57,6 +62,8 @@ std::vector<std::string_view> closers_of(ToolSyntax syntax) {
       return {"```", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", kCallClose};
     case ToolSyntax::kPythonic:
       return {"<|python_end|>", kCallClose};
+    case ToolSyntax::kXml:
+      return {kCallClose, "</seed:tool_call>"};
     default:
       return {kCallClose};
   }
@@ -71,6 +78,13 @@ size_t partial_marker(std::string_view text, const std::vector<std::string_view>
     }
   }
   return longest;
+}
+
+// What a call's marker and its first bytes have in common: the bracket of functools[ is the start
+// of the list, <function= is all of it.
+size_t shared_with_call(std::string_view marker) {
+  if (marker == XmlCall::kOpen) return marker.size();
+  return marker.back() == '[' ? 1 : 0;
 }
 
 // Size of the marker that text starts with, or 0.
@@ -107,10 +121,11 @@ bool names_come_first(ToolSyntax syntax) {
 
 }  // namespace
 
-ReplyParser::ReplyParser(ReplyFormat format, std::vector<std::string> tools,
+ReplyParser::ReplyParser(ReplyFormat format, std::vector<ToolSignature> tools,
                          std::string_view prompt)
-    : format_(std::move(format)), tools_(std::move(tools)) {
-  if (!tools_.empty()) {
+    : format_(std::move(format)),
+      tools_(std::make_shared<const std::vector<ToolSignature>>(std::move(tools))) {
+  if (!tools_->empty()) {
     openers_ = openers_of(format_.tools);
     closers_ = closers_of(format_.tools);
   }
@@ -174,9 +189,9 @@ ReplyParser::Step ReplyParser::start() {
   if (!think.empty() && !ended_ && think.starts_with(pending_)) return Step::kWait;
   const bool llama = format_.tools == ToolSyntax::kLlama && pending_[0] == '{';
   const bool python = format_.tools == ToolSyntax::kPythonic && pending_[0] == '[';
-  if (!tools_.empty() && (llama || python)) {
+  if (!tools_->empty() && (llama || python)) {
     marked_ = false;
-    if (llama) return begin_call(JsonCall());
+    if (llama) return begin_call(std::make_unique<JsonCall>());
     python_.emplace();
     state_ = State::kPythonic;
     return Step::kAgain;
@@ -203,12 +218,13 @@ ReplyParser::Step ReplyParser::reasoning() {
 }
 
 ReplyParser::Step ReplyParser::text() {
-  size_t at = std::string::npos, size = 0;
+  size_t at = std::string::npos;
+  std::string_view found;
   for (std::string_view opener : openers_) {
     const size_t hit = pending_.find(opener);
     if (hit < at) {
       at = hit;
-      size = opener.size();
+      found = opener;
     }
   }
   if (at == std::string::npos) {
@@ -219,8 +235,7 @@ ReplyParser::Step ReplyParser::text() {
   }
   emit(Part::Kind::kText, std::string_view(pending_).substr(0, at));
   pending_.erase(0, at);
-  // functools[ and its kind: the bracket is the start of the list.
-  take(size - (pending_[size - 1] == '[' ? 1 : 0));
+  take(found.size() - shared_with_call(found));
   marked_ = true;
   state_ = State::kBody;
   return Step::kAgain;
@@ -230,7 +245,10 @@ ReplyParser::Step ReplyParser::body() {
   take(leading_space(pending_));
   if (pending_.empty()) return ended_ ? give_up_call() : Step::kWait;
   const char c = pending_[0];
-  if (c == '{') return begin_call(JsonCall());
+  if (c == '{') return begin_call(std::make_unique<JsonCall>());
+  if (c == '<' && format_.tools == ToolSyntax::kXml) {
+    return begin_call(std::make_unique<XmlCall>(*tools_));
+  }
   if (c == '[' && format_.tools == ToolSyntax::kPythonic) {
     python_.emplace();
     state_ = State::kPythonic;
@@ -253,11 +271,11 @@ ReplyParser::Step ReplyParser::name_first() {
       name_in_header(format_.tools, std::string_view(pending_).substr(0, brace));
   if (name.empty()) return give_up_call();
   take(brace);
-  return begin_call(JsonCall(name));
+  return begin_call(std::make_unique<JsonCall>(name));
 }
 
-ReplyParser::Step ReplyParser::begin_call(JsonCall call) {
-  json_ = std::move(call);
+ReplyParser::Step ReplyParser::begin_call(std::unique_ptr<CallReader> call) {
+  call_ = std::move(call);
   announced_ = false;
   state_ = State::kCall;
   return Step::kAgain;
@@ -265,21 +283,21 @@ ReplyParser::Step ReplyParser::begin_call(JsonCall call) {
 
 ReplyParser::Step ReplyParser::call() {
   std::string_view rest = pending_;
-  const JsonCall::Status status = json_->feed(rest);
+  const CallReader::Status status = call_->feed(rest);
   take(pending_.size() - rest.size());
-  if (json_->has_name() && !announced_) {
-    if (!marked_ && !knows(json_->name())) return give_up_call();
-    announce(json_->name());
+  if (call_->has_name() && !announced_) {
+    if (!marked_ && !knows(call_->name())) return give_up_call();
+    announce(call_->name());
   }
   if (announced_) {
-    std::string arguments = json_->take_arguments();
+    std::string arguments = call_->take_arguments();
     if (!arguments.empty()) {
       out_.push_back(
           {.kind = Part::Kind::kArguments, .text = std::move(arguments), .tool_index = calls_ - 1});
     }
   }
-  if (status == JsonCall::Status::kBroken) return give_up_call();
-  if (status == JsonCall::Status::kReading) {
+  if (status == CallReader::Status::kBroken) return give_up_call();
+  if (status == CallReader::Status::kReading) {
     if (!pending_.empty()) return Step::kAgain;
     return ended_ ? give_up_call() : Step::kWait;
   }
@@ -300,7 +318,7 @@ ReplyParser::Step ReplyParser::after_call() {
     return Step::kAgain;
   }
   if (c == '{' && (in_array_ || format_.tools == ToolSyntax::kLlama)) {
-    return begin_call(JsonCall());
+    return begin_call(std::make_unique<JsonCall>());
   }
   if (c == ';' && format_.tools == ToolSyntax::kLlama) {
     pending_.erase(0, 1);
@@ -381,7 +399,8 @@ void ReplyParser::take(size_t bytes) {
 }
 
 bool ReplyParser::knows(std::string_view name) const {
-  return std::find(tools_.begin(), tools_.end(), name) != tools_.end();
+  return std::any_of(tools_->begin(), tools_->end(),
+                     [&](const ToolSignature& tool) { return tool.name == name; });
 }
 
 }  // namespace hearth::dialog

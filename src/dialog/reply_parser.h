@@ -5,14 +5,16 @@
 // themselves and the white space around them. One object per reply; not thread-safe.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "dialog/json_call.h"
+#include "dialog/call_reader.h"
 #include "dialog/pythonic.h"
 #include "dialog/reply_format.h"
+#include "dialog/tool_signature.h"
 
 namespace hearth::dialog {
 
@@ -32,8 +34,8 @@ struct Part {
 class ReplyParser {
  public:
   // `prompt` is the text that the reply continues: it may have opened the reasoning already.
-  // `tools` are the names that may be called; with none, calls are not looked for.
-  ReplyParser(ReplyFormat format, std::vector<std::string> tools, std::string_view prompt);
+  // `tools` are those that may be called; with none, calls are not looked for.
+  ReplyParser(ReplyFormat format, std::vector<ToolSignature> tools, std::string_view prompt);
 
   std::vector<Part> feed(std::string_view text);
   // What was held back. Call once, after the last feed.
@@ -47,7 +49,7 @@ class ReplyParser {
     kReasoning,
     kText,
     kBody,       // a call's marker was seen: what it consists of is next
-    kCall,       // inside the JSON of one call
+    kCall,       // inside of one call
     kAfterCall,  // between calls, or before a closing marker
     kPythonic,   // inside the brackets of [f(a=1)]
   };
@@ -63,7 +65,7 @@ class ReplyParser {
   Step after_call();
   Step pythonic();
 
-  Step begin_call(JsonCall call);
+  Step begin_call(std::unique_ptr<CallReader> call);
   Step give_up_call();
   void announce(const std::string& name);
   void emit(Part::Kind kind, std::string_view text);
@@ -71,7 +73,7 @@ class ReplyParser {
   bool knows(std::string_view name) const;
 
   const ReplyFormat format_;
-  const std::vector<std::string> tools_;
+  const std::shared_ptr<const std::vector<ToolSignature>> tools_;  // the reader looks at them
   std::vector<std::string_view> openers_;
   std::vector<std::string_view> closers_;
   State state_ = State::kStart;
@@ -80,7 +82,7 @@ class ReplyParser {
   std::string raw_;          // of the call being read, to be given back if it is none
   std::string space_;        // white space that may stand before a marker
   bool drop_space_ = false;  // the last thing told was a call or reasoning
-  std::optional<JsonCall> json_;
+  std::unique_ptr<CallReader> call_;
   std::optional<PythonicCalls> python_;
   bool announced_ = false;  // the call being read was told
   bool in_array_ = false;

@@ -25,7 +25,8 @@ std::string told(const std::vector<Part>& parts) {
 
 std::string parse(const hearth::dialog::ReplyFormat& format, std::string_view reply,
                   size_t piece_bytes) {
-  hearth::dialog::ReplyParser parser(format, {"f", "g"}, "");
+  hearth::dialog::ReplyParser parser(
+      format, {{"f", {{"a", {"integer", "null"}}, {"b", {"object"}}}}, {"g", {}}}, "");
   std::vector<Part> all;
   for (size_t at = 0; at < reply.size(); at += piece_bytes) {
     for (Part& part : parser.feed(reply.substr(at, piece_bytes))) all.push_back(std::move(part));
@@ -39,7 +40,7 @@ std::string parse(const hearth::dialog::ReplyFormat& format, std::string_view re
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2 || size > 8192) return 0;
   hearth::dialog::ReplyFormat format;
-  format.tools = static_cast<hearth::dialog::ToolSyntax>(data[0] % 7);
+  format.tools = static_cast<hearth::dialog::ToolSyntax>(data[0] % 8);
   if (data[0] & 0x80) {
     format.think_start = "<think>";
     format.think_end = "</think>";

@@ -9,7 +9,13 @@
 namespace hearth::dialog {
 namespace {
 
-const std::vector<std::string> kTools = {"f", "get_weather"};
+const std::vector<ToolSignature> kTools = {{"f", {}},
+                                           {"get_weather",
+                                            {{"city", {"string"}},
+                                             {"days", {"integer"}},
+                                             {"detail", {"boolean", "null"}},
+                                             {"where", {"object"}},
+                                             {"at", {"number", "string"}}}}};
 
 // One line of what a client is told: text as it is, <<reasoning>>, {{name|arguments}}.
 std::string told(const std::vector<Part>& parts) {
@@ -30,7 +36,7 @@ std::string told(const std::vector<Part>& parts) {
 }
 
 std::string parse_in(const ReplyFormat& format, const std::string& reply, const std::string& prompt,
-                     const std::vector<std::string>& tools, const std::vector<size_t>& sizes) {
+                     const std::vector<ToolSignature>& tools, const std::vector<size_t>& sizes) {
   ReplyParser parser(format, tools, prompt);
   std::vector<Part> all;
   size_t at = 0;
@@ -45,7 +51,8 @@ std::string parse_in(const ReplyFormat& format, const std::string& reply, const 
 
 // However the reply is cut into pieces, the client is told the same.
 std::string parse(const ReplyFormat& format, const std::string& reply,
-                  const std::string& prompt = "", const std::vector<std::string>& tools = kTools) {
+                  const std::string& prompt = "",
+                  const std::vector<ToolSignature>& tools = kTools) {
   const std::string whole = parse_in(format, reply, prompt, tools, {reply.size() + 1});
   EXPECT_EQ(parse_in(format, reply, prompt, tools, {1}), whole);
   Random random(7);
@@ -177,6 +184,58 @@ TEST(Pythonic, ListsOfCalls) {
   for (const char* reply : {"[1, 2, 3]", "[f(a=1)", "[unknown(a=1)]", "[f(1)]", "[f(a=b)]"}) {
     EXPECT_EQ(parse(python, reply), reply);
   }
+}
+
+ReplyFormat xml() { return {.tools = ToolSyntax::kXml}; }
+
+TEST(Xml, ValuesBecomeWhatTheSchemaSays) {
+  EXPECT_EQ(parse(xml(),
+                  "So.\n<tool_call>\n<function=get_weather>\n<parameter=city>\nOslo\n</parameter>\n"
+                  "<parameter=days>\n3\n</parameter>\n<parameter=detail>\nTrue\n</parameter>\n"
+                  "<parameter=where>\n{\"x\": [1]}\n</parameter>\n</function>\n</tool_call>"),
+            "So.{{get_weather|{\"city\": \"Oslo\", \"days\": 3, \"detail\": true, "
+            "\"where\": {\"x\": [1]}}}}");
+  EXPECT_EQ(parse(xml(), "<tool_call><function=f></function></tool_call>"), "{{f|{}}}");
+}
+
+TEST(Xml, WhatDoesNotFitTheTypeIsAString) {
+  EXPECT_EQ(parse(xml(),
+                  "<tool_call><function=get_weather><parameter=days>three</parameter>"
+                  "<parameter=detail>null</parameter><parameter=at>7</parameter>"
+                  "<parameter=other>5</parameter></function></tool_call>"),
+            "{{get_weather|{\"days\": \"three\", \"detail\": null, \"at\": 7, \"other\": \"5\"}}}");
+}
+
+TEST(Xml, TextKeepsItsLinesAndTags) {
+  EXPECT_EQ(
+      parse(xml(),
+            "<tool_call>\n<function=get_weather>\n<parameter=city>\n\n  a \"b\" \\ é\n</p>\n\n"
+            "</parameter>\n</function>\n</tool_call>\nDone"),
+      R"({{get_weather|{"city": "\n  a \"b\" \\ é\n</p>\n"}}}Done)");
+}
+
+TEST(Xml, SeveralCallsAndCallsWithoutAMarker) {
+  EXPECT_EQ(parse(xml(),
+                  "<function=f>\n<parameter=a>\n1\n</parameter>\n</function>\n<tool_call>\n"
+                  "<function=get_weather>\n</function>\n</tool_call>"),
+            "{{f|{\"a\": \"1\"}}}{{get_weather|{}}}");
+  // A forced call is JSON, whatever the model's own form.
+  EXPECT_EQ(parse(xml(), "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>"),
+            "{{f|{}}}");
+}
+
+TEST(Xml, WhatIsNoCallStaysText) {
+  EXPECT_EQ(parse(xml(), "a < b, <functional> <tool_call> no"),
+            "a < b, <functional> <tool_call> no");
+  EXPECT_EQ(parse(xml(), "<tool_call><function=>"), "<tool_call><function=>");
+}
+
+TEST(Xml, StringsAreToldAsTheyCome) {
+  ReplyParser parser(xml(), kTools, "");
+  EXPECT_EQ(told(parser.feed("<tool_call>\n<function=get_weather>\n<parameter=city>\nOs")),
+            "{{get_weather|{\"city\": \"Os}}");
+  EXPECT_EQ(parser.feed("lo\n</param").back().text, "lo");
+  EXPECT_EQ(parser.feed("eter>").back().text, "\"");
 }
 
 }  // namespace

@@ -131,11 +131,9 @@ class RealChat final : public ChatFormat {
 
   std::unique_ptr<ReplyParser> parser(const ToolRules& rules,
                                       std::string_view prompt) const override {
-    std::vector<std::string> names;
-    if (rules.use != ToolUse::kNone && rules.tools) {
-      for (const Json& tool : *rules.tools) names.push_back(tool["function"]["name"]);
-    }
-    return std::make_unique<PartsOfReply>(dialog::ReplyParser(format_, std::move(names), prompt));
+    std::vector<dialog::ToolSignature> tools;
+    if (rules.use != ToolUse::kNone && rules.tools) tools = dialog::signatures(*rules.tools);
+    return std::make_unique<PartsOfReply>(dialog::ReplyParser(format_, std::move(tools), prompt));
   }
 
   bool marks_with_special_tokens() const override {
