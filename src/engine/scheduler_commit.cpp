@@ -19,8 +19,13 @@ std::span<const Output> Scheduler::commit(const StepResult& result, Nanos now) {
   for (size_t i = 0; i < planned_.size(); ++i) {
     Sequence& sequence = *planned_[i];
     const int32_t first_row = sequence.computed;
-    account(sequence);
-    publish(sequence);
+    if (result.sequences[i].error.empty()) {
+      account(sequence);
+      publish(sequence);
+    } else {
+      // Nobody knows what its blocks hold now: they are not for others to find.
+      sequence.planned = 0;
+    }
     if (sequence.ending != FinishReason::kNone) {
       retire(sequence, sequence.ending);
       continue;

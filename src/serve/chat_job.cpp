@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "serve/either_constraint.h"
 
 namespace hearth::serve {
 
@@ -79,6 +80,17 @@ Json normalise_message(const Json& message, const std::string& path) {
     out.erase("tool_calls");
   }
   return out;
+}
+
+// A call, or what the format asks for (null: a call and nothing else). Where the model decides, a
+// format would otherwise keep it from calling.
+std::shared_ptr<engine::TokenConstraint> with_calls(
+    const ConstraintCompiler& compiler, ToolRules rules,
+    std::shared_ptr<engine::TokenConstraint> format) {
+  if (!format) return compiler.compile_tools(rules);
+  rules.use = ToolUse::kRequired;
+  return std::make_shared<EitherConstraint>(std::vector<std::shared_ptr<engine::TokenConstraint>>{
+      std::move(format), compiler.compile_tools(rules)});
 }
 
 }  // namespace
@@ -186,9 +198,11 @@ GenerationRequest make_generation(const App& app, const ChatJob& job) {
     throw_error(ErrorCode::kUnsupported, "tool_choice",
                 "this model was loaded without structured output");
   }
-  if (forced) request.constraints.clear();
-  for (int32_t i = 0; forced && i < request.choices; ++i) {
-    request.constraints.push_back(app.model.constraints->compile_tools(rules));
+  if (forced) request.constraints.assign(static_cast<size_t>(request.choices), nullptr);
+  if (job.tool_use != ToolUse::kNone) {
+    for (auto& constraint : request.constraints) {
+      constraint = with_calls(*app.model.constraints, rules, std::move(constraint));
+    }
   }
   out.stops = job.fields.stops;
   for (std::string& stop : app.model.chat->stops()) out.stops.push_back(std::move(stop));

@@ -139,6 +139,40 @@ TEST(Service, AFailedStepIsAnErrorAndTheNextOneAnswers) {
   EXPECT_EQ(house.get("/health").status, 200);
 }
 
+TEST(Service, AFailedStepEndsWhatItWasForAndLeavesNothingBehind) {
+  TestHouse house;
+  const std::string text(100, 'x');
+  const auto open = [&](const std::string& more) {
+    return house.client.open(
+        house.request("POST", "/v1/completions", R"({"prompt":")" + text + "\"" + more + "}"));
+  };
+  const auto whole = open("");
+  const auto streamed = open(R"(,"stream":true)");
+  house.turn();  // reads the bodies
+  house.runner.fail_with("out of memory");
+  while (house.turn()) {
+  }
+  ASSERT_TRUE(whole->finished() && streamed->finished());
+  EXPECT_EQ(whole->response().status, 500);
+  EXPECT_EQ(json_of(whole->response())["error"]["message"], "out of memory");
+  // The head of the stream is gone already: the error is an event, and the end.
+  EXPECT_EQ(streamed->response().status, 200);
+  const auto events = events_of(streamed->response());
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(io::parse_json(events[0], "event")["error"]["code"], "engine_error");
+  EXPECT_EQ(house.service.engine().unfinished(), 0);
+  EXPECT_EQ(house.service.engine().stats().running, 0);
+
+  // What the failed step left in the cache is not taken for the prompt's.
+  house.runner.fail_with("");
+  const auto cached = [&] {
+    const auto response = house.post("/v1/completions", R"({"prompt":")" + text + "\"}");
+    return json_of(response)["usage"]["prompt_tokens_details"]["cached_tokens"].get<int>();
+  };
+  EXPECT_EQ(cached(), 0);
+  EXPECT_GT(cached(), 0);
+}
+
 TEST(Service, KeysAreAskedForAndTenantsAreLimited) {
   ServerOptions options;
   options.api_keys = {hash_api_key("ann", "secret-1"), hash_api_key("bob", "secret-2")};

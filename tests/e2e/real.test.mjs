@@ -157,6 +157,20 @@ test('real: a forced tool is called with arguments of its schema', async () => {
   }
 });
 
+test('real: with a format and tools the answer is one or the other', async () => {
+  const kinds = new Set();
+  for (let seed = 1; seed <= 8; ++seed) {
+    const { message, finish_reason } = (await openai.chat.completions.create({
+      model, messages: ask('Is it warm in Oslo?'), tools: [{ type: 'function', function: weather }], temperature: 2, seed, max_tokens: 300,
+      response_format: { type: 'json_schema', json_schema: { name: 'person', schema: personSchema } },
+    })).choices[0];
+    kinds.add(finish_reason);
+    if (finish_reason === 'tool_calls') Weather.parse(JSON.parse(message.tool_calls[0].function.arguments));
+    else Person.parse(JSON.parse(message.content));
+  }
+  assert.ok([...kinds].every((kind) => kind === 'tool_calls' || kind === 'stop'), [...kinds].join());
+});
+
 test('real: embeddings are unit vectors, and near for near words', async () => {
   const { data } = await openai.embeddings.create({ model, input: ['a small dog', 'a small dog', 'the price of copper in 1890'] });
   const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
