@@ -29,6 +29,16 @@ struct BenchServe {
   }
 };
 
+std::vector<load::RequestRecord> drive(const BenchServe& options,
+                                       const std::vector<load::PlannedRequest>& plan) {
+  const SystemClock clock;
+  ProgressBar progress("requests");  // gone before the report comes
+  return load::drive(plan, options.driver, transport::make_http_client, clock,
+                     [&](size_t done, size_t total) {
+                       progress.show(static_cast<int64_t>(done), static_cast<int64_t>(total));
+                     });
+}
+
 void run_bench_serve(BenchServe options) {
   const load::ServiceLevel level = load::parse_service_level(options.goodput);
   const auto plan = options.plan();
@@ -40,13 +50,7 @@ void run_bench_serve(BenchServe options) {
   }
   std::printf("%zu requests to %s, model %s\n\n", plan.size(), options.driver.url.c_str(),
               options.driver.model.c_str());
-  const SystemClock clock;
-  ProgressBar progress("requests");
-  const auto records = load::drive(
-      plan, options.driver, transport::make_http_client, clock, [&](size_t done, size_t total) {
-        progress.show(static_cast<int64_t>(done), static_cast<int64_t>(total));
-      });
-  const load::Report report = load::make_report(records, level);
+  const load::Report report = load::make_report(drive(options, plan), level);
   std::fputs(load::report_table(report).c_str(), stdout);
   if (!options.json_path.empty()) {
     io::Json json = load::report_json(report);

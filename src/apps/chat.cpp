@@ -4,12 +4,14 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <unistd.h>
 
 #include "apps/chat_client.h"
 #include "apps/commands.h"
 #include "apps/line_editor.h"
 #include "apps/private_server.h"
+#include "apps/word_wrap.h"
 #include "base/error.h"
 #include "io/json.h"
 
@@ -48,7 +50,7 @@ constexpr const char* kHelp =
     "  /set NAME N    temperature, top_p, max_tokens, seed ...  /retry    another answer\n"
     "  /show          the settings                             /quit     or Ctrl-D\n"
     "  \"\"\"            begins and ends a text of many lines; a line ending in \\ goes on\n"
-    "  Ctrl-C         stops an answer\n";
+    "  Ctrl-C         stops an answer, or forgets the line\n\n";
 
 class Chat {
  public:
@@ -60,6 +62,8 @@ class Chat {
         fields_(request_fields(flags)) {}
 
   void run() {
+    // At the prompt Ctrl-C is a key of the editor; between prompts it is nothing.
+    if (style_.on) std::signal(SIGINT, SIG_IGN);
     std::printf("%sHearth%s  %s  %s/help for commands%s\n\n", style_.warm(), style_.plain(),
                 model_.c_str(), style_.dim(), style_.plain());
     for (;;) {
@@ -76,7 +80,7 @@ class Chat {
   }
 
  private:
-  // A message of one or several lines.
+  // A message of one or several lines; Ctrl-C forgets it.
   std::optional<std::string> read_message() {
     auto line = editor_.read("> ");
     if (!line) return std::nullopt;
@@ -86,6 +90,7 @@ class Chat {
       text.back() = '\n';
       const auto more = editor_.read(". ");
       if (!more) break;
+      if (editor_.canceled()) return std::string();
       text += *more;
     }
     return text;
@@ -95,6 +100,7 @@ class Chat {
     while (!text.ends_with("\"\"\"")) {
       const auto more = editor_.read(". ");
       if (!more) return text;
+      if (editor_.canceled()) return {};
       text += '\n' + *more;
     }
     text.resize(text.size() - 3);
@@ -156,6 +162,7 @@ class Chat {
     for (const auto& message : messages_) body["messages"].push_back(message);
     try {
       const InterruptGuard guard;
+      wrap_.emplace(terminal_columns());
       const ChatAnswer answer =
           client_.ask(std::move(body), [this](const ChatDelta& delta) { return print(delta); });
       messages_.push_back({{"role", "assistant"}, {"content", answer.text}});
@@ -166,12 +173,12 @@ class Chat {
     }
   }
 
-  bool print(const ChatDelta& delta) const {
+  bool print(const ChatDelta& delta) {
     if (!delta.reasoning.empty()) {
-      std::printf("%s%.*s%s", style_.dim(), static_cast<int>(delta.reasoning.size()),
-                  delta.reasoning.data(), style_.plain());
+      std::printf("%s%s%s", style_.dim(), wrap_->feed(delta.reasoning).c_str(), style_.plain());
     }
-    std::fwrite(delta.text.data(), 1, delta.text.size(), stdout);
+    const std::string text = wrap_->feed(delta.text);
+    std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
     return !interrupted;
   }
@@ -191,6 +198,7 @@ class Chat {
   ChatClient client_;
   LineEditor editor_;
   const Style style_;
+  std::optional<WordWrap> wrap_;  // of the answer being printed
   const std::string model_;
   std::string system_;
   io::Json fields_;

@@ -52,11 +52,11 @@ void print_architecture(const models::ModelInfo& info, int64_t parameters) {
       fmt::format("{} heads of {}, {} KV heads", info.heads, info.head_dim, info.kv_heads));
   row("sees", windows_text(info));
   row("vocabulary", fmt::format("{}", info.vocabulary));
-  row("positions", fmt::format("rope scaling {}, {} tokens, at most {} with --max-model-len",
-                               info.rope, info.max_model_len, info.max_len_possible));
+  row("positions", fmt::format("rope scaling {}, {} tokens, at most {}", info.rope,
+                               info.max_model_len, info.max_len_possible));
 }
 
-void print_parts(const runner::MemoryPlan& plan) {
+void print_parts(const runner::MemoryPlan& plan, int64_t parameters) {
   std::printf("\n  %-24s %12s %12s\n", "part", "parameters", "memory");
   for (const auto& [part, bytes] : plan.weight_bytes) {
     const auto count = plan.parameters.find(part);
@@ -64,7 +64,8 @@ void print_parts(const runner::MemoryPlan& plan) {
                 count_text(count == plan.parameters.end() ? 0 : count->second).c_str(),
                 bytes_text(bytes).c_str());
   }
-  std::printf("  %-24s %12s %12s\n\n", "all", "", bytes_text(plan.weight_bytes_total).c_str());
+  std::printf("  %-24s %12s %12s\n\n", "all", count_text(parameters).c_str(),
+              bytes_text(plan.weight_bytes_total).c_str());
 }
 
 void print_fit(const runner::MemoryPlan& plan, const models::ModelInfo& info) {
@@ -78,7 +79,7 @@ void print_fit(const runner::MemoryPlan& plan, const models::ModelInfo& info) {
     return;
   }
   row("fits here",
-      fmt::format("yes, with {} tokens of context, {} texts of full length at once", tokens,
+      fmt::format("yes, {} tokens of context: {} texts of full length at once", count_text(tokens),
                   std::max<int64_t>(tokens / std::max(info.max_model_len, 1), 0)));
 }
 
@@ -90,7 +91,7 @@ void run_inspect(const ModelFlags& flags) {
   for (const auto& [part, count] : plan.parameters) parameters += count;
   std::printf("%s\n", source.name.c_str());
   print_architecture(model->info, parameters);
-  print_parts(plan);
+  print_parts(plan, parameters);
   print_fit(plan, model->info);
 }
 

@@ -13,11 +13,23 @@ namespace {
 
 constexpr int kHistoryEntries = 1000;
 
-// libedit asks for the prompt; its client data is the string.
-char* prompt_of(EditLine* line) {
-  void* prompt = nullptr;
-  el_get(line, EL_CLIENTDATA, &prompt);
-  return static_cast<std::string*>(prompt)->data();
+// What libedit's callbacks see: its client data.
+struct Reading {
+  std::string prompt;
+  bool canceled = false;
+};
+
+Reading& reading_of(EditLine* line) {
+  void* reading = nullptr;
+  el_get(line, EL_CLIENTDATA, &reading);
+  return *static_cast<Reading*>(reading);
+}
+
+char* prompt_of(EditLine* line) { return reading_of(line).prompt.data(); }
+
+unsigned char cancel(EditLine* line, int) {
+  reading_of(line).canceled = true;
+  return CC_EOF;
 }
 
 }  // namespace
@@ -26,7 +38,7 @@ struct LineEditor::Impl {
   EditLine* line = nullptr;
   History* history = nullptr;
   std::string history_file;
-  std::string prompt;
+  Reading reading;
 };
 
 LineEditor::LineEditor(std::string history_file) : impl_(std::make_unique<Impl>()) {
@@ -39,12 +51,17 @@ LineEditor::LineEditor(std::string history_file) : impl_(std::make_unique<Impl>(
   history(impl_->history, &event, H_SETSIZE, kHistoryEntries);
   history(impl_->history, &event, H_SETUNIQUE, 1);
   history(impl_->history, &event, H_LOAD, impl_->history_file.c_str());
-  el_set(impl_->line, EL_CLIENTDATA, &impl_->prompt);
+  el_set(impl_->line, EL_CLIENTDATA, &impl_->reading);
   el_set(impl_->line, EL_PROMPT, &prompt_of);
   el_set(impl_->line, EL_EDITOR, "emacs");
   el_set(impl_->line, EL_HIST, history, impl_->history);
   el_set(impl_->line, EL_SIGNAL, 0);
   el_set(impl_->line, EL_BIND, "^R", "em-inc-search-prev", nullptr);
+  // While a line is typed Ctrl-C is a key: as a signal it would end the program and leave the
+  // terminal without echo.
+  el_set(impl_->line, EL_SETTY, "-d", "-isig", nullptr);
+  el_set(impl_->line, EL_ADDFN, "hearth-cancel", "Forget the line", &cancel);
+  el_set(impl_->line, EL_BIND, "^C", "hearth-cancel", nullptr);
 }
 
 LineEditor::~LineEditor() {
@@ -58,19 +75,20 @@ std::optional<std::string> LineEditor::read(const std::string& prompt) {
     if (!std::getline(std::cin, text)) return std::nullopt;
     return text;
   }
-  impl_->prompt = prompt;
+  impl_->reading = {prompt, false};
   int count = 0;
   const char* bytes = el_gets(impl_->line, &count);
-  if (bytes == nullptr) {
-    if (count == 0) return std::nullopt;
+  if (bytes == nullptr || impl_->reading.canceled) {
     std::fputs("\n", stdout);
     el_reset(impl_->line);
-    return text;
+    return impl_->reading.canceled ? std::optional(text) : std::nullopt;
   }
   text.assign(bytes, static_cast<size_t>(count));
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   return text;
 }
+
+bool LineEditor::canceled() const { return impl_->reading.canceled; }
 
 void LineEditor::remember(const std::string& entry) {
   if (impl_->history == nullptr || entry.find('\n') != std::string::npos) return;

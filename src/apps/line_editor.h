@@ -15,6 +15,8 @@ class LineEditor {
 
   // One line without its end; nothing at the end of input (Ctrl-D). Ctrl-C gives an empty line.
   std::optional<std::string> read(const std::string& prompt);
+  // Whether Ctrl-C ended the last line, which is empty then.
+  bool canceled() const;
   void remember(const std::string& entry);
 
  private:

@@ -19,7 +19,7 @@ class ProgressBar {
  private:
   const std::string label_;
   const bool visible_;
-  int64_t last_permille_ = -1;
+  int64_t last_percent_ = -1;
 };
 
 }  // namespace hearth::apps
