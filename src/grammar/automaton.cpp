@@ -7,6 +7,8 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "grammar/fsm.h"
+#include "grammar/gates.h"
 
 namespace hearth::grammar {
 namespace {
@@ -16,128 +18,13 @@ constexpr int64_t kSpelledOutLeavesMax = 64;
 // A rule without calls of at most this many leaves is copied to where it is called.
 constexpr int64_t kInlineLeavesMax = 8;
 constexpr int kInlineDepthMax = 64;
-// Bounds of the constructions that can grow faster than their input.
-constexpr int64_t kWorkMax = 60'000'000;
-constexpr size_t kMinimiseStatesMax = 4000;
-constexpr int64_t kMinimiseWorkMax = 4'000'000;
-
-[[noreturn]] void too_large(const char* what) {
-  throw_error(ErrorCode::kTooLarge, "grammar", "{}; make the grammar smaller", what);
-}
-
-// ---- what can match the empty text, and what can match at all
-// ------------------------------------
-
-// A network of and/or gates over expressions, propagated once in linear time.
-class Gates {
- public:
-  Gates(const Ir& ir, bool byte_value) : ir_(ir) {
-    need_.assign(ir.exprs(), 1);
-    users_.resize(ir.exprs());
-    for (ExprId id = 0; id < ir.exprs(); ++id) wire(id, byte_value);
-    propagate();
-  }
-
-  std::vector<bool> values() const {
-    std::vector<bool> values(ir_.exprs());
-    for (ExprId id = 0; id < ir_.exprs(); ++id) values[id] = need_[id] <= 0;
-    return values;
-  }
-
- private:
-  int32_t add_gate(int32_t need) {
-    need_.push_back(need);
-    users_.emplace_back();
-    return static_cast<int32_t>(need_.size()) - 1;
-  }
-
-  void wire(ExprId id, bool byte_value) {
-    const Expr& expr = ir_.expr(id);
-    switch (expr.kind) {
-      case ExprKind::kNever:
-        break;
-      case ExprKind::kEmpty:
-        set(id);
-        break;
-      case ExprKind::kBytes:
-        if (byte_value) set(id);
-        break;
-      case ExprKind::kSeq:
-        need_[id] = static_cast<int32_t>(expr.children.size());
-        [[fallthrough]];
-      case ExprKind::kChoice:
-        for (const ExprId child : expr.children) users_[child].push_back(id);
-        break;
-      case ExprKind::kRepeat:
-        if (expr.low == 0) set(id);
-        users_[expr.children[0]].push_back(id);
-        break;
-      case ExprKind::kRule:
-        users_[ir_.rules()[expr.low].body].push_back(id);
-        break;
-      case ExprKind::kGraph:
-        wire_graph(id, expr);
-        break;
-    }
-  }
-
-  void wire_graph(ExprId id, const Expr& expr) {
-    const int32_t first = static_cast<int32_t>(need_.size());
-    for (int32_t vertex = 0; vertex < expr.low; ++vertex) add_gate(1);
-    for (const GraphEdge& edge : expr.edges) {
-      const int32_t both = add_gate(2);
-      users_[first + edge.from].push_back(both);
-      users_[edge.expr].push_back(both);
-      users_[both].push_back(first + edge.to);
-    }
-    users_[first + expr.low - 1].push_back(id);
-    set(first);
-  }
-
-  void set(int32_t gate) {
-    need_[gate] = 0;
-    ready_.push_back(gate);
-  }
-
-  void propagate() {
-    while (!ready_.empty()) {
-      const int32_t gate = ready_.back();
-      ready_.pop_back();
-      for (const int32_t user : users_[gate]) {
-        if (need_[user] > 0 && --need_[user] == 0) ready_.push_back(user);
-      }
-    }
-  }
-
-  const Ir& ir_;
-  std::vector<int32_t> need_;
-  std::vector<std::vector<int32_t>> users_;
-  std::vector<int32_t> ready_;
-};
-
-// ---- automata of one rule
-// ------------------------------------------------------------------------
-
-struct NfaEdge {
-  int32_t set = -1;    // index of a byte set, or
-  RuleId callee = -1;  // a compiled rule, or neither: an empty step
-  int32_t target = 0;
-};
-using Nfa = std::vector<std::vector<NfaEdge>>;  // vertex 0 starts, vertex 1 accepts
-
-struct FsmState {
-  std::vector<std::pair<uint8_t, int32_t>> bytes;  // byte class, target
-  std::vector<CallEdge> calls;
-  bool accepting = false;
-};
-using Fsm = std::vector<FsmState>;  // state 0 starts
 
 class Compiler {
  public:
   explicit Compiler(const Ir& ir)
       : ir_(ir),
-        nullable_(Gates(ir, false).values()),
-        productive_(Gates(ir, true).values()),
+        nullable_(Gates(ir, Gates::Question::kMatchesEmpty).values()),
+        productive_(Gates(ir, Gates::Question::kMatches).values()),
         leaves_(ir.exprs(), -1),
         has_call_(ir.exprs(), -1),
         compiled_(ir.rules().size(), -1) {}
@@ -293,7 +180,7 @@ class Compiler {
     } else {
       build(todo.body, 0, 1);
     }
-    emit(todo.rule, simplified());
+    emit(todo.rule, simplified(nfa_, set_classes_, out_.byte_classes, work_));
   }
 
   // One state that calls the body; how often it did is in the frame.
@@ -314,13 +201,10 @@ class Compiler {
 
   int32_t vertex() {
     nfa_.emplace_back();
-    work(1);
+    work_.add(1);
     return static_cast<int32_t>(nfa_.size()) - 1;
   }
   void empty_step(int32_t from, int32_t to) { nfa_[from].push_back({.target = to}); }
-  void work(int64_t steps) {
-    if ((work_ += steps) > kWorkMax) too_large("the automaton takes too long to build");
-  }
 
   // `rule = rule tail | base` is `base tail*`: a rule that starts with itself does not recurse.
   void build_body(RuleId rule) {
@@ -350,7 +234,7 @@ class Compiler {
 
   void build(ExprId id, int32_t from, int32_t to) {
     if (!productive_[id]) return;
-    work(1);
+    work_.add(1);
     const Expr& expr = ir_.expr(id);
     switch (expr.kind) {
       case ExprKind::kNever:
@@ -446,189 +330,6 @@ class Compiler {
     empty_step(vertices.back(), to);
   }
 
-  // -- NFA to the smallest automaton that is cheap to find
-
-  Fsm simplified() {
-    std::optional<Fsm> deterministic = determinised();
-    Fsm fsm = trimmed(deterministic ? std::move(*deterministic) : without_empty_steps());
-    return deterministic ? minimised(std::move(fsm)) : fsm;
-  }
-
-  // Adds to `set` what empty steps reach from it; sorted.
-  void close(std::vector<int32_t>& set) {
-    if (seen_.size() < nfa_.size()) seen_.resize(nfa_.size(), 0);
-    ++seen_mark_;
-    std::erase_if(set,
-                  [this](int32_t v) { return std::exchange(seen_[v], seen_mark_) == seen_mark_; });
-    for (size_t i = 0; i < set.size(); ++i) {
-      work(static_cast<int64_t>(nfa_[set[i]].size()) + 1);
-      for (const NfaEdge& edge : nfa_[set[i]]) {
-        if (edge.set < 0 && edge.callee < 0 && seen_[edge.target] != seen_mark_) {
-          seen_[edge.target] = seen_mark_;
-          set.push_back(edge.target);
-        }
-      }
-    }
-    // Only vertices that do something tell two sets apart.
-    std::erase_if(set, [this](int32_t v) { return v != 1 && !has_step(v); });
-    std::sort(set.begin(), set.end());
-  }
-
-  bool has_step(int32_t v) const {
-    return std::any_of(nfa_[v].begin(), nfa_[v].end(),
-                       [](const NfaEdge& edge) { return edge.set >= 0 || edge.callee >= 0; });
-  }
-
-  std::optional<Fsm> determinised() {
-    const size_t states_max = 4 * nfa_.size() + 512;
-    std::map<std::vector<int32_t>, int32_t> closed_ids, raw_ids;
-    std::vector<const std::vector<int32_t>*> members;
-    const auto id_of = [&](std::vector<int32_t> raw) {
-      std::sort(raw.begin(), raw.end());
-      raw.erase(std::unique(raw.begin(), raw.end()), raw.end());
-      const auto [known, fresh_raw] = raw_ids.try_emplace(raw, -1);
-      if (!fresh_raw) return known->second;
-      close(raw);
-      const auto [it, fresh] =
-          closed_ids.try_emplace(std::move(raw), static_cast<int32_t>(members.size()));
-      if (fresh) members.push_back(&it->first);
-      return known->second = it->second;
-    };
-    id_of({0});
-    Fsm fsm;
-    std::vector<std::vector<int32_t>> by_class(out_.byte_classes);
-    std::map<int32_t, std::vector<int32_t>> by_callee;
-    for (size_t i = 0; i < members.size(); ++i) {
-      if (members.size() > states_max) return std::nullopt;
-      FsmState state;
-      for (const int32_t v : *members[i]) {
-        if (v == 1) state.accepting = true;
-        for (const NfaEdge& edge : nfa_[v]) {
-          if (edge.callee >= 0) by_callee[edge.callee].push_back(edge.target);
-          if (edge.set < 0) continue;
-          work(static_cast<int64_t>(set_classes_[edge.set].size()));
-          for (const uint8_t c : set_classes_[edge.set]) by_class[c].push_back(edge.target);
-        }
-      }
-      for (int32_t c = 0; c < out_.byte_classes; ++c) {
-        if (by_class[c].empty()) continue;
-        state.bytes.emplace_back(static_cast<uint8_t>(c), id_of(std::exchange(by_class[c], {})));
-      }
-      for (auto& [callee, targets] : by_callee) {
-        state.calls.push_back({callee, id_of(std::move(targets))});
-      }
-      by_callee.clear();
-      fsm.push_back(std::move(state));
-    }
-    return fsm;
-  }
-
-  // The vertices themselves as states, where subsets of them grow too many.
-  Fsm without_empty_steps() {
-    Fsm fsm(nfa_.size());
-    for (int32_t v = 0; v < static_cast<int32_t>(nfa_.size()); ++v) {
-      std::vector<int32_t> reach{v};
-      close(reach);
-      for (const int32_t u : reach) {
-        if (u == 1) fsm[v].accepting = true;
-        for (const NfaEdge& edge : nfa_[u]) {
-          if (edge.callee >= 0) fsm[v].calls.push_back({edge.callee, edge.target});
-          if (edge.set < 0) continue;
-          work(static_cast<int64_t>(set_classes_[edge.set].size()));
-          for (const uint8_t c : set_classes_[edge.set]) fsm[v].bytes.emplace_back(c, edge.target);
-        }
-      }
-    }
-    return fsm;
-  }
-
-  // Without states that the start does not reach or that reach no end.
-  static Fsm trimmed(Fsm fsm) {
-    const auto count = static_cast<int32_t>(fsm.size());
-    std::vector<std::vector<int32_t>> sources(count);
-    std::vector<int32_t> reached{0};
-    std::vector<bool> forward(count, false), backward(count, false);
-    forward[0] = true;
-    for (size_t i = 0; i < reached.size(); ++i) {
-      const int32_t s = reached[i];
-      const auto visit = [&](int32_t target) {
-        sources[target].push_back(s);
-        if (!forward[target]) forward[target] = true, reached.push_back(target);
-      };
-      for (const auto& [c, target] : fsm[s].bytes) visit(target);
-      for (const CallEdge& call : fsm[s].calls) visit(call.target);
-    }
-    std::vector<int32_t> ending;
-    for (const int32_t s : reached) {
-      if (fsm[s].accepting) backward[s] = true, ending.push_back(s);
-    }
-    for (size_t i = 0; i < ending.size(); ++i) {
-      for (const int32_t source : sources[ending[i]]) {
-        if (!backward[source]) backward[source] = true, ending.push_back(source);
-      }
-    }
-    std::vector<int32_t> kept(count, -1);
-    kept[0] = 0;
-    int32_t next = 1;
-    for (const int32_t s : reached) {
-      if (s != 0 && backward[s]) kept[s] = next++;
-    }
-    Fsm out(next);
-    for (const int32_t s : reached) {
-      if (kept[s] < 0) continue;
-      FsmState& state = out[kept[s]];
-      state.accepting = fsm[s].accepting;
-      for (const auto& [c, target] : fsm[s].bytes) {
-        if (backward[target]) state.bytes.emplace_back(c, kept[target]);
-      }
-      for (const CallEdge& call : fsm[s].calls) {
-        if (backward[call.target]) state.calls.push_back({call.rule, kept[call.target]});
-      }
-    }
-    return out;
-  }
-
-  // Moore's partition refinement; gives up, changing nothing, when it would take long.
-  static Fsm minimised(Fsm fsm) {
-    const size_t count = fsm.size();
-    if (count > kMinimiseStatesMax) return fsm;
-    std::vector<int32_t> block(count);
-    for (size_t s = 0; s < count; ++s) block[s] = fsm[s].accepting ? 1 : 0;
-    size_t blocks = 0;
-    int64_t spent = 0;
-    for (;;) {
-      std::map<std::vector<int32_t>, int32_t> ids;
-      std::vector<int32_t> refined(count);
-      for (size_t s = 0; s < count; ++s) {
-        std::vector<int32_t> signature{block[s]};
-        for (const auto& [c, target] : fsm[s].bytes)
-          signature.insert(signature.end(), {c, block[target]});
-        for (const CallEdge& call : fsm[s].calls) {
-          signature.insert(signature.end(), {-1 - call.rule, block[call.target]});
-        }
-        spent += static_cast<int64_t>(signature.size());
-        refined[s] =
-            ids.try_emplace(std::move(signature), static_cast<int32_t>(ids.size())).first->second;
-      }
-      if (spent > kMinimiseWorkMax) return fsm;
-      block = std::move(refined);
-      if (ids.size() == blocks) break;
-      blocks = ids.size();
-    }
-    // State 0 was numbered first, so that its block is 0.
-    Fsm out(blocks);
-    std::vector<bool> done(blocks, false);
-    for (size_t s = 0; s < count; ++s) {
-      if (done[block[s]]) continue;
-      done[block[s]] = true;
-      FsmState& state = out[block[s]];
-      state = std::move(fsm[s]);
-      for (auto& [c, target] : state.bytes) target = block[target];
-      for (CallEdge& call : state.calls) call.target = block[call.target];
-    }
-    return out;
-  }
-
   // -- into the shared tables
 
   int32_t add_state(bool accepting) {
@@ -674,7 +375,7 @@ class Compiler {
     for (const CallEdge& call : from.calls) {
       out_.call_edges.push_back({call.rule, base + call.target});
     }
-    work(static_cast<int64_t>(from.bytes.size() + from.calls.size()));
+    work_.add(static_cast<int64_t>(from.bytes.size() + from.calls.size()));
     state.byte_end = static_cast<int32_t>(out_.byte_edges.size());
     state.call_end = static_cast<int32_t>(out_.call_edges.size());
   }
@@ -738,12 +439,10 @@ class Compiler {
   std::vector<ByteSet> class_bytes_;               // [byte classes]
   std::vector<std::vector<uint8_t>> set_classes_;  // [byte sets] classes of each
   Nfa nfa_;
-  std::vector<int32_t> seen_;
-  int32_t seen_mark_ = 0;
   int32_t building_ = 0;
   int inline_depth_ = 0;
   int repeating_ = 0;
-  int64_t work_ = 0;
+  WorkMeter work_;
   Automaton out_;
 };
 
