@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <numeric>
 #include <utility>
 
 #include "base/error.h"
@@ -29,6 +30,12 @@ double base_bytes(const std::string& base) {
   if (base == "f32") return 4;
   if (base == "q8") return 1.0625;
   return base == "q4" ? 0.5625 : 2;
+}
+
+std::vector<int64_t> all_of(const TuneData& data) {
+  std::vector<int64_t> all(data.examples.size());
+  std::iota(all.begin(), all.end(), 0);
+  return all;
 }
 
 Schedule make_schedule(const TuneConfig& config, int64_t examples) {
@@ -185,10 +192,8 @@ std::vector<Tuner::Micro> Tuner::micros(const TuneData& data,
 
 std::vector<Tuner::Reference> Tuner::reference(const TuneData& data) {
   std::vector<Reference> out(data.examples.size());
-  std::vector<int64_t> all(data.examples.size());
-  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
   lora_.set_mode(LoraShared::Mode::kOff);
-  for (Micro& micro : micros(data, all)) {
+  for (Micro& micro : micros(data, all_of(data))) {
     std::vector<float> each(micro.batch.ids.size());
     model_->losses(ctx_, micro.batch, each);
     micro.sum_losses(each);
@@ -309,13 +314,11 @@ TuneStep Tuner::step() {
 TuneValidation Tuner::validate() {
   TuneValidation report;
   report.step = state_.step;
-  std::vector<int64_t> all(validation_.examples.size());
-  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
   lora_.set_mode(LoraShared::Mode::kExact);
-  std::vector<Pair> pairs(all.size());
+  std::vector<Pair> pairs(validation_.examples.size());
   double loss = 0;
   int64_t learned = 0;
-  for (Micro& part : micros(validation_, all)) {
+  for (Micro& part : micros(validation_, all_of(validation_))) {
     std::vector<float> each(part.batch.ids.size());
     model_->losses(ctx_, part.batch, each);
     part.sum_losses(each);
@@ -343,15 +346,21 @@ TuneValidation Tuner::validate() {
   return report;
 }
 
-// Predictions of the largest batch of the first epoch.
+// Predictions of the largest batch: of the first epoch's updates, of validation, and of the base's
+// own likelihoods.
 int64_t Tuner::largest_batch() const {
-  TuneOrder order(std::ssize(data_.examples), static_cast<uint64_t>(config_.run.seed));
   int64_t largest = 0;
-  while (order.position().epoch == 0 && order.position().next < std::ssize(data_.examples)) {
-    for (const Micro& part : micros(data_, order.take(config_.batch.examples))) {
+  const auto see = [&](const TuneData& data, const std::vector<int64_t>& examples) {
+    for (const Micro& part : micros(data, examples)) {
       largest = std::max(largest, part.batch.tokens());
     }
+  };
+  TuneOrder order(std::ssize(data_.examples), static_cast<uint64_t>(config_.run.seed));
+  while (order.position().epoch == 0 && order.position().next < std::ssize(data_.examples)) {
+    see(data_, order.take(config_.batch.examples));
   }
+  see(validation_, all_of(validation_));
+  if (method_ == TuneMethod::kPreference) see(data_, all_of(data_));
   return largest;
 }
 

@@ -225,7 +225,7 @@ for (const line of stories) {
   const answer = styles[style](text, about);
   if (!answer) continue;
   emit(request(about), answer);
-  if (random.chance(0.06)) {
+  if (random.chance(0.12)) {
     const greeting = random.chance(0.5);
     emit(random.of(greeting ? greetings : whoAsks), smallTalk[style][greeting ? 0 : 1]);
   }
