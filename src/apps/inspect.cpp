@@ -44,8 +44,8 @@ void print_architecture(const models::ModelInfo& info, int64_t parameters) {
   row("architecture", info.architecture);
   row("parameters", count_text(parameters));
   row("weights", info.quantize == models::Quantize::kNone
-                     ? std::string(to_string(info.dtype))
-                     : fmt::format("{} in the file, quantised to {}", to_string(info.dtype),
+                     ? info.stored
+                     : fmt::format("{} in the file, quantised to {}", info.stored,
                                    models::to_string(info.quantize)));
   row("layers", fmt::format("{} of width {}, MLP {}", info.layers, info.hidden, info.intermediate));
   row("attention",

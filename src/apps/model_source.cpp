@@ -7,6 +7,7 @@
 
 #include "apps/embedded.h"
 #include "base/error.h"
+#include "io/gguf.h"
 
 namespace hearth::apps {
 namespace {
@@ -31,7 +32,36 @@ ModelSource folder_source(const fs::path& path) {
   return {path.filename().string(), std::make_unique<io::Folder>(path.string())};
 }
 
-bool is_model(const fs::path& path) { return fs::is_regular_file(path / "config.json"); }
+bool is_gguf(const fs::path& path) {
+  return path.extension() == ".gguf" && fs::is_regular_file(path);
+}
+
+// The GGUF file of a folder without a config.json; of a split model, its first part.
+fs::path gguf_inside(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    const bool later_part = name.find("-of-") != std::string::npos &&
+                            name.find("-00001-of-") == std::string::npos;
+    if (is_gguf(entry.path()) && !later_part) found.push_back(entry.path());
+  }
+  if (found.size() > 1) {
+    throw_error(ErrorCode::kInvalidArgument, folder.string(),
+                "there are {} GGUF files in it; name one of them", found.size());
+  }
+  return found.empty() ? fs::path() : found.front();
+}
+
+bool is_model(const fs::path& path) {
+  if (is_gguf(path) || fs::is_regular_file(path / "config.json")) return true;
+  return fs::is_directory(path) && !gguf_inside(path).empty();
+}
+
+ModelSource source_at(const fs::path& path) {
+  if (fs::is_regular_file(path / "config.json")) return folder_source(path);
+  const fs::path file = is_gguf(path) ? path : gguf_inside(path);
+  return {file.stem().string(), std::make_unique<io::GgufFile>(file.string())};
+}
 
 // "models/x/" and "." have names too.
 fs::path tidy(const fs::path& path) {
@@ -59,17 +89,21 @@ void make_data_dir(const std::string& data_dir) {
 
 ModelSource find_model(const std::string& argument, const std::string& data_dir) {
   if (argument.empty()) return embedded_source();
-  const fs::path folder = tidy(argument);
-  if (is_model(folder)) return folder_source(folder);
+  const fs::path path = tidy(argument);
+  if (is_model(path)) return source_at(path);
   const fs::path named = fs::path(data_dir) / "models" / argument;
-  if (is_model(named)) return folder_source(tidy(named));
+  if (is_model(named)) return source_at(tidy(named));
+  const fs::path file = named.string() + ".gguf";
+  if (is_gguf(file)) return source_at(file);
   if (argument == kEmbeddedName) return embedded_source();
-  if (fs::exists(folder)) {
+  if (fs::exists(path)) {
     throw_error(ErrorCode::kNotFound, argument,
-                "there is no config.json in it: expected a Hugging Face model folder");
+                "there is no config.json and no .gguf file in it: expected a Hugging Face model "
+                "folder or a GGUF file");
   }
   throw_error(ErrorCode::kNotFound, argument,
-              "no such model: neither a folder, nor {}, nor the name 'ember'", named.string());
+              "no such model: neither a folder, nor a .gguf file, nor {}, nor the name 'ember'",
+              named.string());
 }
 
 }  // namespace hearth::apps

@@ -18,8 +18,9 @@ std::string default_data_dir();
 // Makes the folder if it is not there. Throws Error{kIo} naming --data-dir.
 void make_data_dir(const std::string& data_dir);
 
-// A folder with a config.json; else a name under DATA_DIR/models; "" and "ember" are the model
-// inside the program. Throws Error{kNotFound} saying where was looked.
+// A GGUF file, or a folder with a config.json or one GGUF file; else such a thing under
+// DATA_DIR/models (a file with or without its ".gguf"); "" and "ember" are the model inside the
+// program. Throws Error{kNotFound} saying where was looked.
 ModelSource find_model(const std::string& argument, const std::string& data_dir);
 
 }  // namespace hearth::apps

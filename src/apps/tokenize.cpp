@@ -79,7 +79,7 @@ void add_tokenize_command(CLI::App& app) {
       app.add_subcommand("tokenize", "Show the tokens of a text, or the text of tokens");
   auto options = std::make_shared<Tokenize>();
   command->add_option("--model", options->model,
-                      "Model folder or name; the embedded model, if not given");
+                      "Model folder, .gguf file or name; the embedded model, if not given");
   command->add_option("text", options->text,
                       "The text, or with --decode the ids; read from standard input, if not given");
   command->add_flag("--decode", options->decode, "From ids to text");

@@ -14,6 +14,7 @@
 #include "nn/linear.h"
 #include "nn/pass.h"
 #include "nn/projection.h"
+#include "ops/quantize.h"
 #include "ops/weight.h"
 
 namespace hearth::models {
@@ -26,7 +27,8 @@ const char* to_string(Part part);
 struct Parameter {
   std::string name;  // as the file calls it
   Part part = Part::kMlp;
-  DType dtype = DType::kF32;
+  DType dtype = DType::kF32;  // blocks of GGUF files count as bf16
+  std::string stored;         // the type as the file calls it: "BF16", "Q4_K"
   std::vector<int64_t> shape;
   int64_t count = 0;
   int64_t bytes = 0;  // as held in memory
@@ -66,7 +68,8 @@ struct ModelInfo {
   std::vector<int32_t> windows;  // [layers] sliding window of each layer; 0: sees everything
   int32_t max_model_len = 0;     // the longest text this instance serves
   int32_t max_len_possible = 0;  // the longest that LoadOptions::max_model_len may ask for
-  DType dtype = DType::kF32;     // of most weights, in the file
+  DType dtype = DType::kF32;     // of most weights, in the file; blocks count as bf16
+  std::string stored;            // the same, as the file calls it: "BF16", "Q4_K"
   Quantize quantize = Quantize::kNone;
   std::optional<int32_t> bos;
   std::vector<int32_t> eos;  // any of them ends a text
@@ -117,13 +120,15 @@ struct LoadOptions {
   Quantize quantize = Quantize::kNone;
   // Threads that quantise, the caller's included. The result does not depend on their number.
   int threads = 1;
+  // ... and how; a backend has faster ones that give the same bits.
+  const ops::QuantizeKernels* kernels = &ops::kQuantizePlain;
 };
 
 // Bytes of weights that are ready, of all; called on the loading thread.
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
-// Loads config.json, generation_config.json and the weights. `files` stays open as long as the
-// model. Throws Error naming the file, field or tensor: an unknown architecture, a missing or
+// Loads config.json, generation_config.json and the weights, or a GGUF file (io::kGgufFile). `files`
+// stays open as long as the model. Throws Error naming the file, field or tensor: an unknown architecture, a missing or
 // misshapen tensor, a truncated file.
 std::unique_ptr<Model> load(io::FileSource& files, const LoadOptions& options = {},
                             const Progress& progress = {});

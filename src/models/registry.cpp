@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "io/json.h"
 #include "models/families.h"
+#include "models/gguf.h"
 
 namespace hearth::models {
 namespace {
@@ -102,24 +103,45 @@ void Model::own_head(nn::Linear linear) {
   if (!own_head_.bias.view().empty()) head.bias = &own_head_.bias;
 }
 
+namespace {
+
+std::unique_ptr<Model> load_parts(const Config& config, Weights& weights,
+                                  const LoadOptions& options) {
+  std::unique_ptr<Model> model = family_of(config).load(config, weights, options);
+  warn_of_left_over(weights, config.where());
+  weights.finish();
+  model->info.dtype = weights.main_dtype();
+  model->info.stored = weights.main_type();
+  model->info.quantize = options.quantize;
+  model->parameters = std::move(weights.parameters);
+  model->projections = std::move(weights.projections);
+  return model;
+}
+
+std::unique_ptr<Model> load_gguf(io::FileSource& files, const LoadOptions& options,
+                                 const Progress& progress) {
+  const std::string where = files.where(io::kGgufFile);
+  GgufModel gguf = read_gguf(files);
+  const Config config(*gguf.config, where);
+  Weights weights(std::move(gguf.tensors), where, options, progress, std::move(gguf.layout));
+  return load_parts(config, weights, options);
+}
+
+}  // namespace
+
 std::unique_ptr<Model> load(io::FileSource& files, const LoadOptions& options,
                             const Progress& progress) {
+  if (files.has(io::kGgufFile)) return load_gguf(files, options, progress);
   const std::string where = files.where(kConfigFile);
   const Config config(io::parse_json(files.text(kConfigFile), where), where);
-  const Family& family = family_of(config);
+  family_of(config);  // an unknown family is said before its weights are looked for
   Weights weights(io::load_safetensors(files), files.where("model.safetensors"), options, progress);
-  std::unique_ptr<Model> model = family.load(config, weights, options);
-  warn_of_left_over(weights, where);
-  weights.finish();
+  std::unique_ptr<Model> model = load_parts(config, weights, options);
   if (files.has(kGenerationFile)) {
     const std::string generation = files.where(kGenerationFile);
     read_generation(Config(io::parse_json(files.text(kGenerationFile), generation), generation),
                     model->info);
   }
-  model->info.dtype = weights.main_dtype();
-  model->info.quantize = options.quantize;
-  model->parameters = std::move(weights.parameters);
-  model->projections = std::move(weights.projections);
   return model;
 }
 

@@ -16,10 +16,20 @@ std::string shape_text(std::span<const int64_t> shape) {
   return fmt::format("[{}]", fmt::join(shape, ", "));
 }
 
-DType dtype_of(const io::StoredTensor& tensor, const std::string& name) {
+std::optional<DType> dtype_of(const io::StoredTensor& tensor) {
   if (tensor.dtype == "F32") return DType::kF32;
   if (tensor.dtype == "F16") return DType::kF16;
   if (tensor.dtype == "BF16") return DType::kBF16;
+  return std::nullopt;
+}
+
+[[noreturn]] void refuse_dtype(const io::StoredTensor& tensor, const std::string& name) {
+  if (tensor.file.ends_with(".gguf")) {
+    throw_error(ErrorCode::kUnsupported, tensor.file,
+                "tensor '{}' is {}, which is not read here; take the same model as Q4_K_M, Q5_K_M, "
+                "Q6_K, Q8_0 or BF16",
+                name, tensor.dtype);
+  }
   throw_error(ErrorCode::kUnsupported, tensor.file,
               "tensor '{}' is {}; supported are F32, F16 and BF16", name, tensor.dtype);
 }
@@ -68,13 +78,41 @@ void transpose(const T* from, int64_t rows, int64_t cols, T* to) {
   }
 }
 
+// The transpose of data [in, out]. The copy is byte for byte, so an element is moved as an integer
+// of its width. An odd address is read through an aligned copy.
+ops::Weight transposed(std::span<const std::byte> data, DType dtype, int64_t out, int64_t in) {
+  ops::Weight weight = owned_weight(dtype, out, in);
+  Buffer straight;
+  const void* from = data.data();
+  if (!aligned(data.data(), dtype)) {
+    straight = Buffer(data.size());
+    std::memcpy(straight.data(), from, data.size());
+    from = straight.data();
+  }
+  if (dtype_bytes(dtype) == sizeof(uint32_t)) {
+    transpose(static_cast<const uint32_t*>(from), in, out,
+              static_cast<uint32_t*>(weight.owned.data()));
+  } else {
+    transpose(static_cast<const uint16_t*>(from), in, out,
+              static_cast<uint16_t*>(weight.owned.data()));
+  }
+  return weight;
+}
+
+int64_t element_count(std::span<const int64_t> shape) {
+  int64_t count = 1;
+  for (int64_t dim : shape) count *= dim;
+  return count;
+}
+
 }  // namespace
 
 Weights::Weights(io::TensorMap tensors, std::string where, const LoadOptions& options,
-                 const Progress& progress)
+                 const Progress& progress, Layout layout)
     : tensors_(std::move(tensors)),
       where_(std::move(where)),
       options_(options),
+      layout_(std::move(layout)),
       progress_(progress) {
   for (const auto& [name, tensor] : tensors_) total_ += static_cast<int64_t>(tensor.data.size());
 }
@@ -107,7 +145,12 @@ Weights::Found Weights::find(const std::string& name, std::initializer_list<int6
                 "tensor '{}' has the shape {}; config.json asks for {}", name,
                 shape_text(tensor.shape), shape_text(expected));
   }
-  return {name, dtype_of(tensor, name), &tensor};
+  Found found{name, DType::kBF16, ops::block_format(tensor.dtype), &tensor};
+  if (found.blocks) return found;
+  const auto dtype = dtype_of(tensor);
+  if (!dtype) refuse_dtype(tensor, name);
+  found.dtype = *dtype;
+  return found;
 }
 
 void Weights::taken(const Found& found, Part part, int64_t bytes) {
@@ -115,8 +158,9 @@ void Weights::taken(const Found& found, Part part, int64_t bytes) {
   parameter.name = found.name;
   parameter.part = part;
   parameter.dtype = found.dtype;
+  parameter.stored = found.stored->dtype;
   parameter.shape = found.stored->shape;
-  parameter.count = static_cast<int64_t>(found.stored->data.size() / dtype_bytes(found.dtype));
+  parameter.count = element_count(found.stored->shape);
   parameter.bytes = bytes;
   parameters.push_back(std::move(parameter));
   taken_.insert(found.name);
@@ -124,38 +168,90 @@ void Weights::taken(const Found& found, Part part, int64_t bytes) {
   if (progress_) progress_(done_, total_);
 }
 
+ops::Weight Weights::quantized(const ops::RowSource& rows, ops::WeightFormat format,
+                               const std::string& name) const {
+  const std::string tensor = fmt::format("{}: tensor '{}'", where_, name);
+  return ops::quantize(rows, format, {.threads = options_.threads, .kernels = options_.kernels},
+                       tensor.c_str());
+}
+
 ops::Weight Weights::quantized(Part part, const std::string& name, ops::Weight weight) const {
   const auto format = quantized_format(options_.quantize, part);
   if (!format) return weight;
-  const std::string tensor = fmt::format("{}: tensor '{}'", where_, name);
-  return ops::quantize(weight.matrix, *format, options_.threads, tensor.c_str());
+  return quantized(ops::rows_of(weight.matrix, *options_.kernels), *format, name);
 }
 
-ops::Weight Weights::matrix(Part part, const std::string& name, int64_t out, int64_t in) {
-  const Found found = find(name, {out, in});
+ops::Weight Weights::as_stored(const Found& found, int64_t out, int64_t in, Order order) const {
   const auto data = found.stored->data;
-  ops::Weight weight;
-  if (aligned(data.data(), found.dtype)) {
+  if (order.empty() && aligned(data.data(), found.dtype)) {
     // Kernels only read; views have one pointer type for both directions.
-    weight = ops::weight_view({const_cast<std::byte*>(data.data()), found.dtype, {out, in}});
-  } else {
-    weight = owned_weight(found.dtype, out, in);
-    std::memcpy(weight.owned.data(), data.data(), data.size());
+    return ops::weight_view({const_cast<std::byte*>(data.data()), found.dtype, {out, in}});
   }
+  ops::Weight weight = owned_weight(found.dtype, out, in);
+  const size_t row_bytes = static_cast<size_t>(in) * dtype_bytes(found.dtype);
+  auto* to = static_cast<std::byte*>(weight.owned.data());
+  for (int64_t o = 0; o < out; ++o, to += row_bytes) {
+    const int64_t row = order.empty() ? o : order[static_cast<size_t>(o)];
+    std::memcpy(to, data.data() + static_cast<size_t>(row) * row_bytes, row_bytes);
+  }
+  return weight;
+}
+
+// A matrix that has fewer bits than asked for, or as many, stays as it is. Arithmetic in f32 wants
+// every weight widened.
+ops::Weight Weights::of_blocks(Part part, const Found& found, int64_t out, int64_t in,
+                               Order order) const {
+  const ops::BlockMatrix blocks{*found.blocks, found.stored->data.data(), out, in, order};
+  const auto asked = quantized_format(options_.quantize, part);
+  const auto exact = ops::exact_format(blocks.format);
+  const ops::RowSource rows{
+      out, in, [blocks](int64_t o, float* y) {
+        ops::widen_blocks(blocks.format, blocks.row(o), blocks.in, y);
+      }};
+  if (!asked && options_.compute == ops::ComputeType::kF32) {
+    ops::Weight weight = owned_weight(DType::kF32, out, in);
+    for (int64_t o = 0; o < out; ++o) rows.read(o, weight.matrix.row<float>(o));
+    return weight;
+  }
+  if (asked == ops::WeightFormat::kQ4 && exact != asked) {
+    return quantized(rows, *asked, found.name);
+  }
+  const std::string tensor = fmt::format("{}: tensor '{}'", where_, found.name);
+  if (exact) return ops::repack(blocks, options_.threads, tensor.c_str());
+  return quantized(rows, ops::WeightFormat::kQ8, found.name);
+}
+
+ops::Weight Weights::matrix(Part part, const Found& found, int64_t out, int64_t in, Order order) {
+  ops::Weight weight = found.blocks
+                           ? of_blocks(part, found, out, in, order)
+                           : quantized(part, found.name, as_stored(found, out, in, order));
   weight.compute = options_.compute;
-  weight = quantized(part, name, std::move(weight));
   taken(found, part, weight.bytes());
   return weight;
 }
 
-Tensor Weights::vector(Part part, const std::string& name, int64_t n) {
+Tensor Weights::vector(Part part, const std::string& name, int64_t n, Order order) {
   const Found found = find(name, {n});
   Tensor tensor(DType::kF32, {n});
+  std::vector<float> values(static_cast<size_t>(n));
+  const std::byte* data = found.stored->data.data();
+  if (found.blocks) {
+    ops::widen_blocks(*found.blocks, data, n, values.data());
+  } else {
+    for (int64_t i = 0; i < n; ++i) {
+      values[static_cast<size_t>(i)] = element(data, found.dtype, i);
+    }
+  }
   for (int64_t i = 0; i < n; ++i) {
-    tensor->as<float>()[i] = element(found.stored->data.data(), found.dtype, i);
+    const auto at = static_cast<size_t>(order.empty() ? i : order[static_cast<size_t>(i)]);
+    tensor->as<float>()[i] = values[at];
   }
   taken(found, part, n * static_cast<int64_t>(sizeof(float)));
   return tensor;
+}
+
+Tensor Weights::vector(Part part, const std::string& name, int64_t n) {
+  return vector(part, name, n, {});
 }
 
 int32_t Weights::add_projection(const std::string& name, const nn::Linear& linear) {
@@ -180,88 +276,66 @@ void Weights::name_parts(const nn::Linear& linear, std::initializer_list<FusedPa
         projection.out);
 }
 
-nn::Linear Weights::linear(Part part, const std::string& name, int64_t out, int64_t in, Bias bias) {
+Weights::Order Weights::order_of(const std::string& name) const {
+  for (const auto& [end, order] : layout_.row_orders) {
+    if (name.ends_with(end)) return order;
+  }
+  return {};
+}
+
+nn::Linear Weights::projection(Part part, const std::string& name, int64_t out, int64_t in,
+                               Bias bias, Order order) {
   const std::string whole = root_ + name;
   nn::Linear linear;
-  linear.weight = matrix(part, whole + ".weight", out, in);
-  if (bias == Bias::kStored) linear.bias = vector(part, whole + ".bias", out);
+  linear.weight = matrix(part, find(whole + ".weight", {out, in}), out, in, order);
+  if (bias == Bias::kStored) linear.bias = vector(part, whole + ".bias", out, order);
   linear.slot = add_projection(whole, linear);
   return linear;
 }
 
+nn::Linear Weights::linear(Part part, const std::string& name, int64_t out, int64_t in, Bias bias) {
+  return projection(part, name, out, in, bias, order_of(name));
+}
+
+nn::Linear Weights::linear_in_order(Part part, const std::string& name,
+                                    std::span<const int64_t> order, int64_t in, Bias bias) {
+  const auto out = static_cast<int64_t>(order.size());
+  nn::Linear linear =
+      projection(part, name, out, in, bias, layout_.is_straight ? Order() : order);
+  // Adapters speak of the outputs as transformers has them, however this file lays them.
+  projections.back().order.assign(order.begin(), order.end());
+  return linear;
+}
+
 nn::Linear Weights::conv1d(Part part, const std::string& name, int64_t out, int64_t in) {
+  if (layout_.is_straight) return projection(part, name, out, in, Bias::kStored, {});
   const std::string whole = root_ + name;
   const Found found = find(whole + ".weight", {in, out});
   nn::Linear linear;
-  linear.weight = owned_weight(found.dtype, out, in);
+  linear.weight = quantized(part, found.name, transposed(found.stored->data, found.dtype, out, in));
   linear.weight.compute = options_.compute;
-  // The copy is byte for byte, so an element is moved as an integer of its width. An odd address
-  // is read through an aligned copy.
-  Buffer straight;
-  const void* from = found.stored->data.data();
-  if (!aligned(found.stored->data.data(), found.dtype)) {
-    straight = Buffer(found.stored->data.size());
-    std::memcpy(straight.data(), from, found.stored->data.size());
-    from = straight.data();
-  }
-  if (dtype_bytes(found.dtype) == sizeof(uint32_t)) {
-    transpose(static_cast<const uint32_t*>(from), in, out,
-              static_cast<uint32_t*>(linear.weight.owned.data()));
-  } else {
-    transpose(static_cast<const uint16_t*>(from), in, out,
-              static_cast<uint16_t*>(linear.weight.owned.data()));
-  }
-  linear.weight = quantized(part, found.name, std::move(linear.weight));
   taken(found, part, linear.weight.bytes());
   linear.bias = vector(part, whole + ".bias", out);
   linear.slot = add_projection(whole, linear);
   return linear;
 }
 
-nn::Linear Weights::linear_in_order(Part part, const std::string& name,
-                                    std::span<const int64_t> order, int64_t in, Bias bias) {
-  const std::string whole = root_ + name;
-  const int64_t out = static_cast<int64_t>(order.size());
-  const Found found = find(whole + ".weight", {out, in});
-  nn::Linear linear;
-  linear.weight = owned_weight(found.dtype, out, in);
-  linear.weight.compute = options_.compute;
-  const size_t row_bytes = static_cast<size_t>(in) * dtype_bytes(found.dtype);
-  std::byte* to = static_cast<std::byte*>(linear.weight.owned.data());
-  for (int64_t row : order) {
-    std::memcpy(to, found.stored->data.data() + static_cast<size_t>(row) * row_bytes, row_bytes);
-    to += row_bytes;
-  }
-  linear.weight = quantized(part, found.name, std::move(linear.weight));
-  taken(found, part, linear.weight.bytes());
-  if (bias == Bias::kStored) {
-    const Tensor stored = vector(part, whole + ".bias", out);
-    linear.bias = Tensor(DType::kF32, {out});
-    for (int64_t i = 0; i < out; ++i) {
-      linear.bias->as<float>()[i] = stored->as<float>()[order[static_cast<size_t>(i)]];
-    }
-  }
-  linear.slot = add_projection(whole, linear);
-  projections.back().order.assign(order.begin(), order.end());
-  return linear;
-}
-
 ops::Weight Weights::table(const std::string& name, int64_t rows, int64_t cols) {
-  return matrix(Part::kEmbedding, root_ + name, rows, cols);
+  return matrix(Part::kEmbedding, find(root_ + name, {rows, cols}), rows, cols, {});
 }
 
 nn::Linear Weights::head(const std::string& name, int64_t out, int64_t in, Bias bias) {
   nn::Linear linear;
-  linear.weight = matrix(Part::kHead, name + ".weight", out, in);
+  linear.weight = matrix(Part::kHead, find(name + ".weight", {out, in}), out, in, {});
   if (bias == Bias::kStored) linear.bias = vector(Part::kHead, name + ".bias", out);
   return linear;
 }
 
 std::optional<nn::Linear> Weights::tied_head(const ops::Weight& table) {
   const auto format = quantized_format(options_.quantize, Part::kHead);
-  if (!format) return std::nullopt;
+  if (!format || ops::quantized(table.format)) return std::nullopt;
   nn::Linear linear;
-  linear.weight = ops::quantize(table.matrix, *format, options_.threads, where_.c_str());
+  linear.weight = quantized(ops::rows_of(table.matrix, *options_.kernels), *format, "(tied head)");
   Parameter parameter;
   parameter.name = "(head, tied to the embedding)";
   parameter.part = Part::kHead;
@@ -273,7 +347,8 @@ std::optional<nn::Linear> Weights::tied_head(const ops::Weight& table) {
 }
 
 nn::RmsNorm Weights::rms_norm(const std::string& name, int64_t n, float epsilon, float offset) {
-  return {vector(Part::kNorm, root_ + name + ".weight", n), epsilon, offset};
+  return {vector(Part::kNorm, root_ + name + ".weight", n), epsilon,
+          layout_.norms_are_whole ? 0.0f : offset};
 }
 
 nn::LayerNorm Weights::layer_norm(const std::string& name, int64_t n, float epsilon) {
@@ -300,15 +375,22 @@ void Weights::finish() {
 
 DType Weights::main_dtype() const {
   constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
-  std::array<int64_t, std::size(kTypes)> bytes{};
-  size_t most = 0;
+  std::array<int64_t, std::size(kTypes)> counts{};
   for (const Parameter& parameter : parameters) {
     for (size_t i = 0; i < std::size(kTypes); ++i) {
-      if (parameter.dtype == kTypes[i]) bytes[i] += parameter.count;
-      if (bytes[i] > bytes[most]) most = i;
+      if (parameter.dtype == kTypes[i]) counts[i] += parameter.count;
     }
   }
-  return kTypes[most];
+  return kTypes[std::max_element(counts.begin(), counts.end()) - counts.begin()];
+}
+
+std::string Weights::main_type() const {
+  std::map<std::string, int64_t> counts;
+  for (const Parameter& parameter : parameters) counts[parameter.stored] += parameter.count;
+  const auto most = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) {
+    return a.second < b.second;
+  });
+  return most == counts.end() ? "" : most->first;
 }
 
 }  // namespace hearth::models

@@ -2,10 +2,12 @@
 // config.json implies, and what does not fit is an Error naming file and tensor.
 //
 // Matrices are views of the file wherever the kernels can read them there; vectors (norms, biases)
-// become f32.
+// become f32. Blocks of GGUF files are packed for the kernels: without loss where the formats allow
+// it, else as q8 (docs/quantisation.md).
 #pragma once
 
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -16,15 +18,26 @@
 #include "models/model.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
+#include "ops/quantize.h"
 
 namespace hearth::models {
 
 enum class Bias : uint8_t { kNone, kStored };
 
+// How the tensors of a file lie where that is not as transformers saves them.
+struct Layout {
+  // Projections, by the ends of their names: row i of the layer is row order[i] of the file.
+  std::map<std::string, std::vector<int64_t>, std::less<>> row_orders;
+  // Norms hold 1 + weight where transformers stores weight.
+  bool norms_are_whole = false;
+  // Matrices are [out, in], and fused heads apart, in families where transformers has it otherwise.
+  bool is_straight = false;
+};
+
 class Weights {
  public:
   Weights(io::TensorMap tensors, std::string where, const LoadOptions& options,
-          const Progress& progress);
+          const Progress& progress, Layout layout = {});
 
   // Finds what stands before the names of this file: the first prefix under which `anchor` exists.
   // All later names are relative to it.
@@ -58,23 +71,35 @@ class Weights {
   // Tells the progress that nothing is left to come.
   void finish();
 
-  // What was taken, for Model. The dtype is that of most bytes.
+  // What was taken, for Model. The types are those of most weights; blocks count as bf16.
   std::vector<Parameter> parameters;
   std::vector<nn::Projection> projections;
   DType main_dtype() const;
+  std::string main_type() const;
 
  private:
   struct Found {
     std::string name;
-    DType dtype = DType::kF32;
+    DType dtype = DType::kF32;               // where it is not in blocks
+    std::optional<ops::BlockFormat> blocks;  // of a GGUF file
     const io::StoredTensor* stored = nullptr;
   };
+  using Order = std::span<const int64_t>;
   Found find(const std::string& name, std::initializer_list<int64_t> shape) const;
   void taken(const Found& found, Part part, int64_t bytes);
-  // The weight as the rule for its part wants it (models::Quantize).
+  // The matrix with its rows in this order (empty: as they lie), as the rule for its part wants it
+  // (models::Quantize).
+  ops::Weight matrix(Part part, const Found& found, int64_t out, int64_t in, Order order);
+  ops::Weight as_stored(const Found& found, int64_t out, int64_t in, Order order) const;
+  ops::Weight of_blocks(Part part, const Found& found, int64_t out, int64_t in, Order order) const;
   ops::Weight quantized(Part part, const std::string& name, ops::Weight weight) const;
-  ops::Weight matrix(Part part, const std::string& name, int64_t out, int64_t in);
+  ops::Weight quantized(const ops::RowSource& rows, ops::WeightFormat format,
+                        const std::string& name) const;
+  nn::Linear projection(Part part, const std::string& name, int64_t out, int64_t in, Bias bias,
+                        Order order);
+  Order order_of(const std::string& name) const;
   Tensor vector(Part part, const std::string& name, int64_t n);
+  Tensor vector(Part part, const std::string& name, int64_t n, Order order);
   int32_t add_projection(const std::string& name, const nn::Linear& linear);
 
   io::TensorMap tensors_;
@@ -82,6 +107,7 @@ class Weights {
   std::string root_;
   std::set<std::string> taken_;
   LoadOptions options_;
+  Layout layout_;
   const Progress& progress_;
   int64_t total_ = 0;
   int64_t done_ = 0;

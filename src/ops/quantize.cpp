@@ -1,25 +1,16 @@
 #include "ops/quantize.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
+#include "ops/internal/quantize_groups.h"
 
 namespace hearth::ops {
 namespace {
-
-using Values = std::array<float, kQuantGroup>;
-using Levels = std::array<int8_t, kQuantGroup>;
-
-struct Group {
-  Levels levels{};  // signed
-  float scale = 0.0f;
-};
 
 // Where level i of output o lies: its byte, and for q4 which half.
 int64_t level_offset(const Weight& w, int64_t o, int64_t i) {
@@ -34,144 +25,90 @@ int64_t scale_offset(const Weight& w, int64_t o, int64_t i) {
   return group * kQuantOuts + o % kQuantOuts;
 }
 
-// The element of greatest magnitude, with its sign; NaN where one is not finite.
-float extreme(const Values& x) {
-  float most = 0.0f;
-  for (const float v : x) {
-    if (!std::isfinite(v)) return NAN;
-    if (std::abs(v) > std::abs(most)) most = v;
-  }
-  return most;
+uint32_t quad_at(const int8_t* levels) {
+  uint32_t quad = 0;
+  std::memcpy(&quad, levels, sizeof(quad));
+  return quad;
 }
 
-float through_f16(float x) { return f16_to_float(f16_from_float(x)); }
-
-// Levels are chosen for the scale as it will be stored.
-Group quantize_q8(const Values& x, float most) {
-  Group group;
-  group.scale = through_f16(std::abs(most) / 127.0f);
-  if (group.scale == 0.0f) return group;
-  const float inverse = 1.0f / group.scale;
-  for (size_t i = 0; i < x.size(); ++i) {
-    group.levels[i] =
-        static_cast<int8_t>(std::clamp(std::nearbyint(x[i] * inverse), -127.0f, 127.0f));
+// Levels and scales of sixteen outputs, each in a row of its own; what pads the ends is zero.
+struct BlockRows {
+  explicit BlockRows(int64_t in)
+      : groups(quant_groups(in)),
+        levels(static_cast<size_t>(groups * kQuantGroup * kQuantOuts)),
+        scales(static_cast<size_t>(groups * kQuantOuts)) {}
+  int8_t* levels_of(int64_t row) { return levels.data() + row * groups * kQuantGroup; }
+  uint16_t* scales_of(int64_t row) { return scales.data() + row * groups; }
+  void clear(int64_t row) {
+    std::fill_n(levels_of(row), groups * kQuantGroup, int8_t{0});
+    std::fill_n(scales_of(row), groups, uint16_t{0});
   }
-  return group;
-}
 
-// Tries scales at which the greatest element falls on levels from -6.75 to -8.75. The levels of
-// each have one best scale in the sense of least squares, whose error falls as (x·q)² / q·q grows.
-Group quantize_q4(const Values& x, float most) {
-  constexpr int kSteps = 8;
-  constexpr float kFirst = 6.75f, kStep = 0.25f;
-  Group best;
-  float best_gain = 0.0f;
-  if (through_f16(most / -8.0f) == 0.0f) return best;
-  for (int step = 0; step <= kSteps; ++step) {
-    const float inverse = -(kFirst + kStep * static_cast<float>(step)) / most;
-    std::array<float, kQuantGroup> q;
-    for (size_t i = 0; i < x.size(); ++i) {
-      // Half a level of 12.5 rounds down, so adding it before cutting off rounds to nearest.
-      q[i] = static_cast<float>(
-                 static_cast<int>(std::min(std::max(x[i] * inverse, -8.0f), 7.0f) + 12.5f)) -
-             12.0f;
-    }
-    std::array<float, 4> xq{}, qq{};
-    for (size_t i = 0; i < x.size(); i += 4) {
-      for (size_t lane = 0; lane < 4; ++lane) {
-        xq[lane] += x[i + lane] * q[i + lane];
-        qq[lane] += q[i + lane] * q[i + lane];
+  int64_t groups;
+  std::vector<int8_t> levels;
+  std::vector<uint16_t> scales;
+};
+
+// Lays the rows of a block side by side. Four signed levels become unsigned by one operation: zero
+// is 128, so that flips their signs; it is 8, so that is added to each byte, of which none carries.
+void pack_block(BlockRows& rows, Weight& w, int64_t block) {
+  auto* levels = w.matrix.row<uint8_t>(block);
+  auto* scales = w.scales.row<uint16_t>(block);
+  const bool q8 = w.format == WeightFormat::kQ8;
+  for (int64_t g = 0; g < rows.groups; ++g) {
+    for (int64_t o = 0; o < kQuantOuts; ++o) {
+      const int8_t* from = rows.levels_of(o) + g * kQuantGroup;
+      uint8_t* to = levels + o * 4;
+      for (int quad = 0; quad < 8; quad += q8 ? 1 : 2, to += kQuantOuts * 4) {
+        uint32_t packed = quad_at(from + quad * 4);
+        if (q8) {
+          packed ^= 0x80808080u;
+        } else {
+          // A level of -8 to 7 in two's complement has its low half off by eight.
+          const uint32_t odd = quad_at(from + quad * 4 + 4);
+          packed = ((packed ^ 0x08080808u) & 0x0f0f0f0fu) |
+                   ((odd ^ 0x08080808u) & 0x0f0f0f0fu) << 4;
+        }
+        std::memcpy(to, &packed, sizeof(packed));
       }
+      scales[o] = rows.scales_of(o)[g];
     }
-    const float sum_xq = (xq[0] + xq[1]) + (xq[2] + xq[3]);
-    const float sum_qq = (qq[0] + qq[1]) + (qq[2] + qq[3]);
-    const float gain = sum_xq * sum_xq / sum_qq;
-    if (sum_qq > 0.0f && gain > best_gain) {
-      best_gain = gain;
-      best.scale = through_f16(sum_xq / sum_qq);
-      for (size_t i = 0; i < x.size(); ++i) best.levels[i] = static_cast<int8_t>(q[i]);
-    }
+    levels += quant_group_bytes(w.format);
+    scales += kQuantOuts;
   }
-  return best;
-}
-
-void read_values(const TensorView& matrix, int64_t o, int64_t from, Values& values) {
-  const int64_t count = std::min(kQuantGroup, matrix.cols() - from);
-  values.fill(0.0f);
-  for (int64_t i = 0; i < count; ++i) {
-    auto& value = values[static_cast<size_t>(i)];
-    if (matrix.dtype == DType::kF32) {
-      value = matrix.row<float>(o)[from + i];
-    } else {
-      const uint16_t bits = matrix.row<uint16_t>(o)[from + i];
-      value = matrix.dtype == DType::kF16 ? f16_to_float(bits) : bf16_to_float(bits);
-    }
-  }
-}
-
-void store(const Group& group, Weight& w, int64_t o, int64_t from) {
-  auto* levels = w.matrix.as<uint8_t>();
-  const int32_t zero = quant_zero(w.format);
-  for (int64_t i = 0; i < kQuantGroup; ++i) {
-    const auto level = static_cast<uint8_t>(int32_t{group.levels[static_cast<size_t>(i)]} + zero);
-    uint8_t& to = levels[level_offset(w, o, from + i)];
-    if (w.format == WeightFormat::kQ8) {
-      to = level;
-    } else {
-      to = i / 4 % 2 == 0 ? level : static_cast<uint8_t>(to | level << 4);
-    }
-  }
-  w.scales.as<uint16_t>()[scale_offset(w, o, from)] = f16_from_float(group.scale);
-}
-
-// One block of sixteen outputs. False when a weight is not finite.
-bool quantize_block(const TensorView& matrix, Weight& w, int64_t block) {
-  bool finite = true;
-  for (int64_t o = block * kQuantOuts; o < (block + 1) * kQuantOuts; ++o) {
-    for (int64_t from = 0; from < w.in; from += kQuantGroup) {
-      Group group;
-      if (o < w.out) {
-        Values values;
-        read_values(matrix, o, from, values);
-        const float most = extreme(values);
-        finite = finite && !std::isnan(most);
-        group =
-            w.format == WeightFormat::kQ8 ? quantize_q8(values, most) : quantize_q4(values, most);
-        finite = finite && std::isfinite(group.scale);
-      }
-      store(group, w, o, from);
-    }
-  }
-  return finite;
 }
 
 Weight packed_weight(WeightFormat format, int64_t out, int64_t in) {
-  Weight w;
-  w.format = format;
-  w.out = out;
-  w.in = in;
-  const int64_t blocks = quant_blocks(out), groups = quant_groups(in);
-  const int64_t level_bytes = blocks * groups * quant_group_bytes(format);
-  const int64_t scales = blocks * groups * kQuantOuts;
-  w.owned = Buffer(static_cast<size_t>(level_bytes + scales * 2));
-  w.matrix = {w.owned.data(), DType::kU8, {blocks, groups * quant_group_bytes(format)}};
-  w.scales = {
-      static_cast<char*>(w.owned.data()) + level_bytes, DType::kF16, {blocks, groups * kQuantOuts}};
+  const int64_t level_bytes = quant_level_bytes(format, out, in);
+  Buffer memory(static_cast<size_t>(level_bytes + quant_scale_bytes(out, in)));
+  Weight w = packed_view(format, out, in, memory.data(),
+                         static_cast<char*>(memory.data()) + level_bytes);
+  w.owned = std::move(memory);
   return w;
 }
 
-}  // namespace
-
-Weight quantize(TensorView matrix, WeightFormat format, int threads, const char* where) {
-  CHECK(quantized(format), "quantize to {}", to_string(format));
-  CHECK(matrix.shape.rank() == 2, "expected [out, in], came {}", matrix.shape.to_string());
-  Weight w = packed_weight(format, matrix.shape[0], matrix.shape[1]);
-  const int64_t blocks = quant_blocks(w.out);
+// Fills all blocks of sixteen outputs; fill(o, levels, scales) gives one row and says whether all
+// its numbers are finite. The columns beyond `in` stay zero.
+template <typename Fill>
+Weight pack_rows(WeightFormat format, int64_t out, int64_t in, int threads, const char* where,
+                 const Fill& make_fill) {
+  Weight w = packed_weight(format, out, in);
+  const int64_t blocks = quant_blocks(out);
   std::atomic<int64_t> next = 0;
   std::atomic<bool> finite = true;
   const auto work = [&] {
+    BlockRows rows(in);
+    auto fill = make_fill();
     for (int64_t block = next++; block < blocks; block = next++) {
-      if (!quantize_block(matrix, w, block)) finite = false;
+      for (int64_t row = 0; row < kQuantOuts; ++row) {
+        const int64_t o = block * kQuantOuts + row;
+        if (o >= out) {
+          rows.clear(row);
+        } else if (!fill(o, rows.levels_of(row), rows.scales_of(row))) {
+          finite = false;
+        }
+      }
+      pack_block(rows, w, block);
     }
   };
   std::vector<std::jthread> helpers;
@@ -186,6 +123,88 @@ Weight quantize(TensorView matrix, WeightFormat format, int threads, const char*
   return w;
 }
 
+bool finite_f16(uint16_t bits) { return (bits & 0x7c00) != 0x7c00; }
+
+}  // namespace
+
+const QuantizeKernels kQuantizePlain = quantize_kernels_named("plain");
+
+int64_t quant_level_bytes(WeightFormat format, int64_t out, int64_t in) {
+  return quant_blocks(out) * quant_groups(in) * quant_group_bytes(format);
+}
+
+int64_t quant_scale_bytes(int64_t out, int64_t in) {
+  return quant_blocks(out) * quant_groups(in) * kQuantOuts * static_cast<int64_t>(sizeof(uint16_t));
+}
+
+RowSource rows_of(TensorView matrix, const QuantizeKernels& kernels) {
+  CHECK(matrix.shape.rank() == 2, "expected [out, in], came {}", matrix.shape.to_string());
+  const int64_t in = matrix.cols();
+  return {matrix.rows(), in, [matrix, in, &kernels](int64_t o, float* y) {
+            if (matrix.dtype == DType::kF32) {
+              std::memcpy(y, matrix.row<float>(o), static_cast<size_t>(in) * sizeof(float));
+            } else if (matrix.dtype == DType::kF16) {
+              kernels.widen_f16(matrix.row<uint16_t>(o), in, y);
+            } else {
+              kernels.widen_bf16(matrix.row<uint16_t>(o), in, y);
+            }
+          }};
+}
+
+Weight quantize(const RowSource& rows, WeightFormat format, const QuantizeOptions& options,
+                const char* where) {
+  CHECK(quantized(format), "quantize to {}", to_string(format));
+  const int64_t groups = quant_groups(rows.in);
+  const auto padded = static_cast<size_t>(groups * kQuantGroup);
+  std::vector<float> importance(padded, 1.0f);
+  if (!options.importance.empty()) {
+    CHECK(static_cast<int64_t>(options.importance.size()) == rows.in, "importance of {} for {}",
+          options.importance.size(), rows.in);
+    std::copy(options.importance.begin(), options.importance.end(), importance.begin());
+  }
+  return pack_rows(format, rows.out, rows.in, options.threads, where, [&] {
+    return [&, values = std::vector<float>(padded)](int64_t o, int8_t* levels,
+                                                    uint16_t* scales) mutable {
+      rows.read(o, values.data());
+      return format == WeightFormat::kQ8
+                 ? options.kernels->q8(values.data(), groups, levels, scales)
+                 : options.kernels->q4(values.data(), importance.data(), groups, levels, scales);
+    };
+  });
+}
+
+Weight quantize(TensorView matrix, WeightFormat format, int threads, const char* where) {
+  return quantize(rows_of(matrix, kQuantizePlain), format, {.threads = threads}, where);
+}
+
+Weight repack(const BlockMatrix& blocks, int threads, const char* where) {
+  const auto format = exact_format(blocks.format);
+  CHECK(format, "repack of a format that is not exact");
+  return pack_rows(*format, blocks.out, blocks.in, threads, where, [&] {
+    return [&](int64_t o, int8_t* levels, uint16_t* scales) {
+      bool finite = true;
+      for (int64_t g = 0; g < quant_groups(blocks.in); ++g) {
+        const BlockGroup group = block_group(blocks.format, blocks.row(o), g);
+        std::memcpy(levels + g * kQuantGroup, group.levels, sizeof(group.levels));
+        scales[g] = group.scale;
+        finite = finite && finite_f16(group.scale);
+      }
+      return finite;
+    };
+  });
+}
+
+Weight packed_view(WeightFormat format, int64_t out, int64_t in, void* levels, void* scales) {
+  Weight w;
+  w.format = format;
+  w.out = out;
+  w.in = in;
+  const int64_t blocks = quant_blocks(out), groups = quant_groups(in);
+  w.matrix = {levels, DType::kU8, {blocks, groups * quant_group_bytes(format)}};
+  w.scales = {scales, DType::kF16, {blocks, groups * kQuantOuts}};
+  return w;
+}
+
 int32_t quant_level(const Weight& w, int64_t o, int64_t i) {
   const int32_t byte = w.matrix.as<uint8_t>()[level_offset(w, o, i)];
   const int32_t level = w.format == WeightFormat::kQ8 ? byte
@@ -196,6 +215,12 @@ int32_t quant_level(const Weight& w, int64_t o, int64_t i) {
 
 float quant_scale(const Weight& w, int64_t o, int64_t i) {
   return f16_to_float(w.scales.as<uint16_t>()[scale_offset(w, o, i)]);
+}
+
+void widen_quantized(const Weight& w, int64_t o, float* y) {
+  for (int64_t i = 0; i < w.in; ++i) {
+    y[i] = static_cast<float>(quant_level(w, o, i)) * quant_scale(w, o, i);
+  }
 }
 
 }  // namespace hearth::ops

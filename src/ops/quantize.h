@@ -16,7 +16,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 
+#include "ops/block_formats.h"
 #include "ops/weight.h"
 
 namespace hearth::ops {
@@ -32,16 +35,72 @@ inline int64_t quant_group_bytes(WeightFormat format) {
 }
 // The level that stands for zero.
 inline int32_t quant_zero(WeightFormat format) { return format == WeightFormat::kQ4 ? 8 : 128; }
+// Bytes of all levels and of all scales of a matrix [out, in].
+int64_t quant_level_bytes(WeightFormat format, int64_t out, int64_t in);
+int64_t quant_scale_bytes(int64_t out, int64_t in);
 
-// Quantises matrix [out, in] of f32, f16 or bf16. q8 scales by the greatest magnitude; q4 searches
-// the scale of each group that leaves the least squared error. Rows are shared out over `threads`;
-// the result does not depend on how many there are. Throws Error{kDataLoss, where} when a weight is
-// not finite.
+// The inner functions: groups of 32 elements to signed levels and f16 scales; false where an element
+// is not finite or a scale would not be. A backend has faster ones with the same results.
+struct QuantizeKernels {
+  const char* variant;
+  bool (*q8)(const float* x, int64_t groups, int8_t* levels, uint16_t* scales);
+  // importance: a weight of the squared error of each element.
+  bool (*q4)(const float* x, const float* importance, int64_t groups, int8_t* levels,
+             uint16_t* scales);
+  void (*widen_f16)(const uint16_t* row, int64_t n, float* y);
+  void (*widen_bf16)(const uint16_t* row, int64_t n, float* y);
+};
+extern const QuantizeKernels kQuantizePlain;
+
+// Rows of a matrix [out, in], wherever they come from; called by several threads. y has room for
+// `in` elements.
+struct RowSource {
+  int64_t out = 0;
+  int64_t in = 0;
+  std::function<void(int64_t o, float* y)> read;
+};
+// Rows of a matrix of f32, f16 or bf16, at any address.
+RowSource rows_of(TensorView matrix, const QuantizeKernels& kernels);
+
+struct QuantizeOptions {
+  int threads = 1;  // the result does not depend on how many there are
+  // How much an error of each column matters [in]: the mean square of what it is multiplied with.
+  // Empty: all alike. q8 needs none.
+  std::span<const float> importance;
+  const QuantizeKernels* kernels = &kQuantizePlain;
+};
+
+// q8 scales by the greatest magnitude; q4 searches the scale of each group that leaves the least
+// squared error. Throws Error{kDataLoss, where} when a weight is not finite.
+Weight quantize(const RowSource& rows, WeightFormat format, const QuantizeOptions& options,
+                const char* where);
 Weight quantize(TensorView matrix, WeightFormat format, int threads, const char* where);
+
+// A matrix [out, in] of blocks that have an exact format, packed as that, losing nothing. Row i of
+// the result is row order[i] of `blocks`; an empty order: as they lie. Throws Error{kDataLoss,
+// where} when a scale is not finite.
+struct BlockMatrix {
+  BlockFormat format = BlockFormat::kQ8_0;
+  const std::byte* data = nullptr;
+  int64_t out = 0;
+  int64_t in = 0;
+  std::span<const int64_t> order;
+
+  const std::byte* row(int64_t o) const {
+    const int64_t at = order.empty() ? o : order[static_cast<size_t>(o)];
+    return data + at * block_row_bytes(format, in);
+  }
+};
+Weight repack(const BlockMatrix& blocks, int threads, const char* where);
+
+// A packed matrix in memory that outlives it: levels, then scales.
+Weight packed_view(WeightFormat format, int64_t out, int64_t in, void* levels, void* scales);
 
 // The signed level of element i of output o.
 int32_t quant_level(const Weight& weight, int64_t o, int64_t i);
 // The scale of the group of element i of output o.
 float quant_scale(const Weight& weight, int64_t o, int64_t i);
+// y [in] = output o.
+void widen_quantized(const Weight& weight, int64_t o, float* y);
 
 }  // namespace hearth::ops

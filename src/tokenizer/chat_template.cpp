@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "io/gguf.h"
 #include "io/json.h"
 
 namespace hearth::tokenizer {
@@ -189,6 +190,28 @@ void add_templates(const Json& json, const std::string& where, ChatTemplateText&
   }
 }
 
+ChatTemplateText text_of_gguf(const io::GgufMetadata& metadata) {
+  ChatTemplateText text;
+  text.where = metadata.where() + " (tokenizer.chat_template)";
+  const std::string key = "tokenizer.chat_template";
+  if (const auto main = metadata.text(key)) text.named[kDefault] = std::string(*main);
+  if (const auto tools = metadata.text(key + "." + kToolUse)) {
+    text.named[kToolUse] = std::string(*tools);
+  }
+  Json special = Json::object();
+  const auto tokens = metadata.strings("tokenizer.ggml.tokens");
+  for (const char* name : {"bos", "eos", "unknown", "padding"}) {
+    const auto id = metadata.integer(fmt::format("tokenizer.ggml.{}_token_id", name));
+    if (!tokens || !id || *id < 0 || *id >= static_cast<int64_t>(tokens->size())) continue;
+    const std::string_view called = name == std::string_view("unknown")   ? "unk"
+                                    : name == std::string_view("padding") ? "pad"
+                                                                          : name;
+    special[fmt::format("{}_token", called)] = std::string((*tokens)[static_cast<size_t>(*id)]);
+  }
+  text.special_tokens = std::make_shared<const Json>(std::move(special));
+  return text;
+}
+
 ChatTemplateText text_of_config(const Json& config, const std::string& where) {
   ChatTemplateText out;
   out.where = where;
@@ -220,6 +243,10 @@ ChatTemplate ChatTemplate::from_config(const Json& config, const std::string& wh
 }
 
 ChatTemplate ChatTemplate::load(io::FileSource& files) {
+  if (files.has(io::kGgufFile)) {
+    return ChatTemplate(text_of_gguf(
+        io::parse_gguf(files.bytes(io::kGgufFile), files.where(io::kGgufFile)).metadata));
+  }
   constexpr const char* kConfigFile = "tokenizer_config.json";
   constexpr const char* kJinjaFile = "chat_template.jinja";
   constexpr const char* kJsonFile = "chat_template.json";

@@ -53,7 +53,8 @@ class ChatTemplate {
   explicit ChatTemplate(ChatTemplateText text);
 
   // Reads chat_template.jinja, chat_template.json or tokenizer_config.json of a model's files,
-  // in this order, as transformers does; special tokens come from tokenizer_config.json.
+  // in this order, as transformers does; special tokens come from tokenizer_config.json. Of a GGUF
+  // file: tokenizer.chat_template and its named ones.
   static ChatTemplate load(io::FileSource& files);
   // From `chat_template` of a tokenizer_config.json: a string, or a list of named templates.
   static ChatTemplate from_config(const io::Json& config, const std::string& where);

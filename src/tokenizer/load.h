@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "io/gguf.h"
 #include "tokenizer/spec.h"
 
 namespace hearth::tokenizer {
@@ -24,6 +25,9 @@ TokenizerSpec parse_sentencepiece(std::string_view bytes, SpmPrefix prefix,
 // vocab.json and merges.txt of GPT-2 and of Qwen2; `tokenizer_class` says which.
 TokenizerSpec parse_vocab_and_merges(std::string_view vocab_json, std::string_view merges_txt,
                                      const std::string& tokenizer_class, const std::string& where);
+
+// tokenizer.ggml.* of a GGUF file.
+TokenizerSpec parse_gguf_tokenizer(const io::GgufMetadata& metadata);
 
 // Adds what transformers keeps beside the tokenizer: added tokens, BOS and EOS, clean-up.
 // `special_map` is special_tokens_map.json; either text may be empty.

@@ -163,6 +163,10 @@ std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view tokenizer_json,
 }
 
 std::unique_ptr<Tokenizer> Tokenizer::load(io::FileSource& files) {
+  if (files.has(io::kGgufFile)) {
+    const io::Gguf gguf = io::parse_gguf(files.bytes(io::kGgufFile), files.where(io::kGgufFile));
+    return std::make_unique<Tokenizer>(parse_gguf_tokenizer(gguf.metadata));
+  }
   const std::string config_path = files.where("tokenizer_config.json");
   const std::string_view config_text = text_if_there(files, "tokenizer_config.json");
   const Json config = parse_if_there(config_text, config_path);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "tokenizer/load.h"
+#include "tokenizer/spm_model.h"
 
 namespace hearth::tokenizer {
 namespace {
@@ -82,35 +83,6 @@ class MessageReader {
   const std::string& where_;
 };
 
-enum class PieceType {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6
-};
-
-struct SpmPiece {
-  std::string text;
-  float score = 0;
-  PieceType type = PieceType::kNormal;
-};
-
-// The fields of ModelProto that change ids. Defaults are the format's.
-struct SpmModel {
-  std::vector<SpmPiece> pieces;
-  int64_t model_type = 1;  // 1: unigram, 2: BPE
-  bool byte_fallback = false;
-  int64_t unk_id = 0;
-  int64_t bos_id = 1;
-  int64_t eos_id = 2;
-  int64_t pad_id = -1;
-  std::string charsmap;
-  bool add_dummy_prefix = true;
-  bool remove_extra_whitespaces = true;
-};
-
 SpmPiece read_piece(std::string_view bytes, const std::string& where) {
   SpmPiece piece;
   MessageReader reader(bytes, where);
@@ -153,6 +125,10 @@ SpmModel read_model(std::string_view bytes, const std::string& where) {
     if (field.number == 2) read_trainer(field.bytes, where, model);
     if (field.number == 3) read_normalizer(field.bytes, where, model);
   }
+  return model;
+}
+
+void check_pieces(const SpmModel& model, const std::string& where) {
   for (const SpmPiece& piece : model.pieces) {
     if (std::isnan(piece.score)) {
       throw_error(ErrorCode::kDataLoss, where, "the score of piece '{}' is not a number",
@@ -162,7 +138,6 @@ SpmModel read_model(std::string_view bytes, const std::string& where) {
   if (model.pieces.empty()) {
     throw_error(ErrorCode::kDataLoss, where, "the SentencePiece model has no pieces");
   }
-  return model;
 }
 
 int32_t id_or_none(const SpmModel& model, int64_t id) {
@@ -249,9 +224,8 @@ void describe_decoder(const SpmModel& model, TokenizerSpec& spec) {
 
 }  // namespace
 
-TokenizerSpec parse_sentencepiece(std::string_view bytes, SpmPrefix prefix,
-                                  const std::string& where) {
-  const SpmModel model = read_model(bytes, where);
+TokenizerSpec spec_of(const SpmModel& model, SpmPrefix prefix, const std::string& where) {
+  check_pieces(model, where);
   TokenizerSpec spec;
   spec.where = where;
   spec.unk_id = id_or_none(model, model.unk_id);
@@ -279,6 +253,11 @@ TokenizerSpec parse_sentencepiece(std::string_view bytes, SpmPrefix prefix,
                                  .special = special});
   }
   return spec;
+}
+
+TokenizerSpec parse_sentencepiece(std::string_view bytes, SpmPrefix prefix,
+                                  const std::string& where) {
+  return spec_of(read_model(bytes, where), prefix, where);
 }
 
 }  // namespace hearth::tokenizer

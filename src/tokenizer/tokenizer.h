@@ -29,8 +29,8 @@ enum class SkipSpecial { kNo, kYes };
 
 class Tokenizer {
  public:
-  // A model's files: tokenizer.json, else tokenizer.model, else vocab.json + merges.txt; with
-  // tokenizer_config.json and special_tokens_map.json where they are. Throws Error naming file and
+  // A model's files: the metadata of a GGUF file, or tokenizer.json, else tokenizer.model, else
+  // vocab.json + merges.txt; with tokenizer_config.json and special_tokens_map.json where they are. Throws Error naming file and
   // field; kUnsupported names the component that is not known. `files` is not needed afterwards.
   static std::unique_ptr<Tokenizer> load(io::FileSource& files);
 

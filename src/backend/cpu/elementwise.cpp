@@ -4,6 +4,7 @@
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/row_ops.h"
+#include "ops/quantize.h"
 
 namespace hearth::backend::cpu {
 namespace {
@@ -11,8 +12,19 @@ namespace {
 // An activation costs about this many times an addition.
 constexpr int64_t kActivationWork = 4;
 
+// A packed row is scattered over its block; a step reads few.
+void embed_quantized(ops::Context& ctx, std::span<const int32_t> ids, const ops::Weight& table,
+                     float factor, TensorView y) {
+  const auto scale_row = cpu_kernels(ctx).rows->scale;
+  for_rows(ctx, y.rows(), y.cols() * kActivationWork, [&](int64_t t) {
+    ops::widen_quantized(table, ids[static_cast<size_t>(t)], y.row<float>(t));
+    if (factor != 1.0f) scale_row(factor, y.row<float>(t), y.cols());
+  });
+}
+
 void embed(ops::Context& ctx, std::span<const int32_t> ids, const ops::Weight& table, float factor,
            TensorView y) {
+  if (ops::quantized(table.format)) return embed_quantized(ctx, ids, table, factor, y);
   const auto widen = cpu_kernels(ctx).rows->widen[static_cast<size_t>(table.format)];
   const size_t row_bytes =
       static_cast<size_t>(table.matrix.row_stride) * dtype_bytes(table.matrix.dtype);
