@@ -8,9 +8,9 @@ namespace hearth::apps {
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
   flags.data_dir = default_data_dir();
-  command.add_option(
-      "model", flags.model,
-      "Model folder or .gguf file, or a name under DATA_DIR/models; the embedded model, if not given");
+  command.add_option("model", flags.model,
+                     "Model folder or .gguf file, or a name under DATA_DIR/models; the embedded "
+                     "model, if not given");
   command.add_option("--name", flags.name,
                      "What the API calls the model; its folder's name, if not given");
   command.add_option("--data-dir", flags.data_dir, "Where Hearth keeps its state")

@@ -41,8 +41,8 @@ fs::path gguf_inside(const fs::path& folder) {
   std::vector<fs::path> found;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    const bool later_part = name.find("-of-") != std::string::npos &&
-                            name.find("-00001-of-") == std::string::npos;
+    const bool later_part =
+        name.find("-of-") != std::string::npos && name.find("-00001-of-") == std::string::npos;
     if (is_gguf(entry.path()) && !later_part) found.push_back(entry.path());
   }
   if (found.size() > 1) {

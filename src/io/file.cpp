@@ -15,8 +15,9 @@ namespace {
 
 [[noreturn]] void throw_errno(const std::string& path, const char* doing) {
   const int error = errno;
-  throw_error(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, path, "could not {}: {}",
-              doing, std::strerror(error));
+  const bool full = error == ENOSPC || error == EDQUOT;
+  throw_error(error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo, path, "could not {}: {}{}",
+              doing, std::strerror(error), full ? "; free some space and try again" : "");
 }
 
 class Descriptor {
@@ -47,14 +48,13 @@ std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
 
-void write_all(const Descriptor& file, const std::string& path, std::string_view contents) {
+void write_all(int file, const std::string& path, std::string_view contents) {
   while (!contents.empty()) {
-    const ssize_t written = ::write(file.get(), contents.data(), contents.size());
+    const ssize_t written = ::write(file, contents.data(), contents.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw_errno(path, "write");
     contents.remove_prefix(static_cast<size_t>(written));
   }
-  if (::fsync(file.get()) != 0) throw_errno(path, "sync");
 }
 
 }  // namespace
@@ -84,18 +84,33 @@ std::string read_file(const std::string& path, size_t bytes_max) {
 }
 
 void write_file_atomic(const std::string& path, std::string_view contents) {
-  const std::string temporary = path + ".tmp." + std::to_string(::getpid());
-  try {
-    {
-      const Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-      write_all(file, temporary, contents);
-    }
-    if (::rename(temporary.c_str(), path.c_str()) != 0) throw_errno(path, "rename into place");
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  sync_folder(folder_of(path));
+  AtomicFile file(path);
+  file.append(std::as_bytes(std::span(contents)));
+  file.commit();
+}
+
+AtomicFile::AtomicFile(std::string path)
+    : path_(std::move(path)), temporary_(path_ + ".tmp." + std::to_string(::getpid())) {
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) throw_errno(temporary_, "open");
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::append(std::span<const std::byte> bytes) {
+  write_all(fd_, temporary_, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  size_ += bytes.size();
+}
+
+void AtomicFile::commit() {
+  if (::fsync(fd_) != 0) throw_errno(temporary_, "sync");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno(path_, "rename into place");
+  ::close(std::exchange(fd_, -1));
+  sync_folder(folder_of(path_));
 }
 
 void sync_folder(const std::string& path) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +20,26 @@ void write_file_atomic(const std::string& path, std::string_view contents);
 
 // Makes renames and deletions inside a folder survive a loss of power.
 void sync_folder(const std::string& path);
+
+// The same for contents that come in parts: nothing is at `path` until commit, and a file that is
+// not committed leaves nothing behind. Where the disk is full, the Error says so.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::string path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void append(std::span<const std::byte> bytes);
+  uint64_t size() const { return size_; }
+  void commit();
+
+ private:
+  std::string path_;
+  std::string temporary_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+};
 
 // A file in memory, read-only, paged in by the kernel. The bytes live as long as the object.
 // Movable.

@@ -35,17 +35,17 @@ enum ValueType : uint32_t {
 constexpr uint64_t kValueBytes[kValueTypes] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
 constexpr GgufType kTypes[] = {
-    {0, "F32", 1, 4},        {1, "F16", 1, 2},        {2, "Q4_0", 32, 18},
-    {3, "Q4_1", 32, 20},     {6, "Q5_0", 32, 22},     {7, "Q5_1", 32, 24},
-    {8, "Q8_0", 32, 34},     {9, "Q8_1", 32, 36},     {10, "Q2_K", 256, 84},
-    {11, "Q3_K", 256, 110},  {12, "Q4_K", 256, 144},  {13, "Q5_K", 256, 176},
-    {14, "Q6_K", 256, 210},  {15, "Q8_K", 256, 292},  {16, "IQ2_XXS", 256, 66},
-    {17, "IQ2_XS", 256, 74}, {18, "IQ3_XXS", 256, 98}, {19, "IQ1_S", 256, 50},
-    {20, "IQ4_NL", 32, 18},  {21, "IQ3_S", 256, 110}, {22, "IQ2_S", 256, 82},
-    {23, "IQ4_XS", 256, 136}, {24, "I8", 1, 1},       {25, "I16", 1, 2},
-    {26, "I32", 1, 4},       {27, "I64", 1, 8},       {28, "F64", 1, 8},
-    {29, "IQ1_M", 256, 56},  {30, "BF16", 1, 2},      {34, "TQ1_0", 256, 54},
-    {35, "TQ2_0", 256, 66},  {39, "MXFP4", 32, 17},
+    {0, "F32", 1, 4},         {1, "F16", 1, 2},         {2, "Q4_0", 32, 18},
+    {3, "Q4_1", 32, 20},      {6, "Q5_0", 32, 22},      {7, "Q5_1", 32, 24},
+    {8, "Q8_0", 32, 34},      {9, "Q8_1", 32, 36},      {10, "Q2_K", 256, 84},
+    {11, "Q3_K", 256, 110},   {12, "Q4_K", 256, 144},   {13, "Q5_K", 256, 176},
+    {14, "Q6_K", 256, 210},   {15, "Q8_K", 256, 292},   {16, "IQ2_XXS", 256, 66},
+    {17, "IQ2_XS", 256, 74},  {18, "IQ3_XXS", 256, 98}, {19, "IQ1_S", 256, 50},
+    {20, "IQ4_NL", 32, 18},   {21, "IQ3_S", 256, 110},  {22, "IQ2_S", 256, 82},
+    {23, "IQ4_XS", 256, 136}, {24, "I8", 1, 1},         {25, "I16", 1, 2},
+    {26, "I32", 1, 4},        {27, "I64", 1, 8},        {28, "F64", 1, 8},
+    {29, "IQ1_M", 256, 56},   {30, "BF16", 1, 2},       {34, "TQ1_0", 256, 54},
+    {35, "TQ2_0", 256, 66},   {39, "MXFP4", 32, 17},
 };
 
 template <typename T>
@@ -185,8 +185,9 @@ Entry read_entry(Reader& reader, const std::string& where, const GgufLimits& lim
   entry.name = read_name(reader, where, "a tensor's name", limits);
   const auto rank = reader.number<uint32_t>(entry.name);
   if (rank > limits.rank_max) {
-    throw_error(ErrorCode::kDataLoss, where, "tensor '{}' has {} dimensions; at most {} are expected",
-                entry.name, rank, limits.rank_max);
+    throw_error(ErrorCode::kDataLoss, where,
+                "tensor '{}' has {} dimensions; at most {} are expected", entry.name, rank,
+                limits.rank_max);
   }
   uint64_t elements = 1;
   for (uint32_t i = 0; i < rank; ++i) {
@@ -427,8 +428,7 @@ Gguf parse_gguf(std::span<const std::byte> file, const std::string& where,
   for (uint64_t i = 0; i < tensors; ++i) entries.push_back(read_entry(reader, where, limits));
   const uint64_t alignment = alignment_of(gguf.metadata, limits);
   const uint64_t begin = (reader.position() + alignment - 1) / alignment * alignment;
-  const auto data =
-      begin > file.size() ? std::span<const std::byte>() : file.subspan(begin);
+  const auto data = begin > file.size() ? std::span<const std::byte>() : file.subspan(begin);
   for (const Entry& entry : entries) {
     const auto [it, added] =
         gguf.tensors.emplace(entry.name, stored(entry, data, alignment, where));

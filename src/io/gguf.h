@@ -64,8 +64,8 @@ class GgufArray {
 
 using GgufValue = std::variant<uint64_t, int64_t, double, bool, std::string_view, GgufArray>;
 
-// The pairs of a file. Each reader gives nothing for a key that is not there and throws Error naming
-// the key where its type is another.
+// The pairs of a file. Each reader gives nothing for a key that is not there and throws Error
+// naming the key where its type is another.
 class GgufMetadata {
  public:
   GgufMetadata() = default;

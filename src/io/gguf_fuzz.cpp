@@ -12,9 +12,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const io::Gguf gguf = io::parse_gguf(file, "fuzz.gguf");
     for (const auto& [name, tensor] : gguf.tensors) {
-      const bool inside = tensor.data.empty() || (tensor.data.data() >= file.data() &&
-                                                  tensor.data.data() + tensor.data.size() <=
-                                                      file.data() + file.size());
+      const bool inside = tensor.data.empty() ||
+                          (tensor.data.data() >= file.data() &&
+                           tensor.data.data() + tensor.data.size() <= file.data() + file.size());
       if (!inside) std::abort();
     }
     for (const char* key : {"tokenizer.ggml.tokens", "tokenizer.ggml.scores", "a"}) {

@@ -86,18 +86,12 @@ constexpr GgufName kGpt2Whole[] = {
     {"output.weight", "lm_head.weight"},
 };
 constexpr GgufName kGpt2Layer[] = {
-    {"attn_norm.weight", "ln_1.weight"},
-    {"attn_norm.bias", "ln_1.bias"},
-    {"attn_qkv.weight", "attn.c_attn.weight"},
-    {"attn_qkv.bias", "attn.c_attn.bias"},
-    {"attn_output.weight", "attn.c_proj.weight"},
-    {"attn_output.bias", "attn.c_proj.bias"},
-    {"ffn_norm.weight", "ln_2.weight"},
-    {"ffn_norm.bias", "ln_2.bias"},
-    {"ffn_up.weight", "mlp.c_fc.weight"},
-    {"ffn_up.bias", "mlp.c_fc.bias"},
-    {"ffn_down.weight", "mlp.c_proj.weight"},
-    {"ffn_down.bias", "mlp.c_proj.bias"},
+    {"attn_norm.weight", "ln_1.weight"},          {"attn_norm.bias", "ln_1.bias"},
+    {"attn_qkv.weight", "attn.c_attn.weight"},    {"attn_qkv.bias", "attn.c_attn.bias"},
+    {"attn_output.weight", "attn.c_proj.weight"}, {"attn_output.bias", "attn.c_proj.bias"},
+    {"ffn_norm.weight", "ln_2.weight"},           {"ffn_norm.bias", "ln_2.bias"},
+    {"ffn_up.weight", "mlp.c_fc.weight"},         {"ffn_up.bias", "mlp.c_fc.bias"},
+    {"ffn_down.weight", "mlp.c_proj.weight"},     {"ffn_down.bias", "mlp.c_proj.bias"},
 };
 constexpr GgufName kNeoXWhole[] = {
     {"token_embd.weight", "gpt_neox.embed_in.weight"},
@@ -138,8 +132,8 @@ constexpr GgufFamily kFamilies[] = {
      kLlamaWhole, kPhi3Layer},
     {"gemma2", "gemma2", "Gemma2ForCausalLM", GgufRows::kSame, GgufNorms::kWhole, kModelLayers,
      kLlamaWhole, kGemmaLayer},
-    {"gemma3", "gemma3_text", "Gemma3ForCausalLM", GgufRows::kSame, GgufNorms::kWhole,
-     kModelLayers, kLlamaWhole, kGemmaLayer},
+    {"gemma3", "gemma3_text", "Gemma3ForCausalLM", GgufRows::kSame, GgufNorms::kWhole, kModelLayers,
+     kLlamaWhole, kGemmaLayer},
     {"gpt2", "gpt2", "GPT2LMHeadModel", GgufRows::kStraight, GgufNorms::kSame, "transformer.h.",
      kGpt2Whole, kGpt2Layer},
     {"gptneox", "gpt_neox", "GPTNeoXForCausalLM", GgufRows::kStraight, GgufNorms::kSame,
@@ -158,8 +152,8 @@ const GgufFamily& gguf_family(const std::string& arch, const std::string& where)
     known += known.empty() ? "" : ", ";
     known += family.arch;
   }
-  throw_error(ErrorCode::kUnsupported, where,
-              "general.architecture is '{}'; supported are {}", arch, known);
+  throw_error(ErrorCode::kUnsupported, where, "general.architecture is '{}'; supported are {}",
+              arch, known);
 }
 
 std::vector<int64_t> rotary_pair_order(int64_t heads, int64_t head_dim) {

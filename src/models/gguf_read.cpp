@@ -38,7 +38,9 @@ class ConfigWriter {
 
  private:
   std::string key(const char* name) const { return fmt::format("{}.{}", family_.arch, name); }
-  bool is(const char* model_type) const { return family_.model_type == std::string_view(model_type); }
+  bool is(const char* model_type) const {
+    return family_.model_type == std::string_view(model_type);
+  }
   bool has(const std::string& tensor) const { return gguf_.tensors.contains(tensor); }
   int64_t layered(const char* name) const {
     // A list has one number a layer; only models whose layers are alike are supported.
@@ -48,9 +50,10 @@ class ConfigWriter {
     }
     const auto same = [&](double number) { return number == numbers->front(); };
     if (!std::all_of(numbers->begin(), numbers->end(), same)) {
-      throw_error(ErrorCode::kUnsupported, metadata_.where(),
-                  "key '{}' differs from layer to layer; models whose layers are alike are supported",
-                  key(name));
+      throw_error(
+          ErrorCode::kUnsupported, metadata_.where(),
+          "key '{}' differs from layer to layer; models whose layers are alike are supported",
+          key(name));
     }
     return static_cast<int64_t>(std::clamp(numbers->front(), -1.0, 1e15));
   }
@@ -84,8 +87,8 @@ class ConfigWriter {
     } else {
       kv_heads_ = heads_;
     }
-    head_dim_ = metadata_.integer(key("attention.key_length"))
-                    .value_or(heads_ > 0 ? hidden_ / heads_ : 0);
+    head_dim_ =
+        metadata_.integer(key("attention.key_length")).value_or(heads_ > 0 ? hidden_ / heads_ : 0);
     if (!gpt2 && !is("gpt_neox")) config_["head_dim"] = head_dim_;
     if (const auto epsilon = metadata_.number(key("attention.layer_norm_rms_epsilon"))) {
       config_["rms_norm_eps"] = *epsilon;
@@ -189,7 +192,8 @@ class ConfigWriter {
     if (has("rope_freqs.weight")) {
       const std::vector<float> each = factors("rope_freqs.weight");
       // Its rule holds for every length.
-      config_["original_max_position_embeddings"] = metadata_.required_integer(key("context_length"));
+      config_["original_max_position_embeddings"] =
+          metadata_.required_integer(key("context_length"));
       return {{"rope_type", "longrope"},
               {"short_factor", each},
               {"long_factor", each},
@@ -206,7 +210,8 @@ class ConfigWriter {
     if (type == "none") return {};
     if (type != "linear" && type != "yarn") {
       throw_error(ErrorCode::kUnsupported, metadata_.where(),
-                  "{} is '{}'; supported are none, linear and yarn", key("rope.scaling.type"), type);
+                  "{} is '{}'; supported are none, linear and yarn", key("rope.scaling.type"),
+                  type);
     }
     Json scaling = {{"rope_type", type},
                     {"factor", metadata_.number(key("rope.scaling.factor")).value_or(1)}};
@@ -247,8 +252,9 @@ void split_fused(io::TensorMap& tensors, const Json& config) {
   const auto heads = config["num_attention_heads"].get<int64_t>();
   const auto kv_heads = config.value("num_key_value_heads", heads);
   const auto head_dim = config["head_dim"].get<int64_t>();
-  const std::array<std::pair<const char*, int64_t>, 3> parts = {
-      {{"q_proj", heads * head_dim}, {"k_proj", kv_heads * head_dim}, {"v_proj", kv_heads * head_dim}}};
+  const std::array<std::pair<const char*, int64_t>, 3> parts = {{{"q_proj", heads * head_dim},
+                                                                 {"k_proj", kv_heads * head_dim},
+                                                                 {"v_proj", kv_heads * head_dim}}};
   io::TensorMap split;
   for (auto it = tensors.begin(); it != tensors.end();) {
     const size_t at = it->first.find("attn_qkv.");

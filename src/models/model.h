@@ -127,9 +127,9 @@ struct LoadOptions {
 // Bytes of weights that are ready, of all; called on the loading thread.
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
-// Loads config.json, generation_config.json and the weights, or a GGUF file (io::kGgufFile). `files`
-// stays open as long as the model. Throws Error naming the file, field or tensor: an unknown architecture, a missing or
-// misshapen tensor, a truncated file.
+// Loads config.json, generation_config.json and the weights, or a GGUF file (io::kGgufFile).
+// `files` stays open as long as the model. Throws Error naming the file, field or tensor: an
+// unknown architecture, a missing or misshapen tensor, a truncated file.
 std::unique_ptr<Model> load(io::FileSource& files, const LoadOptions& options = {},
                             const Progress& progress = {});
 

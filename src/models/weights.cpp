@@ -204,10 +204,9 @@ ops::Weight Weights::of_blocks(Part part, const Found& found, int64_t out, int64
   const ops::BlockMatrix blocks{*found.blocks, found.stored->data.data(), out, in, order};
   const auto asked = quantized_format(options_.quantize, part);
   const auto exact = ops::exact_format(blocks.format);
-  const ops::RowSource rows{
-      out, in, [blocks](int64_t o, float* y) {
-        ops::widen_blocks(blocks.format, blocks.row(o), blocks.in, y);
-      }};
+  const ops::RowSource rows{out, in, [blocks](int64_t o, float* y) {
+                              ops::widen_blocks(blocks.format, blocks.row(o), blocks.in, y);
+                            }};
   if (!asked && options_.compute == ops::ComputeType::kF32) {
     ops::Weight weight = owned_weight(DType::kF32, out, in);
     for (int64_t o = 0; o < out; ++o) rows.read(o, weight.matrix.row<float>(o));
@@ -222,9 +221,8 @@ ops::Weight Weights::of_blocks(Part part, const Found& found, int64_t out, int64
 }
 
 ops::Weight Weights::matrix(Part part, const Found& found, int64_t out, int64_t in, Order order) {
-  ops::Weight weight = found.blocks
-                           ? of_blocks(part, found, out, in, order)
-                           : quantized(part, found.name, as_stored(found, out, in, order));
+  ops::Weight weight = found.blocks ? of_blocks(part, found, out, in, order)
+                                    : quantized(part, found.name, as_stored(found, out, in, order));
   weight.compute = options_.compute;
   taken(found, part, weight.bytes());
   return weight;
@@ -387,9 +385,9 @@ DType Weights::main_dtype() const {
 std::string Weights::main_type() const {
   std::map<std::string, int64_t> counts;
   for (const Parameter& parameter : parameters) counts[parameter.stored] += parameter.count;
-  const auto most = std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) {
-    return a.second < b.second;
-  });
+  const auto most =
+      std::max_element(counts.begin(), counts.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == counts.end() ? "" : most->first;
 }
 

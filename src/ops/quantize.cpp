@@ -66,8 +66,8 @@ void pack_block(BlockRows& rows, Weight& w, int64_t block) {
         } else {
           // A level of -8 to 7 in two's complement has its low half off by eight.
           const uint32_t odd = quad_at(from + quad * 4 + 4);
-          packed = ((packed ^ 0x08080808u) & 0x0f0f0f0fu) |
-                   ((odd ^ 0x08080808u) & 0x0f0f0f0fu) << 4;
+          packed = ((packed ^ 0x08080808u) & 0x0f0f0f0fu) | ((odd ^ 0x08080808u) & 0x0f0f0f0fu)
+                                                                << 4;
         }
         std::memcpy(to, &packed, sizeof(packed));
       }
@@ -81,8 +81,8 @@ void pack_block(BlockRows& rows, Weight& w, int64_t block) {
 Weight packed_weight(WeightFormat format, int64_t out, int64_t in) {
   const int64_t level_bytes = quant_level_bytes(format, out, in);
   Buffer memory(static_cast<size_t>(level_bytes + quant_scale_bytes(out, in)));
-  Weight w = packed_view(format, out, in, memory.data(),
-                         static_cast<char*>(memory.data()) + level_bytes);
+  Weight w =
+      packed_view(format, out, in, memory.data(), static_cast<char*>(memory.data()) + level_bytes);
   w.owned = std::move(memory);
   return w;
 }

@@ -39,8 +39,8 @@ inline int32_t quant_zero(WeightFormat format) { return format == WeightFormat::
 int64_t quant_level_bytes(WeightFormat format, int64_t out, int64_t in);
 int64_t quant_scale_bytes(int64_t out, int64_t in);
 
-// The inner functions: groups of 32 elements to signed levels and f16 scales; false where an element
-// is not finite or a scale would not be. A backend has faster ones with the same results.
+// The inner functions: groups of 32 elements to signed levels and f16 scales; false where an
+// element is not finite or a scale would not be. A backend has faster ones with the same results.
 struct QuantizeKernels {
   const char* variant;
   bool (*q8)(const float* x, int64_t groups, int8_t* levels, uint16_t* scales);

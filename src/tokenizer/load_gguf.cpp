@@ -78,10 +78,11 @@ const PreTokenizerName& pre_tokenizer_named(const std::string& name, const std::
     known += known.empty() ? "" : ", ";
     known += each.name;
   }
-  throw_error(ErrorCode::kUnsupported, where,
-              "tokenizer.ggml.pre is '{}'; known are {}; take the model's Hugging Face folder, whose "
-              "tokenizer.json says all",
-              name, known);
+  throw_error(
+      ErrorCode::kUnsupported, where,
+      "tokenizer.ggml.pre is '{}'; known are {}; take the model's Hugging Face folder, whose "
+      "tokenizer.json says all",
+      name, known);
 }
 
 struct Pieces {
@@ -107,10 +108,9 @@ Pieces pieces_of(const io::GgufMetadata& metadata) {
   pieces.types = metadata.numbers("tokenizer.ggml.token_type").value_or(std::vector<double>());
   for (const auto* list : {&pieces.scores, &pieces.types}) {
     if (!list->empty() && list->size() != pieces.texts.size()) {
-      throw_error(ErrorCode::kDataLoss, metadata.where(),
-                  "tokenizer.ggml.{} has {} values for {} tokens",
-                  list == &pieces.scores ? "scores" : "token_type", list->size(),
-                  pieces.texts.size());
+      throw_error(
+          ErrorCode::kDataLoss, metadata.where(), "tokenizer.ggml.{} has {} values for {} tokens",
+          list == &pieces.scores ? "scores" : "token_type", list->size(), pieces.texts.size());
     }
   }
   return pieces;
@@ -138,8 +138,8 @@ void put_around(const io::GgufMetadata& metadata, Bos bos, Bos eos, TokenizerSpe
 
 std::string charsmap_of(const io::GgufMetadata& metadata) {
   std::string bytes;
-  for (double byte : metadata.numbers("tokenizer.ggml.precompiled_charsmap")
-                         .value_or(std::vector<double>())) {
+  for (double byte :
+       metadata.numbers("tokenizer.ggml.precompiled_charsmap").value_or(std::vector<double>())) {
     bytes.push_back(static_cast<char>(static_cast<int>(byte)));
   }
   return bytes;
@@ -200,8 +200,7 @@ int32_t token_id(const io::GgufMetadata& metadata, const char* key, size_t token
 
 TokenizerSpec bpe_spec(const io::GgufMetadata& metadata) {
   const Pieces pieces = pieces_of(metadata);
-  const PreTokenizerName& pre =
-      pre_tokenizer_named(pre_tokenizer_of(metadata), metadata.where());
+  const PreTokenizerName& pre = pre_tokenizer_named(pre_tokenizer_of(metadata), metadata.where());
   TokenizerSpec spec;
   spec.where = metadata.where();
   if (pre.unicode == Unicode::kNfc) spec.normalizers.push_back(norm::Unicode{NormalForm::kNfc});
@@ -209,8 +208,7 @@ TokenizerSpec bpe_spec(const io::GgufMetadata& metadata) {
   spec.pre_tokenizers.push_back(
       pre::Split{{Pattern::Kind::kRegex, pre.pattern}, SplitBehavior::kIsolated});
   spec.pre_tokenizers.push_back(pre::ByteLevel{.add_prefix_space = false, .use_regex = false});
-  BpeSpec bpe{.merges = merges_of(metadata),
-              .ignore_merges = pre.merges == Merges::kUnlessWhole};
+  BpeSpec bpe{.merges = merges_of(metadata), .ignore_merges = pre.merges == Merges::kUnlessWhole};
   for (size_t id = 0; id < pieces.texts.size(); ++id) {
     const PieceType type = pieces.type(id);
     const std::string text = to_valid_utf8(pieces.texts[id]);
@@ -219,10 +217,8 @@ TokenizerSpec bpe_spec(const io::GgufMetadata& metadata) {
     bpe.vocab.add(text, static_cast<int32_t>(id));
     const bool special = type == PieceType::kControl || type == PieceType::kUnknown;
     if (!special && type != PieceType::kUserDefined) continue;
-    spec.added_tokens.push_back({.id = static_cast<int32_t>(id),
-                                 .content = text,
-                                 .normalized = false,
-                                 .special = special});
+    spec.added_tokens.push_back(
+        {.id = static_cast<int32_t>(id), .content = text, .normalized = false, .special = special});
   }
   spec.model = std::move(bpe);
   spec.decoders = std::vector<DecoderSpec>{dec::ByteLevel{}};

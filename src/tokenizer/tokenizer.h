@@ -30,8 +30,9 @@ enum class SkipSpecial { kNo, kYes };
 class Tokenizer {
  public:
   // A model's files: the metadata of a GGUF file, or tokenizer.json, else tokenizer.model, else
-  // vocab.json + merges.txt; with tokenizer_config.json and special_tokens_map.json where they are. Throws Error naming file and
-  // field; kUnsupported names the component that is not known. `files` is not needed afterwards.
+  // vocab.json + merges.txt; with tokenizer_config.json and special_tokens_map.json where they are.
+  // Throws Error naming file and field; kUnsupported names the component that is not known. `files`
+  // is not needed afterwards.
   static std::unique_ptr<Tokenizer> load(io::FileSource& files);
 
   // The contents of a tokenizer.json, and of a tokenizer_config.json ("" for none). `where` names

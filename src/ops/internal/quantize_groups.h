@@ -1,6 +1,6 @@
-// Quantising groups of 32, as plain loops that compilers turn into vectors: included once by ops for
-// any machine and once by a backend for each instruction set it knows. Sums have one order, sixteen
-// lanes and a tree, so that all of them give the same bits. Nothing here has linkage.
+// Quantising groups of 32, as plain loops that compilers turn into vectors: included once by ops
+// for any machine and once by a backend for each instruction set it knows. Sums have one order,
+// sixteen lanes and a tree, so that all of them give the same bits. Nothing here has linkage.
 #pragma once
 
 #include <cstdint>
@@ -94,8 +94,8 @@ inline Q4Fit fit_q4(const float* x, const float* importance, float inverse,
 }
 
 // Where the greatest element may fall: at and around level -8, which reaches farther, or 7.
-constexpr float kQ4Places[] = {-8.0f, -6.75f, -7.0f, -7.25f, -7.5f, -7.75f,
-                               -8.25f, -8.5f, -8.75f, 6.25f, 6.75f, 7.25f};
+constexpr float kQ4Places[] = {-8.0f,  -6.75f, -7.0f,  -7.25f, -7.5f, -7.75f,
+                               -8.25f, -8.5f,  -8.75f, 6.25f,  6.75f, 7.25f};
 
 inline float signed_extreme(const float* x, float magnitude) {
   bool positive = false;
