@@ -121,7 +121,9 @@ class Batch {
     io::Json json = {{"prompt", prompt.text},
                      {"text", tokenizer_.decode(all)},
                      {"finish", finish},
-                     {"tokens", answer.size()}};
+                     {"tokens", answer.size()},
+                     {"prompt_token_ids", prompt.request.prompt},
+                     {"token_ids", answer}};
     if (!error.empty()) json["error"] = error;
     out_ << io::dump_json(json) << '\n';
     ++done_;
@@ -166,7 +168,7 @@ void add_generate_command(CLI::App& app) {
       ->add_option("--prompts", options->prompts,
                    "JSON lines: prompt, and where wanted temperature, top_p, seed, max_tokens")
       ->required();
-  command->add_option("--out", options->out, "JSON lines: prompt, text, finish, tokens")
+  command->add_option("--out", options->out, "JSON lines: prompt, text, finish, tokens, prompt_token_ids, token_ids")
       ->required();
   command->add_option("--max-tokens", options->max_tokens, "of each answer; -1: as many as fit")
       ->capture_default_str();

@@ -247,7 +247,14 @@ std::string hf_name(const GgufFamily& family, const std::string& name) {
   return {};
 }
 
-// Older Phi-2 files keep q, k and v in one tensor: rows of it are what is asked for.
+bool names_fused(const GgufFamily& family) {
+  return std::any_of(family.layered.begin(), family.layered.end(), [](const GgufName& name) {
+    return std::string_view(name.gguf).starts_with("attn_qkv.");
+  });
+}
+
+// Some files, older Phi-2 among them, keep q, k and v in one tensor though the family has them
+// apart: rows of it are what is asked for.
 void split_fused(io::TensorMap& tensors, const Json& config) {
   const auto heads = config["num_attention_heads"].get<int64_t>();
   const auto kv_heads = config.value("num_key_value_heads", heads);
@@ -323,7 +330,7 @@ GgufModel read_gguf(io::FileSource& files) {
   const Json config = ConfigWriter(gguf, family).write();
   GgufModel model;
   model.layout = layout_of(family, config);
-  if (family.model_type == std::string_view("phi")) split_fused(gguf.tensors, config);
+  if (!names_fused(family)) split_fused(gguf.tensors, config);
   for (auto& [name, tensor] : gguf.tensors) {
     // Read with the config, or what the format adds beside the weights.
     if (name.starts_with("rope_f")) continue;

@@ -211,4 +211,20 @@ BlockGroup block_group(BlockFormat format, const std::byte* row, int64_t group) 
   return result;
 }
 
+void append_block(BlockFormat format, const int8_t* levels, uint16_t scale,
+                  std::vector<std::byte>& row) {
+  CHECK(format == BlockFormat::kQ8_0 || format == BlockFormat::kQ4_0, "blocks of {} are not written",
+        format_of(format).name);
+  row.push_back(static_cast<Byte>(scale & 255));
+  row.push_back(static_cast<Byte>(scale >> 8));
+  if (format == BlockFormat::kQ8_0) {
+    for (int i = 0; i < kGroup; ++i) row.push_back(static_cast<Byte>(levels[i]));
+    return;
+  }
+  for (int i = 0; i < kGroup / 2; ++i) {
+    const int low = levels[i] + 8, high = levels[i + kGroup / 2] + 8;
+    row.push_back(static_cast<Byte>(low | high << 4));
+  }
+}
+
 }  // namespace hearth::ops

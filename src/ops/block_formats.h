@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "ops/weight.h"
 
@@ -41,5 +42,8 @@ struct BlockGroup {
   uint16_t scale;
 };
 BlockGroup block_group(BlockFormat format, const std::byte* row, int64_t group);
+// The way back, for Q8_0 and Q4_0: 32 levels and their scale become a block at the end of `row`.
+void append_block(BlockFormat format, const int8_t* levels, uint16_t scale,
+                  std::vector<std::byte>& row);
 
 }  // namespace hearth::ops

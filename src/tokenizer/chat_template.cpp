@@ -278,6 +278,12 @@ const ChatTemplate::Entry& ChatTemplate::pick(Purpose purpose) const {
 
 const std::string& ChatTemplate::source() const { return pick(Purpose::kTools).source; }
 
+std::map<std::string, std::string> ChatTemplate::sources() const {
+  std::map<std::string, std::string> sources;
+  for (const auto& [name, entry] : entries_) sources[name] = entry.source;
+  return sources;
+}
+
 std::vector<std::string> ChatTemplate::stops() const {
   if (!fallback_) return {};
   return {"\nUser:", "\nSystem:"};

@@ -65,6 +65,8 @@ class ChatTemplate {
   const ChatCapabilities& capabilities() const { return capabilities_; }
   // The text of the template that serves requests with tools, or the default one.
   const std::string& source() const;
+  // All of them by name: "default", "tool_use", ...
+  std::map<std::string, std::string> sources() const;
   bool is_fallback() const { return fallback_; }
   // What ends a turn where the template has no end token: the fallback's next speaker.
   std::vector<std::string> stops() const;

@@ -28,6 +28,12 @@ TokenizerSpec parse_vocab_and_merges(std::string_view vocab_json, std::string_vi
 
 // tokenizer.ggml.* of a GGUF file.
 TokenizerSpec parse_gguf_tokenizer(const io::GgufMetadata& metadata);
+// What tokenizer.ggml.pre calls the way in which `spec` splits text. Throws Error{kUnsupported} where
+// the format has no name for it.
+std::string gguf_pre_tokenizer(const TokenizerSpec& spec);
+
+// Whichever of these a model's files have, with the configs beside it.
+TokenizerSpec load_spec(io::FileSource& files);
 
 // Adds what transformers keeps beside the tokenizer: added tokens, BOS and EOS, clean-up.
 // `special_map` is special_tokens_map.json; either text may be empty.

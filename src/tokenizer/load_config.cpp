@@ -162,10 +162,10 @@ std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view tokenizer_json,
   return std::make_unique<Tokenizer>(std::move(spec));
 }
 
-std::unique_ptr<Tokenizer> Tokenizer::load(io::FileSource& files) {
+TokenizerSpec load_spec(io::FileSource& files) {
   if (files.has(io::kGgufFile)) {
     const io::Gguf gguf = io::parse_gguf(files.bytes(io::kGgufFile), files.where(io::kGgufFile));
-    return std::make_unique<Tokenizer>(parse_gguf_tokenizer(gguf.metadata));
+    return parse_gguf_tokenizer(gguf.metadata);
   }
   const std::string config_path = files.where("tokenizer_config.json");
   const std::string_view config_text = text_if_there(files, "tokenizer_config.json");
@@ -195,7 +195,11 @@ std::unique_ptr<Tokenizer> Tokenizer::load(io::FileSource& files) {
     add_named_tokens(spec, config, special_map, config_path);
   }
   apply_tokenizer_config(spec, config_text, special_map_text, config_path);
-  return std::make_unique<Tokenizer>(std::move(spec));
+  return spec;
+}
+
+std::unique_ptr<Tokenizer> Tokenizer::load(io::FileSource& files) {
+  return std::make_unique<Tokenizer>(load_spec(files));
 }
 
 }  // namespace hearth::tokenizer

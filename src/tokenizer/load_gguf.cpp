@@ -204,10 +204,10 @@ TokenizerSpec bpe_spec(const io::GgufMetadata& metadata) {
   TokenizerSpec spec;
   spec.where = metadata.where();
   if (pre.unicode == Unicode::kNfc) spec.normalizers.push_back(norm::Unicode{NormalForm::kNfc});
-  if (pre.digits == Digits::kAlone) spec.pre_tokenizers.push_back(pre::Digits{true});
-  spec.pre_tokenizers.push_back(
+  if (pre.digits == Digits::kAlone) spec.pre_tokenizers.emplace_back(pre::Digits{true});
+  spec.pre_tokenizers.emplace_back(
       pre::Split{{Pattern::Kind::kRegex, pre.pattern}, SplitBehavior::kIsolated});
-  spec.pre_tokenizers.push_back(pre::ByteLevel{.add_prefix_space = false, .use_regex = false});
+  spec.pre_tokenizers.emplace_back(pre::ByteLevel{.add_prefix_space = false, .use_regex = false});
   BpeSpec bpe{.merges = merges_of(metadata), .ignore_merges = pre.merges == Merges::kUnlessWhole};
   for (size_t id = 0; id < pieces.texts.size(); ++id) {
     const PieceType type = pieces.type(id);
@@ -241,6 +241,34 @@ TokenizerSpec parse_gguf_tokenizer(const io::GgufMetadata& metadata) {
               "tokenizer.ggml.model is '{}'; supported are llama (SentencePiece), gpt2 (byte-level "
               "BPE) and t5 (unigram)",
               model);
+}
+
+std::string gguf_pre_tokenizer(const TokenizerSpec& spec) {
+  std::string pattern;
+  bool digits = false, nfc = false;
+  for (const PreTokenizerSpec& step : spec.pre_tokenizers) {
+    if (const auto* split = std::get_if<pre::Split>(&step)) pattern = split->pattern.text;
+    if (std::holds_alternative<pre::Digits>(step)) digits = true;
+    const auto* bytes = std::get_if<pre::ByteLevel>(&step);
+    if (bytes != nullptr && bytes->use_regex) pattern = kGpt2;
+  }
+  for (const NormalizerSpec& step : spec.normalizers) {
+    nfc = nfc || std::holds_alternative<norm::Unicode>(step);
+  }
+  const bool whole = std::get<BpeSpec>(spec.model).ignore_merges;
+  const PreTokenizerName* nearest = nullptr;
+  for (const PreTokenizerName& known : kPreTokenizers) {
+    const bool same = pattern == known.pattern && digits == (known.digits == Digits::kAlone);
+    if (!same || known.name == std::string_view("gpt-neox")) continue;
+    const bool exact = whole == (known.merges == Merges::kUnlessWhole) &&
+                       nfc == (known.unicode == Unicode::kNfc);
+    if (exact) return known.name;
+    if (nearest == nullptr) nearest = &known;
+  }
+  if (nearest != nullptr) return nearest->name;
+  throw_error(ErrorCode::kUnsupported, spec.where,
+              "llama.cpp has no name for the way in which this tokenizer splits text: '{}'",
+              pattern);
 }
 
 }  // namespace hearth::tokenizer
