@@ -19,9 +19,12 @@ namespace {
 using models::GgufExportType;
 
 const std::map<std::string, GgufExportType> kTypes = {
-    {"as-stored", GgufExportType::kAsStored}, {"f32", GgufExportType::kF32},
-    {"f16", GgufExportType::kF16},            {"bf16", GgufExportType::kBF16},
-    {"q8_0", GgufExportType::kQ8_0},          {"q4_0", GgufExportType::kQ4_0},
+    {"as-stored", GgufExportType::kAsStored},
+    {"f32", GgufExportType::kF32},
+    {"f16", GgufExportType::kF16},
+    {"bf16", GgufExportType::kBF16},
+    {"q8_0", GgufExportType::kQ8_0},
+    {"q4_0", GgufExportType::kQ4_0},
 };
 
 struct Export {

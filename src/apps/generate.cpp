@@ -168,7 +168,9 @@ void add_generate_command(CLI::App& app) {
       ->add_option("--prompts", options->prompts,
                    "JSON lines: prompt, and where wanted temperature, top_p, seed, max_tokens")
       ->required();
-  command->add_option("--out", options->out, "JSON lines: prompt, text, finish, tokens, prompt_token_ids, token_ids")
+  command
+      ->add_option("--out", options->out,
+                   "JSON lines: prompt, text, finish, tokens, prompt_token_ids, token_ids")
       ->required();
   command->add_option("--max-tokens", options->max_tokens, "of each answer; -1: as many as fit")
       ->capture_default_str();

@@ -73,7 +73,8 @@ models::LoadOptions load_options(const ModelFlags& flags) {
   return {.max_model_len = flags.max_model_len,
           .compute = flags.compute == "f32" ? ops::ComputeType::kF32 : ops::ComputeType::kAuto,
           .quantize = parse_quantize(flags.quantize),
-          .threads = flags.threads > 0 ? flags.threads : backend::cpu::usable_cores()};
+          .threads = flags.threads > 0 ? flags.threads : backend::cpu::usable_cores(),
+          .kernels = &backend::cpu::quantize_kernels()};
 }
 
 runner::CpuRunnerOptions runner_options(const ModelFlags& flags, const models::Model& model) {

@@ -24,8 +24,9 @@ const GgufFamily& family_of_config(const Config& config) {
   const std::vector<std::string> architectures = config.texts("architectures");
   std::string known;
   for (const GgufFamily& family : gguf_families()) {
-    const bool named = std::any_of(architectures.begin(), architectures.end(),
-                                   [&](const std::string& name) { return name == family.architecture; });
+    const bool named =
+        std::any_of(architectures.begin(), architectures.end(),
+                    [&](const std::string& name) { return name == family.architecture; });
     if (type == family.model_type || named || (type == "gemma3" && family.arch == type)) {
       return family;
     }
@@ -154,8 +155,8 @@ class TensorWriter {
     const bool whole_norm =
         family_.norms == GgufNorms::kWhole && kind.find("norm.") != std::string_view::npos;
     out_.tensor(name, *io::gguf_type("F32"), stored.shape,
-                [stored, whole_norm, order = order_of(kind, stored.shape.front())](
-                    const io::GgufWriter::Sink& sink) {
+                [stored, whole_norm,
+                 order = order_of(kind, stored.shape.front())](const io::GgufWriter::Sink& sink) {
                   const std::vector<float> from = values_of(stored);
                   std::vector<float> values(from.size());
                   for (size_t i = 0; i < values.size(); ++i) {
@@ -174,19 +175,20 @@ class TensorWriter {
     const DType dtype = dtype_of(stored);
     if (transposed(kind)) {
       const int64_t in = stored.shape[0], out = stored.shape[1];
-      return {out, in, [stored, in, out, values = std::vector<float>()](int64_t row,
-                                                                       float* y) mutable {
+      return {out, in,
+              [stored, in, out, values = std::vector<float>()](int64_t row, float* y) mutable {
                 if (row == 0) values = values_of(stored);
                 for (int64_t i = 0; i < in; ++i) y[i] = values[static_cast<size_t>(i * out + row)];
               }};
     }
     const int64_t count = stored.shape[0], width = stored.shape[1];
     const size_t row_bytes = static_cast<size_t>(width) * dtype_bytes(dtype);
-    return {count, width, [stored, dtype, width, row_bytes, order = order_of(kind, count)](
-                              int64_t row, float* y) {
-              const auto at = static_cast<size_t>(order[static_cast<size_t>(row)]) * row_bytes;
-              read_values(stored.data.data() + at, dtype, width, y);
-            }};
+    return {
+        count, width,
+        [stored, dtype, width, row_bytes, order = order_of(kind, count)](int64_t row, float* y) {
+          const auto at = static_cast<size_t>(order[static_cast<size_t>(row)]) * row_bytes;
+          read_values(stored.data.data() + at, dtype, width, y);
+        }};
   }
 
   GgufExportType type_of(const io::StoredTensor& stored, std::string_view kind,
@@ -201,8 +203,8 @@ class TensorWriter {
     if (kind.starts_with("position_embd")) return GgufExportType::kF32;
     const bool blocks = type == GgufExportType::kQ8_0 || type == GgufExportType::kQ4_0;
     if (blocks && width % ops::kQuantGroup != 0) return GgufExportType::kF16;
-    const bool head = kind.starts_with("output.") ||
-                      (kind.starts_with("token_embd") && head_is_tied_);
+    const bool head =
+        kind.starts_with("output.") || (kind.starts_with("token_embd") && head_is_tied_);
     return head && type == GgufExportType::kQ4_0 ? GgufExportType::kQ8_0 : type;
   }
 
@@ -274,10 +276,9 @@ class TensorWriter {
     }
     std::vector<std::byte> blocks;
     for (int64_t g = 0; g < groups; ++g) {
-      ops::append_block(type == GgufExportType::kQ8_0 ? ops::BlockFormat::kQ8_0
-                                                      : ops::BlockFormat::kQ4_0,
-                        levels.data() + g * ops::kQuantGroup, scales[static_cast<size_t>(g)],
-                        blocks);
+      ops::append_block(
+          type == GgufExportType::kQ8_0 ? ops::BlockFormat::kQ8_0 : ops::BlockFormat::kQ4_0,
+          levels.data() + g * ops::kQuantGroup, scales[static_cast<size_t>(g)], blocks);
     }
     sink(blocks);
   }
@@ -314,7 +315,7 @@ uint32_t file_type(GgufExportType type, DType stored) {
 }  // namespace
 
 ModelInfo export_gguf(io::FileSource& files, const GgufExportOptions& options,
-                        io::GgufWriter& writer) {
+                      io::GgufWriter& writer) {
   const std::string where = files.where(kConfigFile);
   const Config config(io::parse_json(files.text(kConfigFile), where), where);
   const GgufFamily& family = family_of_config(config);

@@ -65,37 +65,60 @@ class KeyWriter {
     }
   }
 
+  // The rule by which llama.cpp lets layers slide: 0: none does; n: all but every n-th; 1: all do.
+  int64_t pattern() const {
+    if (is("phi3") || is("mistral")) return 1;
+    if (is("gemma2")) return 2;
+    return is("gemma3_text") ? 6 : 0;
+  }
+
+  bool follows_pattern(int32_t window, int64_t every) const {
+    for (size_t i = 0; i < info_.windows.size(); ++i) {
+      const bool slides = every == 1 || (static_cast<int64_t>(i) + 1) % every != 0;
+      if (info_.windows[i] != (slides ? window : 0)) return false;
+    }
+    return true;
+  }
+
   void write_windows() {
     const int32_t window =
         info_.windows.empty() ? 0 : *std::max_element(info_.windows.begin(), info_.windows.end());
     if (window == 0) return;
-    integer("attention.sliding_window", window);
-    // llama.cpp slides by a pattern of its own for these, and not at all for the others.
-    if (is("gemma2") || is("gemma3_text") || is("phi3")) return;
+    const int64_t every = pattern();
+    if (every > 0 && !follows_pattern(window, every)) {
+      config_.refuse(
+          "layer_types: llama.cpp lets the layers of this family slide by another pattern");
+    }
+    if (every > 0) integer("attention.sliding_window", window);
+    if (every > 0 && !is("mistral")) return;
     log::warn(
-        "llama.cpp has no sliding window for this family: beyond that many tokens it sees more than "
+        "llama.cpp has no sliding window for this family: beyond that many tokens it sees more "
+        "than "
         "the model was made for model_type={} window={}",
         family_.model_type, window);
   }
 
   RopePlan rope_of(const char* layer_type, const char* theta_key, const char* scaling_key,
                    double theta) const {
-    return read_rope(config_, {.head_dim = info_.head_dim,
-                               .length = context_length(),
-                               .default_theta = theta,
-                               .default_partial = is("gpt_neox") ? 0.25 : is("phi") ? 0.5 : 1.0,
-                               .default_pretrained = is("phi3") ? 4096 : 0,
-                               .theta_key = theta_key,
-                               .partial_key = is("gpt_neox") ? "rotary_pct" : "partial_rotary_factor",
-                               .scaling_key = scaling_key,
-                               .layer_type = layer_type});
+    return read_rope(config_,
+                     {.head_dim = info_.head_dim,
+                      .length = context_length(),
+                      .default_theta = theta,
+                      .default_partial = is("gpt_neox") ? 0.25
+                                         : is("phi")    ? 0.5
+                                                        : 1.0,
+                      .default_pretrained = is("phi3") ? 4096 : 0,
+                      .theta_key = theta_key,
+                      .partial_key = is("gpt_neox") ? "rotary_pct" : "partial_rotary_factor",
+                      .scaling_key = scaling_key,
+                      .layer_type = layer_type});
   }
 
   void write_rope() {
     const bool gemma3 = is("gemma3_text");
     const char* theta_key = is("gpt_neox") ? "rotary_emb_base" : "rope_theta";
-    const RopePlan plan = rope_of(gemma3 ? "full_attention" : nullptr, theta_key, "rope_scaling",
-                                  gemma3 ? 1e6 : 1e4);
+    const RopePlan plan =
+        rope_of(gemma3 ? "full_attention" : nullptr, theta_key, "rope_scaling", gemma3 ? 1e6 : 1e4);
     integer("rope.dimension_count", static_cast<int64_t>(plan.rope.inverse_frequency.size()) * 2);
     number("rope.freq_base", plan.theta);
     if (gemma3) {
@@ -107,7 +130,8 @@ class KeyWriter {
 
   const io::Json* scaling_fields() const {
     const io::Json* fields = config_.object("rope_parameters");
-    if (fields != nullptr && fields->contains("full_attention")) fields = &(*fields)["full_attention"];
+    if (fields != nullptr && fields->contains("full_attention"))
+      fields = &(*fields)["full_attention"];
     return fields != nullptr ? fields : config_.object("rope_scaling");
   }
 
@@ -117,9 +141,9 @@ class KeyWriter {
     if (rule == "linear" || rule == "yarn") {
       out_.text(key("rope.scaling.type"), rule);
       number("rope.scaling.factor", io::json_require<double>(*fields, "factor", config_.where()));
-      const auto original = io::json_get<int64_t>(*fields, "original_max_position_embeddings",
-                                                  rule == "yarn" ? context_length() : 0,
-                                                  config_.where());
+      const auto original =
+          io::json_get<int64_t>(*fields, "original_max_position_embeddings",
+                                rule == "yarn" ? context_length() : 0, config_.where());
       if (original > 0) integer("rope.scaling.original_context_length", original);
     } else if (rule == "llama3") {
       write_factors("rope_freqs.weight", factors_of(plan));

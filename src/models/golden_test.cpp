@@ -1,9 +1,15 @@
 // Every family and config variant against what transformers computed for the same weights.
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <gtest/gtest.h>
 #include <numeric>
+#include <set>
 
 #include "backend/cpu/cpu_backend.h"
+#include "base/error.h"
+#include "io/gguf.h"
+#include "models/gguf_export.h"
 #include "models/test_checkpoint.h"
 
 namespace hearth::models {
@@ -43,6 +49,26 @@ float difference(const float* got, const std::vector<float>& want) {
   return worst / largest;
 }
 
+// The largest difference of any golden logit of the checkpoint.
+float worst_difference(backend::cpu::Backend& backend, const Model& model,
+                       const TestCheckpoint& checkpoint) {
+  const std::vector<int32_t> tokens = checkpoint.tokens();
+  std::vector<int32_t> positions(tokens.size());
+  std::iota(positions.begin(), positions.end(), 0);
+  Pages pages(model.info, tokens.size());
+  const ops::KvSequence sequence{0, static_cast<int32_t>(tokens.size()), 0, pages.table.data()};
+  ops::Context ctx = backend.context();
+  ctx.arena.reset();
+  nn::Pass pass{ctx, tokens, positions, {&sequence, 1}, pages.cache};
+  const TensorView logits = model.logits(ctx, model.forward(pass));
+  float worst = 0;
+  for (const auto& [position, want] : checkpoint.logits()) {
+    if (static_cast<size_t>(logits.cols()) != want.size()) return INFINITY;
+    worst = std::max(worst, difference(logits.row<float>(position), want));
+  }
+  return worst;
+}
+
 TEST(Golden, LogitsOfEveryFamilyAreThoseOfTransformers) {
   backend::cpu::Backend backend({.threads = 1});
   float worst_of_all = 0;
@@ -50,24 +76,41 @@ TEST(Golden, LogitsOfEveryFamilyAreThoseOfTransformers) {
     SCOPED_TRACE(checkpoint.name());
     io::MemoryFiles files = checkpoint.files();
     const auto model = load(files, checkpoint.options());
-    const std::vector<int32_t> tokens = checkpoint.tokens();
-    std::vector<int32_t> positions(tokens.size());
-    std::iota(positions.begin(), positions.end(), 0);
-    Pages pages(model->info, tokens.size());
-    const ops::KvSequence sequence{0, static_cast<int32_t>(tokens.size()), 0, pages.table.data()};
-    ops::Context ctx = backend.context();
-    ctx.arena.reset();
-    nn::Pass pass{ctx, tokens, positions, {&sequence, 1}, pages.cache};
-    const TensorView logits = model->logits(ctx, model->forward(pass));
-    float worst = 0;
-    for (const auto& [position, want] : checkpoint.logits()) {
-      ASSERT_EQ(static_cast<size_t>(logits.cols()), want.size());
-      worst = std::max(worst, difference(logits.row<float>(position), want));
-    }
+    const float worst = worst_difference(backend, *model, checkpoint);
     EXPECT_LT(worst, kRelativeTolerance);
     worst_of_all = std::max(worst_of_all, worst);
   }
   std::printf("largest relative difference of a logit: %.2g\n", static_cast<double>(worst_of_all));
+}
+
+// Out to a GGUF file and in again: names, keys and the order of rows survive.
+TEST(Golden, TheSameThroughAGgufFile) {
+  backend::cpu::Backend backend({.threads = 1});
+  const std::string path = testing::TempDir() + "golden_test.gguf";
+  std::set<std::string> families;
+  for (const TestCheckpoint& checkpoint : test_checkpoints(HEARTH_SOURCE_DIR)) {
+    SCOPED_TRACE(checkpoint.name());
+    io::MemoryFiles files = checkpoint.files();
+    io::GgufWriter writer;
+    ModelInfo info;
+    try {
+      info = export_gguf(files, {.type = GgufExportType::kF32, .name = checkpoint.name()}, writer);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code, ErrorCode::kUnsupported) << error.what();
+      continue;  // llama.cpp cannot hold this variant
+    }
+    const bool qwen = info.model_type.starts_with("qwen");
+    const bool slides =
+        std::any_of(info.windows.begin(), info.windows.end(), [](int32_t w) { return w > 0; });
+    if (qwen && slides) continue;  // the format has no window for them; the export warns
+    writer.write(path);
+    io::GgufFile gguf(path);
+    const auto model = load(gguf, checkpoint.options());
+    EXPECT_LT(worst_difference(backend, *model, checkpoint), kRelativeTolerance);
+    families.insert(info.model_type);
+  }
+  std::filesystem::remove(path);
+  EXPECT_GE(families.size(), 10u);
 }
 
 }  // namespace

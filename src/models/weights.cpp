@@ -298,8 +298,7 @@ nn::Linear Weights::linear(Part part, const std::string& name, int64_t out, int6
 nn::Linear Weights::linear_in_order(Part part, const std::string& name,
                                     std::span<const int64_t> order, int64_t in, Bias bias) {
   const auto out = static_cast<int64_t>(order.size());
-  nn::Linear linear =
-      projection(part, name, out, in, bias, layout_.is_straight ? Order() : order);
+  nn::Linear linear = projection(part, name, out, in, bias, layout_.is_straight ? Order() : order);
   // Adapters speak of the outputs as transformers has them, however this file lays them.
   projections.back().order.assign(order.begin(), order.end());
   return linear;

@@ -213,8 +213,8 @@ BlockGroup block_group(BlockFormat format, const std::byte* row, int64_t group) 
 
 void append_block(BlockFormat format, const int8_t* levels, uint16_t scale,
                   std::vector<std::byte>& row) {
-  CHECK(format == BlockFormat::kQ8_0 || format == BlockFormat::kQ4_0, "blocks of {} are not written",
-        format_of(format).name);
+  CHECK(format == BlockFormat::kQ8_0 || format == BlockFormat::kQ4_0,
+        "blocks of {} are not written", format_of(format).name);
   row.push_back(static_cast<Byte>(scale & 255));
   row.push_back(static_cast<Byte>(scale >> 8));
   if (format == BlockFormat::kQ8_0) {

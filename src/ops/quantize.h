@@ -20,11 +20,11 @@
 #include <span>
 
 #include "ops/block_formats.h"
+#include "ops/quantize_kernels.h"
 #include "ops/weight.h"
 
 namespace hearth::ops {
 
-constexpr int64_t kQuantGroup = 32;
 constexpr int64_t kQuantOuts = 16;
 
 inline int64_t quant_groups(int64_t in) { return (in + kQuantGroup - 1) / kQuantGroup; }
@@ -38,19 +38,6 @@ inline int32_t quant_zero(WeightFormat format) { return format == WeightFormat::
 // Bytes of all levels and of all scales of a matrix [out, in].
 int64_t quant_level_bytes(WeightFormat format, int64_t out, int64_t in);
 int64_t quant_scale_bytes(int64_t out, int64_t in);
-
-// The inner functions: groups of 32 elements to signed levels and f16 scales; false where an
-// element is not finite or a scale would not be. A backend has faster ones with the same results.
-struct QuantizeKernels {
-  const char* variant;
-  bool (*q8)(const float* x, int64_t groups, int8_t* levels, uint16_t* scales);
-  // importance: a weight of the squared error of each element.
-  bool (*q4)(const float* x, const float* importance, int64_t groups, int8_t* levels,
-             uint16_t* scales);
-  void (*widen_f16)(const uint16_t* row, int64_t n, float* y);
-  void (*widen_bf16)(const uint16_t* row, int64_t n, float* y);
-};
-extern const QuantizeKernels kQuantizePlain;
 
 // Rows of a matrix [out, in], wherever they come from; called by several threads. y has room for
 // `in` elements.

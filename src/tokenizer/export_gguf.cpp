@@ -90,10 +90,9 @@ bool adds_prefix(const TokenizerSpec& spec) {
 }
 
 bool splits_bytes(const TokenizerSpec& spec) {
-  return std::any_of(spec.pre_tokenizers.begin(), spec.pre_tokenizers.end(),
-                     [](const PreTokenizerSpec& step) {
-                       return std::holds_alternative<pre::ByteLevel>(step);
-                     });
+  return std::any_of(
+      spec.pre_tokenizers.begin(), spec.pre_tokenizers.end(),
+      [](const PreTokenizerSpec& step) { return std::holds_alternative<pre::ByteLevel>(step); });
 }
 
 void write_bpe(const TokenizerSpec& spec, io::GgufWriter& writer) {

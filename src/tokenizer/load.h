@@ -28,8 +28,8 @@ TokenizerSpec parse_vocab_and_merges(std::string_view vocab_json, std::string_vi
 
 // tokenizer.ggml.* of a GGUF file.
 TokenizerSpec parse_gguf_tokenizer(const io::GgufMetadata& metadata);
-// What tokenizer.ggml.pre calls the way in which `spec` splits text. Throws Error{kUnsupported} where
-// the format has no name for it.
+// What tokenizer.ggml.pre calls the way in which `spec` splits text. Throws Error{kUnsupported}
+// where the format has no name for it.
 std::string gguf_pre_tokenizer(const TokenizerSpec& spec);
 
 // Whichever of these a model's files have, with the configs beside it.

@@ -260,8 +260,8 @@ std::string gguf_pre_tokenizer(const TokenizerSpec& spec) {
   for (const PreTokenizerName& known : kPreTokenizers) {
     const bool same = pattern == known.pattern && digits == (known.digits == Digits::kAlone);
     if (!same || known.name == std::string_view("gpt-neox")) continue;
-    const bool exact = whole == (known.merges == Merges::kUnlessWhole) &&
-                       nfc == (known.unicode == Unicode::kNfc);
+    const bool exact =
+        whole == (known.merges == Merges::kUnlessWhole) && nfc == (known.unicode == Unicode::kNfc);
     if (exact) return known.name;
     if (nearest == nullptr) nearest = &known;
   }

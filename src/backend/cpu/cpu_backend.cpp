@@ -9,6 +9,7 @@
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/lora.h"
+#include "backend/cpu/quantize_groups.h"
 #include "backend/cpu/row_ops.h"
 
 namespace hearth::backend::cpu {
@@ -60,6 +61,12 @@ constexpr Variant<const AttentionTiles*> kAttentionVariants[] = {
     {Isa::kAvx512, &kAttentionAvx512},
     {Isa::kAvx2, &kAttentionAvx2},
     {Isa::kBaseline, nullptr},
+};
+
+constexpr Variant<const ops::QuantizeKernels*> kQuantizeVariants[] = {
+    {Isa::kAvx512, &kQuantizeAvx512},
+    {Isa::kAvx2, &kQuantizeAvx2},
+    {Isa::kBaseline, &ops::kQuantizePlain},
 };
 
 template <typename Value, size_t kCount>
@@ -127,6 +134,10 @@ const CpuKernels& selection(Isa isa) {
 }  // namespace
 
 const RowKernels& row_kernels(Isa isa) { return *best(kRowVariants, isa); }
+
+const ops::QuantizeKernels& quantize_kernels(Isa limit) {
+  return *best(kQuantizeVariants, detect_isa(limit));
+}
 
 const ops::Kernels& select_kernels(Isa limit) { return selection(detect_isa(limit)); }
 

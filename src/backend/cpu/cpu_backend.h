@@ -8,12 +8,16 @@
 #include "backend/cpu/isa.h"
 #include "backend/cpu/thread_pool.h"
 #include "ops/kernels.h"
+#include "ops/quantize_kernels.h"
 
 namespace hearth::backend::cpu {
 
 // The kernels for the best instruction set that the machine has and `limit` allows. The tables live
 // as long as the program.
 const ops::Kernels& select_kernels(Isa limit = Isa::kAvx512Bf16);
+
+// The same for quantising weights while they are loaded.
+const ops::QuantizeKernels& quantize_kernels(Isa limit = Isa::kAvx512Bf16);
 
 struct Options {
   int threads = 0;                   // with the caller; 0: the cores that this process may use

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "ops/quantize.h"
+#include "ops/quantize_kernels.h"
 #include "tensor/dtype.h"
 
 namespace hearth::ops {
