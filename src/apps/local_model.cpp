@@ -22,10 +22,11 @@ int64_t blocks_of_tokens(int64_t tokens) {
   return (tokens + engine::kBlockTokens - 1) / engine::kBlockTokens;
 }
 
-std::unique_ptr<models::Model> load_with_progress(io::FileSource& files, const ModelFlags& flags) {
+LoadedModel load_with_progress(ModelSource& source, const ModelFlags& flags) {
   ProgressBar progress("loading");
-  return models::load(files, load_options(flags),
-                      [&](int64_t done, int64_t total) { progress.show(done, total); });
+  return load_model(source, load_options(flags), flags.data_dir,
+                    flags.no_packed_cache ? PackedCache::kOff : PackedCache::kOn,
+                    [&](int64_t done, int64_t total) { progress.show(done, total); });
 }
 
 // As many blocks as memory allows, and no more than all sequences at full length could use.
@@ -90,10 +91,10 @@ runner::CpuRunnerOptions runner_options(const ModelFlags& flags, const models::M
 
 LocalModel::LocalModel(const ModelFlags& flags, const Clock& clock, const LoraFlags& lora)
     : source_(find_model(flags.model, flags.data_dir)),
-      model_(load_with_progress(*source_.files, flags)),
+      loaded_(load_with_progress(source_, flags)),
       backend_({.threads = flags.threads}),
       threads_(backend_.context().workers.count()),
-      runner_options_(runner_options(flags, *model_)) {
+      runner_options_(runner_options(flags, *loaded_.model)) {
   make_runner(flags, lora);
   make_handle(flags, clock);
 }
@@ -101,19 +102,20 @@ LocalModel::LocalModel(const ModelFlags& flags, const Clock& clock, const LoraFl
 void LocalModel::make_runner(const ModelFlags& flags, const LoraFlags& lora) {
   engine::EngineConfig& engine = handle_.engine;
   if (lora.memory_bytes > 0) {
-    adapters_ = std::make_unique<LocalAdapters>(model_->projections, lora);
+    adapters_ = std::make_unique<LocalAdapters>(loaded_.model->projections, lora);
     handle_.adapters = adapters_.get();
     engine.adapter_pages = adapters_->store().pages();
     engine.max_loras = lora.max_loras;
   }
-  runner_ = std::make_unique<runner::CpuRunner>(*model_, runner_options_, backend_.context(),
+  runner_ = std::make_unique<runner::CpuRunner>(*loaded_.model, runner_options_, backend_.context(),
                                                 adapters_ ? &adapters_->store() : nullptr);
   engine.num_blocks = runner_options_.num_blocks;
   engine.max_num_seqs = runner_options_.max_num_seqs;
   engine.max_num_batched_tokens = runner_options_.max_num_batched_tokens;
-  engine.max_model_len = static_cast<int32_t>(std::min<int64_t>(
-      model_->info.max_model_len, int64_t{runner_options_.num_blocks} * engine::kBlockTokens));
-  engine.vocabulary = static_cast<int32_t>(model_->info.vocabulary);
+  engine.max_model_len = static_cast<int32_t>(
+      std::min<int64_t>(loaded_.model->info.max_model_len,
+                        int64_t{runner_options_.num_blocks} * engine::kBlockTokens));
+  engine.vocabulary = static_cast<int32_t>(loaded_.model->info.vocabulary);
   engine.prefix_caching = !flags.no_prefix_caching;
   engine.prefix_hash_key = serve::secret_seed();
   handle_.runner = runner_.get();
@@ -125,9 +127,9 @@ void LocalModel::make_handle(const ModelFlags& flags, const Clock& clock) {
   const auto chat = std::make_shared<const tokenizer::ChatTemplate>(
       tokenizer::ChatTemplate::load(*source_.files));
   handle_.name = flags.name.empty() ? source_.name : flags.name;
-  handle_.end_tokens = end_tokens(model_->info, *tokenizer);
+  handle_.end_tokens = end_tokens(loaded_.model->info, *tokenizer);
   handle_.defaults = generation_defaults(*source_.files);
-  handle_.embedding_dimension = static_cast<int32_t>(model_->info.hidden);
+  handle_.embedding_dimension = static_cast<int32_t>(loaded_.model->info.hidden);
   serve::Language language =
       serve::make_language(tokenizer, chat, {handle_.end_tokens, handle_.engine.vocabulary}, clock);
   handle_.codec = std::move(language.codec);

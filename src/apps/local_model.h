@@ -8,6 +8,7 @@
 #include "apps/lora_flags.h"
 #include "apps/model_flags.h"
 #include "apps/model_source.h"
+#include "apps/packed_cache.h"
 #include "backend/cpu/cpu_backend.h"
 #include "models/model.h"
 #include "runner/cpu_runner.h"
@@ -21,7 +22,7 @@ class LocalModel {
   // `clock` outlives it. With memory for adapters in `lora`, they can be served.
   LocalModel(const ModelFlags& flags, const Clock& clock, const LoraFlags& lora = {});
 
-  const models::Model& model() const { return *model_; }
+  const models::Model& model() const { return *loaded_.model; }
   // For a server; valid as long as this object.
   const serve::ModelHandle& handle() const { return handle_; }
   int threads() const { return threads_; }
@@ -31,7 +32,7 @@ class LocalModel {
   void make_handle(const ModelFlags& flags, const Clock& clock);
 
   ModelSource source_;
-  std::unique_ptr<models::Model> model_;
+  LoadedModel loaded_;
   backend::cpu::Backend backend_;
   int threads_ = 0;
   runner::CpuRunnerOptions runner_options_;

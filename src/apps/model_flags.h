@@ -33,6 +33,8 @@ struct ModelFlags {
   std::string compute = "auto";
   // none, or what weights are quantised to while they are loaded: q8, q4.
   std::string quantize = "none";
+  // Do not keep packed weights for the next start.
+  bool no_packed_cache = false;
   // Forget computed prompts at once.
   bool no_prefix_caching = false;
 };

@@ -25,11 +25,12 @@ ModelSource embedded_source() {
     throw_error(ErrorCode::kNotFound, kEmbeddedName,
                 "this build has no model inside; name a model folder instead");
   }
-  return {kEmbeddedName, std::make_unique<io::MemoryFiles>("embedded:ember/", std::move(files))};
+  return {kEmbeddedName, "",
+          std::make_unique<io::MemoryFiles>("embedded:ember/", std::move(files))};
 }
 
 ModelSource folder_source(const fs::path& path) {
-  return {path.filename().string(), std::make_unique<io::Folder>(path.string())};
+  return {path.filename().string(), path.string(), std::make_unique<io::Folder>(path.string())};
 }
 
 bool is_gguf(const fs::path& path) {
@@ -60,7 +61,7 @@ bool is_model(const fs::path& path) {
 ModelSource source_at(const fs::path& path) {
   if (fs::is_regular_file(path / "config.json")) return folder_source(path);
   const fs::path file = is_gguf(path) ? path : gguf_inside(path);
-  return {file.stem().string(), std::make_unique<io::GgufFile>(file.string())};
+  return {file.stem().string(), file.string(), std::make_unique<io::GgufFile>(file.string())};
 }
 
 // "models/x/" and "." have names too.

@@ -10,6 +10,7 @@ namespace hearth::apps {
 
 struct ModelSource {
   std::string name;  // how the API calls it, unless --name says otherwise
+  std::string path;  // its folder or file; empty for the one inside the program
   std::unique_ptr<io::FileSource> files;
 };
 

@@ -223,15 +223,39 @@ TensorMap load_shards(FileSource& files, const SafetensorsLimits& limits) {
   return all;
 }
 
+Json read_header(std::span<const std::byte> file, const std::string& where,
+                 const SafetensorsLimits& limits) {
+  const uint64_t length = read_header_length(file, where, limits);
+  const std::string_view text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
+  Json header = parse_json(text, where + ": header");
+  if (!header.is_object()) throw_error(ErrorCode::kDataLoss, where, "header is not an object");
+  return header;
+}
+
+// The length and the header of a file of these tensors.
+std::string build_header(std::span<const TensorToStore> tensors,
+                         const std::map<std::string, std::string>& metadata) {
+  Json header = Json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  uint64_t offset = 0;
+  for (const TensorToStore& tensor : tensors) {
+    header[tensor.name] = {{"dtype", tensor.dtype},
+                           {"shape", tensor.shape},
+                           {"data_offsets", {offset, offset + tensor.data.size()}}};
+    offset += tensor.data.size();
+  }
+  std::string text = dump_json(header);
+  while ((text.size() + kLengthBytes) % kAlignBytes != 0) text += ' ';
+  const uint64_t length = text.size();
+  return std::string(reinterpret_cast<const char*>(&length), kLengthBytes) + text;
+}
+
 }  // namespace
 
 TensorMap parse_safetensors(std::span<const std::byte> file, const std::string& where,
                             const SafetensorsLimits& limits) {
-  const uint64_t length = read_header_length(file, where, limits);
-  const std::string_view text(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
-  const Json header = parse_json(text, where + ": header");
-  if (!header.is_object()) throw_error(ErrorCode::kDataLoss, where, "header is not an object");
-  const auto data = file.subspan(kLengthBytes + length);
+  const Json header = read_header(file, where, limits);
+  const auto data = file.subspan(kLengthBytes + read_header_length(file, where, limits));
   TensorMap tensors;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") continue;
@@ -252,27 +276,39 @@ TensorMap load_safetensors(FileSource& files, const SafetensorsLimits& limits) {
               kSingleFile, kIndexFile);
 }
 
+std::map<std::string, std::string> safetensors_metadata(std::span<const std::byte> file,
+                                                        const std::string& where,
+                                                        const SafetensorsLimits& limits) {
+  const Json header = read_header(file, where, limits);
+  std::map<std::string, std::string> metadata;
+  const auto it = header.find("__metadata__");
+  if (it == header.end()) return metadata;
+  if (!it->is_object()) throw_error(ErrorCode::kDataLoss, where, "__metadata__ is not an object");
+  for (const auto& [key, value] : it->items()) {
+    if (value.is_string()) metadata[key] = value.get<std::string>();
+  }
+  return metadata;
+}
+
 std::string build_safetensors(std::span<const TensorToStore> tensors,
                               const std::map<std::string, std::string>& metadata) {
-  Json header = Json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
-  uint64_t offset = 0;
-  for (const TensorToStore& tensor : tensors) {
-    header[tensor.name] = {{"dtype", tensor.dtype},
-                           {"shape", tensor.shape},
-                           {"data_offsets", {offset, offset + tensor.data.size()}}};
-    offset += tensor.data.size();
-  }
-  std::string text = dump_json(header);
-  while ((text.size() + kLengthBytes) % kAlignBytes != 0) text += ' ';
-  const uint64_t length = text.size();
-  std::string file(reinterpret_cast<const char*>(&length), kLengthBytes);
-  file.reserve(kLengthBytes + text.size() + offset);
-  file += text;
+  std::string file = build_header(tensors, metadata);
+  size_t bytes = file.size();
+  for (const TensorToStore& tensor : tensors) bytes += tensor.data.size();
+  file.reserve(bytes);
   for (const TensorToStore& tensor : tensors) {
     file.append(reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size());
   }
   return file;
+}
+
+void write_safetensors(const std::string& path, std::span<const TensorToStore> tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  AtomicFile file(path);
+  const std::string header = build_header(tensors, metadata);
+  file.append(std::as_bytes(std::span(header)));
+  for (const TensorToStore& tensor : tensors) file.append(tensor.data);
+  file.commit();
 }
 
 }  // namespace hearth::io

@@ -51,5 +51,12 @@ struct TensorToStore {
 };
 std::string build_safetensors(std::span<const TensorToStore> tensors,
                               const std::map<std::string, std::string>& metadata = {});
+// The same into a file, in one step and without a second copy in memory.
+void write_safetensors(const std::string& path, std::span<const TensorToStore> tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+// The __metadata__ of a file; empty where it has none. Throws as parse_safetensors does.
+std::map<std::string, std::string> safetensors_metadata(std::span<const std::byte> file,
+                                                        const std::string& where,
+                                                        const SafetensorsLimits& limits = {});
 
 }  // namespace hearth::io

@@ -191,6 +191,12 @@ Sizes read_sizes(const Config& config, const Sizes& absent) {
   return sizes;
 }
 
+bool is_packed(const Config& config) {
+  const io::Json* quantized = config.object("quantization_config");
+  return quantized != nullptr &&
+         io::json_get<std::string>(*quantized, "quant_method", "", config.where()) == "hearth";
+}
+
 void check_sizes(const Config& config, const Sizes& sizes) {
   if (sizes.heads % sizes.kv_heads != 0) {
     throw_error(ErrorCode::kInvalidArgument, config.where(),
@@ -200,7 +206,8 @@ void check_sizes(const Config& config, const Sizes& sizes) {
   if (sizes.head_dim < 2 || sizes.head_dim % 2 != 0) {
     config.refuse(fmt::format("heads of {} elements; an even number is expected", sizes.head_dim));
   }
-  if (const io::Json* quantized = config.object("quantization_config")) {
+  const io::Json* quantized = config.object("quantization_config");
+  if (quantized != nullptr && !is_packed(config)) {
     config.refuse(fmt::format(
         "weights quantised by '{}' are not supported; take the F32, F16 or BF16 checkpoint",
         io::json_get<std::string>(*quantized, "quant_method", "?", config.where())));

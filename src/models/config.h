@@ -79,6 +79,8 @@ struct Sizes {
 // `absent` holds what the family takes where the file is silent; 0: the file must say it (but
 // head_dim: hidden / heads, and kv_heads: heads).
 Sizes read_sizes(const Config& config, const Sizes& absent = {});
+// Whether the weights beside it are those of `hearth quantize`.
+bool is_packed(const Config& config);
 // heads a multiple of kv_heads, and so on: what every family needs to be true.
 void check_sizes(const Config& config, const Sizes& sizes);
 

@@ -45,6 +45,10 @@ std::span<const GgufFamily> gguf_families();
 // Throws Error{kUnsupported} listing the known ones.
 const GgufFamily& gguf_family(const std::string& arch, const std::string& where);
 
+// query_pre_attn_scalar as the format takes it for granted: the 27 B models of both generations
+// divide their hidden size by the heads, all others have head_dim.
+double gemma_scalar_of_format(const std::string& arch, const ModelInfo& info);
+
 // order[i]: the row of the file that is row i of transformers' q or k, heads of head_dim rows.
 std::vector<int64_t> rotary_pair_order(int64_t heads, int64_t head_dim);
 

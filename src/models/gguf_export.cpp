@@ -73,8 +73,8 @@ class TensorWriter {
     const std::string anchor = family_.whole.front().hf;
     const size_t dot = anchor.find('.') + 1;
     from_ = anchor.substr(0, dot);
-    for (const std::string root : {from_, std::string(), std::string("language_model.model."),
-                                   std::string("model.language_model.")}) {
+    for (const std::string& root : {from_, std::string(), std::string("language_model.model."),
+                                    std::string("model.language_model.")}) {
       if (!tensors_.contains(root + anchor.substr(dot))) continue;
       to_ = root;
       return;

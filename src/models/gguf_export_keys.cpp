@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "io/json.h"
+#include "models/gemma.h"
 #include "models/internal/gguf_keys.h"
 
 namespace hearth::models {
@@ -37,6 +38,7 @@ class KeyWriter {
       number("attn_logit_softcapping", config_.number("attn_logit_softcapping", 50));
       number("final_logit_softcapping", config_.number("final_logit_softcapping", 30));
     }
+    if (is("gemma2") || is("gemma3_text")) write_gemma_scale();
     if (!is("gpt2")) write_rope();
     check_representable();
   }
@@ -65,14 +67,29 @@ class KeyWriter {
     }
   }
 
+  // llama.cpp takes the width of a head, but for the two largest models.
+  void write_gemma_scale() {
+    const double scalar = config_.number("query_pre_attn_scalar", 256);
+    if (scalar == gemma_scalar_of_format(family_.arch, info_)) return;
+    number("attention.scale", 1 / std::sqrt(scalar));
+    log::warn(
+        "llama.cpp knows one scale of attention for this family and will not read this model's own "
+        "query_pre_attn_scalar={}",
+        scalar);
+  }
+
   // The rule by which llama.cpp lets layers slide: 0: none does; n: all but every n-th; 1: all do.
   int64_t pattern() const {
     if (is("phi3") || is("mistral")) return 1;
     if (is("gemma2")) return 2;
-    return is("gemma3_text") ? 6 : 0;
+    if (!is("gemma3_text")) return 0;
+    for (int64_t every = 2; every <= info_.layers; ++every) {
+      if (follows_pattern(gemma_window(config_), every)) return every;
+    }
+    return 6;  // all slide, or too few layers to tell
   }
 
-  bool follows_pattern(int32_t window, int64_t every) const {
+  bool follows_pattern(int64_t window, int64_t every) const {
     for (size_t i = 0; i < info_.windows.size(); ++i) {
       const bool slides = every == 1 || (static_cast<int64_t>(i) + 1) % every != 0;
       if (info_.windows[i] != (slides ? window : 0)) return false;
@@ -90,6 +107,7 @@ class KeyWriter {
           "layer_types: llama.cpp lets the layers of this family slide by another pattern");
     }
     if (every > 0) integer("attention.sliding_window", window);
+    if (is("gemma3_text")) integer("attention.sliding_window_pattern", every);
     if (every > 0 && !is("mistral")) return;
     log::warn(
         "llama.cpp has no sliding window for this family: beyond that many tokens it sees more "
@@ -139,6 +157,7 @@ class KeyWriter {
     const std::string& rule = plan.rule;
     const io::Json* fields = scaling_fields();
     if (rule == "linear" || rule == "yarn") {
+      refuse_unusual_yarn(*fields);
       out_.text(key("rope.scaling.type"), rule);
       number("rope.scaling.factor", io::json_require<double>(*fields, "factor", config_.where()));
       const auto original =
@@ -151,6 +170,15 @@ class KeyWriter {
       write_longrope(*fields);
     }
     // Dynamic scaling changes nothing up to the length that is written.
+  }
+
+  void refuse_unusual_yarn(const io::Json& fields) const {
+    for (const char* name :
+         {"attention_factor", "mscale", "mscale_all_dim", "beta_fast", "beta_slow", "truncate"}) {
+      if (fields.contains(name)) {
+        config_.refuse(fmt::format("rope scaling with '{}': llama.cpp has no key for it", name));
+      }
+    }
   }
 
   // What each frequency was divided by.

@@ -156,6 +156,14 @@ const GgufFamily& gguf_family(const std::string& arch, const std::string& where)
               arch, known);
 }
 
+double gemma_scalar_of_format(const std::string& arch, const ModelInfo& info) {
+  constexpr int64_t kLayersOf27B[] = {46, 62};
+  const bool large = info.layers == kLayersOf27B[arch == "gemma2" ? 0 : 1];
+  return large && info.heads > 0
+             ? static_cast<double>(info.hidden) / static_cast<double>(info.heads)
+             : static_cast<double>(info.head_dim);
+}
+
 std::vector<int64_t> rotary_pair_order(int64_t heads, int64_t head_dim) {
   std::vector<int64_t> order;
   order.reserve(static_cast<size_t>(heads * head_dim));

@@ -146,14 +146,16 @@ class ConfigWriter {
     }
   }
 
-  // The format has no key for it: the 27 B models of both generations take the width of a head in
-  // their hidden size, all others head_dim.
   double gemma_scalar() const {
-    constexpr int64_t kLayersOf27B[] = {46, 62};
-    const int64_t layers = metadata_.required_integer(key("block_count"));
-    const bool large = layers == kLayersOf27B[is("gemma2") ? 0 : 1];
-    return large && heads_ > 0 ? static_cast<double>(hidden_) / static_cast<double>(heads_)
-                               : static_cast<double>(head_dim_);
+    if (const auto scale = metadata_.number(key("attention.scale")); scale && *scale > 0) {
+      return 1 / (*scale * *scale);
+    }
+    ModelInfo info;
+    info.layers = metadata_.required_integer(key("block_count"));
+    info.hidden = hidden_;
+    info.heads = heads_;
+    info.head_dim = head_dim_;
+    return gemma_scalar_of_format(family_.arch, info);
   }
 
   std::vector<float> factors(const std::string& name) const {

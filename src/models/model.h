@@ -52,6 +52,14 @@ struct GenerationDefaults {
 //   norms, biases                  f32 always
 enum class Quantize : uint8_t { kNone, kQ8, kQ4 };
 
+// A weight that was packed for the kernels: a view.
+struct PackedWeight {
+  std::string name;  // as the file calls it
+  ops::Weight weight;
+};
+// ... of the head that is a packed copy of the embedding table.
+inline constexpr const char* kTiedHead = "(head, tied to the embedding)";
+
 const char* to_string(Quantize quantize);
 
 struct ModelInfo {
@@ -82,6 +90,7 @@ struct ModelInfo {
 };
 
 class Weights;
+class PackedFile;
 
 class Model {
  public:
@@ -98,6 +107,9 @@ class Model {
   ModelInfo info;
   std::vector<Parameter> parameters;
   std::vector<nn::Projection> projections;  // by Linear::slot
+  std::vector<PackedWeight> packed;         // those that loading packed: what a cache keeps
+
+  const ops::Weight& head_weight() const { return *head.weight; }
 
  protected:
   // The head reads the embedding table (quantised: a copy of it), or a matrix of its own.
@@ -122,12 +134,15 @@ struct LoadOptions {
   int threads = 1;
   // ... and how; a backend has faster ones that give the same bits.
   const ops::QuantizeKernels* kernels = &ops::kQuantizePlain;
+  // Weights of just this model that are packed already; its file outlives the model. Null: none.
+  const PackedFile* packed = nullptr;
 };
 
 // Bytes of weights that are ready, of all; called on the loading thread.
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
-// Loads config.json, generation_config.json and the weights, or a GGUF file (io::kGgufFile).
+// Loads config.json, generation_config.json and the weights (those of `hearth quantize` too), or a
+// GGUF file (io::kGgufFile).
 // `files` stays open as long as the model. Throws Error naming the file, field or tensor: an
 // unknown architecture, a missing or misshapen tensor, a truncated file.
 std::unique_ptr<Model> load(io::FileSource& files, const LoadOptions& options = {},

@@ -7,11 +7,13 @@
 #include "io/json.h"
 #include "models/families.h"
 #include "models/gguf.h"
+#include "models/packed.h"
 
 namespace hearth::models {
 namespace {
 
 constexpr const char* kConfigFile = "config.json";
+constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kGenerationFile = "generation_config.json";
 
 // config.json names its family by model_type; older files by architecture alone.
@@ -115,6 +117,7 @@ std::unique_ptr<Model> load_parts(const Config& config, Weights& weights,
   model->info.quantize = options.quantize;
   model->parameters = std::move(weights.parameters);
   model->projections = std::move(weights.projections);
+  model->packed = std::move(weights.packed);
   return model;
 }
 
@@ -127,6 +130,28 @@ std::unique_ptr<Model> load_gguf(io::FileSource& files, const LoadOptions& optio
   return load_parts(config, weights, options);
 }
 
+std::unique_ptr<Model> load_plain(io::FileSource& files, const Config& config,
+                                  const LoadOptions& options, const Progress& progress) {
+  Weights weights(io::load_safetensors(files), files.where(kWeightsFile), options, progress);
+  return load_parts(config, weights, options);
+}
+
+// Made by `hearth quantize`.
+std::unique_ptr<Model> load_packed(io::FileSource& files, const Config& config,
+                                   const LoadOptions& options, const Progress& progress) {
+  const std::string where = files.where(kWeightsFile);
+  const auto packed = PackedFile::open(files.bytes(kWeightsFile), where, options.threads);
+  if (!packed) {
+    throw_error(ErrorCode::kDataLoss, where,
+                "no packed weights in it, though config.json says so; quantise the model again");
+  }
+  LoadOptions with = options;
+  with.packed = &*packed;
+  with.quantize = packed->quantize();
+  Weights weights(packed->others(), where, with, progress);
+  return load_parts(config, weights, with);
+}
+
 }  // namespace
 
 std::unique_ptr<Model> load(io::FileSource& files, const LoadOptions& options,
@@ -135,8 +160,8 @@ std::unique_ptr<Model> load(io::FileSource& files, const LoadOptions& options,
   const std::string where = files.where(kConfigFile);
   const Config config(io::parse_json(files.text(kConfigFile), where), where);
   family_of(config);  // an unknown family is said before its weights are looked for
-  Weights weights(io::load_safetensors(files), files.where("model.safetensors"), options, progress);
-  std::unique_ptr<Model> model = load_parts(config, weights, options);
+  std::unique_ptr<Model> model = is_packed(config) ? load_packed(files, config, options, progress)
+                                                   : load_plain(files, config, options, progress);
   if (files.has(kGenerationFile)) {
     const std::string generation = files.where(kGenerationFile);
     read_generation(Config(io::parse_json(files.text(kGenerationFile), generation), generation),

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "models/packed.h"
 #include "ops/quantize.h"
 
 namespace hearth::models {
@@ -162,10 +163,40 @@ void Weights::taken(const Found& found, Part part, int64_t bytes) {
   parameter.shape = found.stored->shape;
   parameter.count = element_count(found.stored->shape);
   parameter.bytes = bytes;
+  taken(std::move(parameter), static_cast<int64_t>(found.stored->data.size()));
+}
+
+void Weights::taken(Parameter parameter, int64_t stored_bytes) {
+  taken_.insert(parameter.name);
   parameters.push_back(std::move(parameter));
-  taken_.insert(found.name);
-  done_ += static_cast<int64_t>(found.stored->data.size());
-  if (progress_) progress_(done_, total_);
+  done_ += stored_bytes;
+  if (progress_) progress_(std::min(done_, total_), total_);
+}
+
+std::optional<ops::Weight> Weights::packed_before(Part part, const std::string& name, int64_t out,
+                                                  int64_t in) {
+  const ops::Weight* weight = options_.packed == nullptr ? nullptr : options_.packed->find(name);
+  if (weight == nullptr) return std::nullopt;
+  if (weight->out != out || weight->in != in) {
+    throw_error(ErrorCode::kDataLoss, where_,
+                "packed tensor '{}' has the shape [{}, {}]; config.json asks for [{}, {}]", name,
+                weight->out, weight->in, out, in);
+  }
+  const auto stored = tensors_.find(name);
+  Parameter parameter;
+  parameter.name = name;
+  parameter.part = part;
+  parameter.dtype = DType::kBF16;
+  parameter.stored =
+      stored == tensors_.end() ? ops::to_string(weight->format) : stored->second.dtype;
+  parameter.shape = {out, in};
+  parameter.count = name == kTiedHead ? 0 : out * in;
+  parameter.bytes = weight->bytes();
+  taken(std::move(parameter),
+        stored == tensors_.end() ? 0 : static_cast<int64_t>(stored->second.data.size()));
+  ops::Weight view = ops::view_of(*weight);
+  view.compute = options_.compute;
+  return view;
 }
 
 ops::Weight Weights::quantized(const ops::RowSource& rows, ops::WeightFormat format,
@@ -220,12 +251,20 @@ ops::Weight Weights::of_blocks(Part part, const Found& found, int64_t out, int64
   return quantized(rows, ops::WeightFormat::kQ8, found.name);
 }
 
-ops::Weight Weights::matrix(Part part, const Found& found, int64_t out, int64_t in, Order order) {
-  ops::Weight weight = found.blocks ? of_blocks(part, found, out, in, order)
-                                    : quantized(part, found.name, as_stored(found, out, in, order));
+ops::Weight Weights::made(Part part, const Found& found, ops::Weight weight) {
   weight.compute = options_.compute;
+  if (ops::quantized(weight.format)) packed.push_back({found.name, ops::view_of(weight)});
   taken(found, part, weight.bytes());
   return weight;
+}
+
+ops::Weight Weights::matrix(Part part, const std::string& name, int64_t out, int64_t in,
+                            Order order) {
+  if (auto before = packed_before(part, name, out, in)) return std::move(*before);
+  const Found found = find(name, {out, in});
+  return made(part, found,
+              found.blocks ? of_blocks(part, found, out, in, order)
+                           : quantized(part, name, as_stored(found, out, in, order)));
 }
 
 Tensor Weights::vector(Part part, const std::string& name, int64_t n, Order order) {
@@ -285,7 +324,7 @@ nn::Linear Weights::projection(Part part, const std::string& name, int64_t out, 
                                Bias bias, Order order) {
   const std::string whole = root_ + name;
   nn::Linear linear;
-  linear.weight = matrix(part, find(whole + ".weight", {out, in}), out, in, order);
+  linear.weight = matrix(part, whole + ".weight", out, in, order);
   if (bias == Bias::kStored) linear.bias = vector(part, whole + ".bias", out, order);
   linear.slot = add_projection(whole, linear);
   return linear;
@@ -307,39 +346,48 @@ nn::Linear Weights::linear_in_order(Part part, const std::string& name,
 nn::Linear Weights::conv1d(Part part, const std::string& name, int64_t out, int64_t in) {
   if (layout_.is_straight) return projection(part, name, out, in, Bias::kStored, {});
   const std::string whole = root_ + name;
-  const Found found = find(whole + ".weight", {in, out});
   nn::Linear linear;
-  linear.weight = quantized(part, found.name, transposed(found.stored->data, found.dtype, out, in));
-  linear.weight.compute = options_.compute;
-  taken(found, part, linear.weight.bytes());
+  if (auto before = packed_before(part, whole + ".weight", out, in)) {
+    linear.weight = std::move(*before);
+  } else {
+    const Found found = find(whole + ".weight", {in, out});
+    linear.weight =
+        made(part, found,
+             quantized(part, found.name, transposed(found.stored->data, found.dtype, out, in)));
+  }
   linear.bias = vector(part, whole + ".bias", out);
   linear.slot = add_projection(whole, linear);
   return linear;
 }
 
 ops::Weight Weights::table(const std::string& name, int64_t rows, int64_t cols) {
-  return matrix(Part::kEmbedding, find(root_ + name, {rows, cols}), rows, cols, {});
+  return matrix(Part::kEmbedding, root_ + name, rows, cols, {});
 }
 
 nn::Linear Weights::head(const std::string& name, int64_t out, int64_t in, Bias bias) {
   nn::Linear linear;
-  linear.weight = matrix(Part::kHead, find(name + ".weight", {out, in}), out, in, {});
+  linear.weight = matrix(Part::kHead, name + ".weight", out, in, {});
   if (bias == Bias::kStored) linear.bias = vector(Part::kHead, name + ".bias", out);
   return linear;
 }
 
 std::optional<nn::Linear> Weights::tied_head(const ops::Weight& table) {
+  nn::Linear linear;
+  if (auto before = packed_before(Part::kHead, kTiedHead, table.out, table.in)) {
+    linear.weight = std::move(*before);
+    return linear;
+  }
   const auto format = quantized_format(options_.quantize, Part::kHead);
   if (!format || ops::quantized(table.format)) return std::nullopt;
-  nn::Linear linear;
-  linear.weight = quantized(ops::rows_of(table.matrix, *options_.kernels), *format, "(tied head)");
+  linear.weight = quantized(ops::rows_of(table.matrix, *options_.kernels), *format, kTiedHead);
+  packed.push_back({kTiedHead, ops::view_of(linear.weight)});
   Parameter parameter;
-  parameter.name = "(head, tied to the embedding)";
+  parameter.name = kTiedHead;
   parameter.part = Part::kHead;
   parameter.dtype = table.matrix.dtype;
   parameter.shape = {table.out, table.in};
   parameter.bytes = linear.weight.bytes();
-  parameters.push_back(std::move(parameter));
+  taken(std::move(parameter), 0);
   return linear;
 }
 

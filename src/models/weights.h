@@ -74,6 +74,7 @@ class Weights {
   // What was taken, for Model. The types are those of most weights; blocks count as bf16.
   std::vector<Parameter> parameters;
   std::vector<nn::Projection> projections;
+  std::vector<PackedWeight> packed;
   DType main_dtype() const;
   std::string main_type() const;
 
@@ -87,9 +88,14 @@ class Weights {
   using Order = std::span<const int64_t>;
   Found find(const std::string& name, std::initializer_list<int64_t> shape) const;
   void taken(const Found& found, Part part, int64_t bytes);
+  void taken(Parameter parameter, int64_t stored_bytes);
   // The matrix with its rows in this order (empty: as they lie), as the rule for its part wants it
   // (models::Quantize).
-  ops::Weight matrix(Part part, const Found& found, int64_t out, int64_t in, Order order);
+  ops::Weight matrix(Part part, const std::string& name, int64_t out, int64_t in, Order order);
+  ops::Weight made(Part part, const Found& found, ops::Weight weight);
+  // The weight as somebody packed it before.
+  std::optional<ops::Weight> packed_before(Part part, const std::string& name, int64_t out,
+                                           int64_t in);
   ops::Weight as_stored(const Found& found, int64_t out, int64_t in, Order order) const;
   ops::Weight of_blocks(Part part, const Found& found, int64_t out, int64_t in, Order order) const;
   ops::Weight quantized(Part part, const std::string& name, ops::Weight weight) const;

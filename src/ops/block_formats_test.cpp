@@ -78,7 +78,7 @@ TEST(BlockFormats, ExactFormatsLoseNothingWhenRepacked) {
     const auto in = static_cast<int64_t>(golden.values.size());
     const Weight w = repack({format, golden.bytes.data(), 1, in, {}}, 1, "w");
     std::vector<float> y(golden.values.size());
-    widen_quantized(w, 0, y.data());
+    read_row(w, 0, y.data());
     EXPECT_EQ(y, golden.values);
   }
 }
@@ -89,7 +89,7 @@ TEST(BlockFormats, RowsComeInTheOrderAskedFor) {
   const int64_t order[] = {1, 0};
   const Weight w = repack({BlockFormat::kQ8_0, golden.bytes.data(), 2, in, order}, 1, "w");
   std::vector<float> y(static_cast<size_t>(in));
-  widen_quantized(w, 0, y.data());
+  read_row(w, 0, y.data());
   for (int64_t i = 0; i < in; ++i) {
     EXPECT_EQ(y[static_cast<size_t>(i)], golden.values[static_cast<size_t>(in + i)]);
   }

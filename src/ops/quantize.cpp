@@ -217,10 +217,4 @@ float quant_scale(const Weight& w, int64_t o, int64_t i) {
   return f16_to_float(w.scales.as<uint16_t>()[scale_offset(w, o, i)]);
 }
 
-void widen_quantized(const Weight& w, int64_t o, float* y) {
-  for (int64_t i = 0; i < w.in; ++i) {
-    y[i] = static_cast<float>(quant_level(w, o, i)) * quant_scale(w, o, i);
-  }
-}
-
 }  // namespace hearth::ops

@@ -87,7 +87,5 @@ Weight packed_view(WeightFormat format, int64_t out, int64_t in, void* levels, v
 int32_t quant_level(const Weight& weight, int64_t o, int64_t i);
 // The scale of the group of element i of output o.
 float quant_scale(const Weight& weight, int64_t o, int64_t i);
-// y [in] = output o.
-void widen_quantized(const Weight& weight, int64_t o, float* y);
 
 }  // namespace hearth::ops

@@ -1,5 +1,6 @@
 #include "ops/weight.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
@@ -59,13 +60,31 @@ Weight view_of(const Weight& weight) {
   return view;
 }
 
-void read_row(const Weight& weight, int64_t o, float* row) {
-  if (quantized(weight.format)) {
-    for (int64_t i = 0; i < weight.in; ++i) {
-      row[i] = static_cast<float>(quant_level(weight, o, i)) * quant_scale(weight, o, i);
+namespace {
+
+// The four elements of a quad lie together, the quads of a row a block's width apart.
+void read_packed_row(const Weight& w, int64_t o, float* row) {
+  const bool q4 = w.format == WeightFormat::kQ4;
+  const auto zero = quant_zero(w.format);
+  const auto* levels = w.matrix.row<uint8_t>(o / kQuantOuts) + o % kQuantOuts * 4;
+  const auto* scales = w.scales.row<uint16_t>(o / kQuantOuts) + o % kQuantOuts;
+  for (int64_t g = 0; g < quant_groups(w.in); ++g) {
+    const float scale = f16_to_float(scales[g * kQuantOuts]);
+    const auto* group = levels + g * quant_group_bytes(w.format);
+    const int64_t from = g * kQuantGroup, count = std::min(kQuantGroup, w.in - from);
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t quad = i / 4;
+      const int byte = group[(q4 ? quad / 2 : quad) * kQuantOuts * 4 + i % 4];
+      const int level = !q4 ? byte : quad % 2 == 0 ? byte & 15 : byte >> 4;
+      row[from + i] = static_cast<float>(level - zero) * scale;
     }
-    return;
   }
+}
+
+}  // namespace
+
+void read_row(const Weight& weight, int64_t o, float* row) {
+  if (quantized(weight.format)) return read_packed_row(weight, o, row);
   if (weight.format == WeightFormat::kF32) {
     std::memcpy(row, weight.matrix.row<float>(o), static_cast<size_t>(weight.in) * sizeof(float));
     return;

@@ -4,7 +4,6 @@
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/row_ops.h"
-#include "ops/quantize.h"
 
 namespace hearth::backend::cpu {
 namespace {
@@ -17,7 +16,7 @@ void embed_quantized(ops::Context& ctx, std::span<const int32_t> ids, const ops:
                      float factor, TensorView y) {
   const auto scale_row = cpu_kernels(ctx).rows->scale;
   for_rows(ctx, y.rows(), y.cols() * kActivationWork, [&](int64_t t) {
-    ops::widen_quantized(table, ids[static_cast<size_t>(t)], y.row<float>(t));
+    ops::read_row(table, ids[static_cast<size_t>(t)], y.row<float>(t));
     if (factor != 1.0f) scale_row(factor, y.row<float>(t), y.cols());
   });
 }
