@@ -15,6 +15,7 @@ namespace hearth::models {
 enum class GgufExportType : uint8_t { kAsStored, kF32, kF16, kBF16, kQ8_0, kQ4_0 };
 
 struct GgufExportOptions {
+  // Of all matrices but those that the type cannot hold.
   GgufExportType type = GgufExportType::kAsStored;
   std::string name;  // general.name
 };

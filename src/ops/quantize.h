@@ -53,7 +53,7 @@ struct QuantizeOptions {
   int threads = 1;  // the result does not depend on how many there are
   // How much an error of each column matters [in]: the mean square of what it is multiplied with.
   // Empty: all alike. q8 needs none.
-  std::span<const float> importance;
+  std::span<const float> importance = {};
   const QuantizeKernels* kernels = &kQuantizePlain;
 };
 
