@@ -4,14 +4,17 @@
 #include <map>
 #include <memory>
 
+#include "adapters/peft.h"
 #include "apps/commands.h"
 #include "apps/model_source.h"
 #include "apps/progress.h"
 #include "base/error.h"
 #include "io/gguf_writer.h"
+#include "io/json.h"
 #include "models/gguf_export.h"
 #include "models/model.h"
 #include "tokenizer/export_gguf.h"
+#include "train/adapter_gguf.h"
 
 namespace hearth::apps {
 namespace {
@@ -29,6 +32,7 @@ const std::map<std::string, GgufExportType> kTypes = {
 
 struct Export {
   std::string model;
+  std::string adapter;
   std::string out;
   std::string type = "as-stored";
   std::string data_dir = default_data_dir();
@@ -53,13 +57,31 @@ void run_export(const Export& options) {
               options.type.c_str());
 }
 
+// The adapter alone; of the model only its shape is asked for.
+void run_export_adapter(const Export& options) {
+  const ModelSource source = find_model(options.model, options.data_dir);
+  const std::string where = source.files->where("config.json");
+  io::Folder files(options.adapter);
+  const adapters::Adapter adapter = adapters::load_adapter(files);
+  io::GgufWriter writer;
+  train::export_adapter_gguf(adapter, io::parse_json(source.files->text("config.json"), where),
+                             where, writer);
+  writer.write(options.out);
+  std::printf("%s: %zu modules; llama.cpp takes it with --lora beside the model\n",
+              options.out.c_str(), adapter.modules.size());
+}
+
 }  // namespace
 
 void add_export_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("export", "Write a model for other programs: GGUF, as llama.cpp reads it");
   auto options = std::make_shared<Export>();
-  command->add_flag("--gguf", options->gguf, "The format; the only one yet")->required();
+  CLI::Option_group* what = command->add_option_group("What");
+  what->add_flag("--gguf", options->gguf, "The model");
+  what->add_option("--adapter-gguf", options->adapter,
+                   "A LoRA adapter of the model, alone: its folder, in PEFT's form");
+  what->require_option(1);
   command->add_option("MODEL", options->model, "Model folder or name")->required();
   command->add_option("OUT", options->out, "The file to write")->required();
   command
@@ -69,7 +91,8 @@ void add_export_command(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--data-dir", options->data_dir, "Where named models are")
       ->envname("HEARTH_DATA_DIR");
-  command->callback([options] { run_export(*options); });
+  command->callback(
+      [options] { options->gguf ? run_export(*options) : run_export_adapter(*options); });
 }
 
 }  // namespace hearth::apps
