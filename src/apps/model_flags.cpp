@@ -49,6 +49,12 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                   "Weights while loading to 8 or 4 bits: q8, q4 (the head stays q8) or none")
       ->check(CLI::IsMember({"none", "q8", "q4"}))
       ->capture_default_str();
+  command
+      .add_option("--num-speculative-tokens", flags.num_speculative_tokens,
+                  "Most tokens guessed from the text so far and checked in one step; 0: none. "
+                  "Changes no answer, only its speed")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
   command.add_flag("--no-packed-cache", flags.no_packed_cache,
                    "Do not keep packed weights under DATA_DIR/packed for the next start");
   command.add_flag("--no-prefix-caching", flags.no_prefix_caching,

@@ -30,6 +30,8 @@ const EngineConfig& checked(const EngineConfig& config) {
   require(config.max_choices > 0, "max_choices", "must be positive");
   require(config.max_queued_requests > 0, "max_queued_requests", "must be positive");
   require(config.max_queued_tokens > 0, "max_queued_tokens", "must be positive");
+  require(config.max_guessed_tokens >= 0, "max_guessed_tokens", "must not be negative");
+  require(config.max_speculative_rows >= 0, "max_speculative_rows", "must not be negative");
   require(config.max_overtaken >= 0, "max_overtaken", "must not be negative");
   require(config.watermark_permille >= 0 && config.watermark_permille <= 1000, "watermark_permille",
           "must be from 0 to 1000");
@@ -41,10 +43,12 @@ const EngineConfig& checked(const EngineConfig& config) {
 
 }  // namespace
 
-Scheduler::Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> budget)
+Scheduler::Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> budget,
+                     std::unique_ptr<Drafter> drafter)
     : config_(checked(config)),
       budget_(budget ? std::move(budget)
                      : std::make_unique<FixedStepBudget>(config.max_num_batched_tokens)),
+      drafter_(drafter ? std::move(drafter) : std::make_unique<PromptLookup>()),
       hasher_(config.prefix_hash_key),
       pool_(config.num_blocks),
       waiting_(config.long_prefill_token_threshold),
@@ -200,6 +204,7 @@ void Scheduler::leave_slot(Sequence& sequence) {
   for (size_t i = sequence.blocks.size(); i-- > 0;) pool_.release(sequence.blocks[i]);
   sequence.blocks.clear();
   free_slots_.push_back(std::exchange(sequence.slot, -1));
+  sequence.guess.clear();
   sequence.computed = sequence.published = sequence.planned = 0;
   sequence.generating = false;
 }

@@ -11,7 +11,8 @@
 //   2. every prompt in progress gets a share: long_prefill_token_threshold tokens, or less where
 //      the long ones would leave nothing of the step to a short one;
 //   3. waiting sequences are admitted with a share while tokens, slots and memory last;
-//   4. what is left of the step goes to the prompts in progress, and then to step 3 again.
+//   4. what is left of the step goes to the prompts in progress, and then to step 3 again;
+//   5. if the step is small even so, guesses of what comes next are checked in it (drafter.h).
 // Who needs a block and finds none takes it from the last in rank, which starts over later with all
 // its tokens known (preemption by recompute). The first in rank can take from everybody, so it
 // advances in every step, whatever else happens.
@@ -32,6 +33,7 @@
 #include "engine/adapter_cache.h"
 #include "engine/block_pool.h"
 #include "engine/config.h"
+#include "engine/drafter.h"
 #include "engine/request.h"
 #include "engine/request_queue.h"
 #include "engine/sequence.h"
@@ -44,8 +46,9 @@ namespace hearth::engine {
 class Scheduler {
  public:
   // Throws Error where limits contradict each other. Without a budget, each step may hold
-  // max_num_batched_tokens.
-  explicit Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> budget = nullptr);
+  // max_num_batched_tokens; without a drafter, guesses are PromptLookup's.
+  explicit Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> budget = nullptr,
+                     std::unique_ptr<Drafter> drafter = nullptr);
 
   // Takes the request or says why not; a refusal costs no more than its text.
   Admission add(Request request, Nanos now);
@@ -100,6 +103,9 @@ class Scheduler {
   void yield_to_urgent();
   void admit_waiting(Nanos now);
   void extend_prompts();
+  void plan_guesses();
+  void guess(Sequence& sequence, int32_t rows);
+  bool wants_token(const Sequence& sequence) const;
   void write_plan();
 
   Start find_start(Sequence& sequence);
@@ -118,6 +124,8 @@ class Scheduler {
   void preempt(Sequence& sequence);
 
   void account(Sequence& sequence);
+  void keep_right_guesses(Sequence& sequence, std::span<const SampledToken> tokens);
+  void drop_spare_blocks(Sequence& sequence);
   void publish(Sequence& sequence);
   Output advance(Sequence& sequence, const SequenceResult& result, Nanos now);
   void take_tokens(Sequence& sequence, const SequenceResult& result, Output& output, Nanos now);
@@ -136,6 +144,7 @@ class Scheduler {
 
   const EngineConfig config_;
   std::unique_ptr<StepBudget> budget_;
+  std::unique_ptr<Drafter> drafter_;
   PrefixHasher hasher_;
   BlockPool pool_;
   RequestQueue waiting_;

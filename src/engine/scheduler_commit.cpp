@@ -21,16 +21,18 @@ std::span<const Output> Scheduler::commit(const StepResult& result, Nanos now) {
     const int32_t first_row = sequence.computed;
     if (result.sequences[i].error.empty()) {
       account(sequence);
-      publish(sequence);
     } else {
       // Nobody knows what its blocks hold now: they are not for others to find.
       sequence.planned = 0;
     }
     if (sequence.ending != FinishReason::kNone) {
+      publish(sequence);
       retire(sequence, sequence.ending);
       continue;
     }
     Output output = advance(sequence, result.sequences[i], now);
+    keep_right_guesses(sequence, output.tokens);
+    publish(sequence);
     tell_prompt(sequence, first_row, result.sequences[i], output);
     output.request_done = output.finish != FinishReason::kNone && sequence.owner->unfinished == 1;
     const bool news =
@@ -55,6 +57,33 @@ void Scheduler::account(Sequence& sequence) {
   stats_.prompt_tokens_computed += static_cast<uint64_t>(prompt_news);
   sequence.computed = end;
   sequence.furthest = std::max(sequence.furthest, end);
+}
+
+// What was guessed rightly has been computed with the rest of the step.
+void Scheduler::keep_right_guesses(Sequence& sequence, std::span<const SampledToken> tokens) {
+  if (sequence.guess.empty()) return;
+  size_t right = 0;
+  while (right < tokens.size() && right < sequence.guess.size() &&
+         tokens[right].token == sequence.guess[right]) {
+    ++right;
+  }
+  // The last token is computed again where none came after it: its row chooses the next one.
+  const size_t computed = std::min(right, tokens.size() - std::min<size_t>(tokens.size(), 1));
+  sequence.computed += static_cast<int32_t>(computed);
+  sequence.furthest = std::max(sequence.furthest, sequence.computed);
+  sequence.guess_length.learn(static_cast<int32_t>(sequence.guess.size()),
+                              static_cast<int32_t>(right), config_.max_guessed_tokens);
+  stats_.tokens_guessed += sequence.guess.size();
+  stats_.tokens_guessed_right += right;
+  sequence.guess.clear();
+  drop_spare_blocks(sequence);
+}
+
+void Scheduler::drop_spare_blocks(Sequence& sequence) {
+  while (std::ssize(sequence.blocks) > blocks_for(sequence.computed)) {
+    pool_.release(sequence.blocks.back());
+    sequence.blocks.pop_back();
+  }
 }
 
 void Scheduler::publish(Sequence& sequence) {

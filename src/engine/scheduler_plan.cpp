@@ -25,6 +25,7 @@ const StepPlan& Scheduler::plan(Nanos now) {
     admit_waiting(now);
     extend_prompts();
   }
+  plan_guesses();
   write_plan();
   return plan_;
 }
@@ -241,6 +242,37 @@ void Scheduler::extend_prompts() {
   }
 }
 
+// Only what nobody else can use goes into guesses: rows of a small step, and free blocks.
+void Scheduler::plan_guesses() {
+  int32_t rows = config_.max_speculative_rows;
+  for (const Sequence* sequence : running_) rows -= sequence->planned;
+  rows = std::min(rows, tokens_left_);
+  for (size_t i = 0; i < running_.size() && rows > 0; ++i) {
+    guess(*running_[i], rows);
+    rows -= static_cast<int32_t>(running_[i]->guess.size());
+  }
+}
+
+// A constraint or a ban holds for one token: sequences with one take their tokens one by one.
+void Scheduler::guess(Sequence& sequence, int32_t rows) {
+  const RequestState& owner = *sequence.owner;
+  if (config_.max_guessed_tokens == 0 || !sequence.generating || !wants_token(sequence)) return;
+  if (!owner.request.constraints.empty()) return;
+  if (sequence.usage.output_tokens < owner.request.min_tokens) return;
+  const int32_t blocks = static_cast<int32_t>(sequence.blocks.size()) + pool_.free();
+  const int32_t room = std::min(blocks * kBlockTokens, owner.max_length - 1) - sequence.size();
+  const int32_t most = std::min({rows, room, sequence.guess_length.next(config_.max_guessed_tokens)});
+  if (most <= 0) return;
+  drafter_->guess(owner.request.id, sequence.rank.choice, sequence.tokens, most, sequence.guess);
+  CHECK(std::ssize(sequence.guess) <= most, "{} guesses, not {}", sequence.guess.size(), most);
+  grow(sequence, sequence.size() + static_cast<int32_t>(sequence.guess.size()));
+}
+
+bool Scheduler::wants_token(const Sequence& sequence) const {
+  return sequence.planned > 0 && sequence.planned == sequence.left() &&
+         sequence.size() < sequence.owner->max_length;
+}
+
 // Tokens that `sequence` could compute with the blocks it holds and those that are free.
 int32_t Scheduler::room_for(const Sequence& sequence) const {
   const int64_t blocks = std::ssize(sequence.blocks) + pool_.free();
@@ -295,11 +327,12 @@ void Scheduler::write_plan() {
     step.prompt_tokens = owner.prompt_tokens;
     step.computed = sequence->computed;
     step.count = sequence->planned;
+    step.guess = sequence->guess;
     step.blocks = sequence->blocks;
     step.adapter = request.adapter;
     step.sampling = &sequence->sampling;
     step.pooling = request.pooling;
-    plan_.tokens += step.count;
+    plan_.tokens += step.count + static_cast<int32_t>(step.guess.size());
     planned_.push_back(sequence);
     if (step.computed + step.count < sequence->size()) continue;
     if (request.pooling != Pooling::kNone) {

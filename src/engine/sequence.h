@@ -6,6 +6,7 @@
 #include <tuple>
 #include <vector>
 
+#include "engine/drafter.h"
 #include "engine/prefix_index.h"
 #include "engine/request.h"
 
@@ -48,6 +49,8 @@ struct Sequence {
   int32_t furthest = 0;         // the most that `computed` ever was
   int32_t published = 0;        // leading blocks that the prefix index was told of
   int32_t planned = 0;          // tokens of the step in flight
+  std::vector<TokenId> guess;   // of what follows `tokens`, in the step in flight
+  GuessLength guess_length;
   int32_t slot = -1;
   bool started = false;                       // has had a slot before
   bool fresh = false;                         // not yet part of a step since it got its slot

@@ -41,7 +41,9 @@ struct StepSequence {
   int32_t prompt_tokens = 0;
   int32_t computed = 0;
   int32_t count = 0;
-  // Blocks of positions [0, computed + count), kBlockTokens each.
+  // With kToken: guesses of the tokens that follow `tokens`, to be computed as well, and checked.
+  std::span<const TokenId> guess;
+  // Blocks of positions [0, computed + count + guess.size()), kBlockTokens each.
   std::span<const BlockId> blocks;
   AdapterId adapter = kBaseModel;
   // The seed in it is this choice's own. The next token's index is tokens.size() - prompt_tokens,
@@ -67,16 +69,16 @@ struct StepPlan {
   std::vector<StepSequence> sequences;
   std::vector<BlockCopy> copies;
   std::vector<AdapterOrder> adapters;
-  int32_t tokens = 0;  // sum of count
+  int32_t tokens = 0;  // rows: sum of count and of guesses
 
   // Nothing to run, and nothing to commit.
   bool empty() const { return sequences.empty() && adapters.empty(); }
 };
 
 struct SequenceResult {
-  // Empty unless kToken was wanted. More than one where the runner knows how the text goes on
-  // (accepted speculation, a grammar with one way on); the keys and values of all but what was
-  // planned are computed in the next step.
+  // Empty unless kToken was wanted. More than one where guesses were right, each as if it had been
+  // chosen alone, or where the runner knows how the text goes on (a grammar with one way on). The
+  // keys and values of what was neither planned nor rightly guessed are computed in the next step.
   std::vector<SampledToken> sampled;
   // With prompt_logprobs: row i of [computed, computed + count) speaks of token i + 1; one entry
   // for each of those that is still in the prompt, i + 1 < prompt_tokens.

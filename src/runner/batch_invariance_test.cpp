@@ -299,6 +299,8 @@ engine::EngineConfig cramped(Random& random, const PageNeeds& needs) {
       static_cast<int32_t>(random.between(1, config.max_num_batched_tokens));
   config.max_queued_requests = 100'000;
   config.watermark_permille = 0;
+  config.max_guessed_tokens = static_cast<int32_t>(random.below(6));
+  config.max_speculative_rows = 64;
   return config;
 }
 

@@ -79,24 +79,29 @@ void CpuRunner::pack(const StepPlan& plan) {
   for (const StepSequence& s : plan.sequences) {
     CHECK(s.slot >= 0 && s.slot < options_.max_num_seqs, "slot {}", s.slot);
     const size_t end = static_cast<size_t>(s.computed) + static_cast<size_t>(s.count);
-    CHECK(end <= s.tokens.size() && end <= s.blocks.size() * engine::kBlockTokens,
-          "{} tokens and {} blocks for {} positions", s.tokens.size(), s.blocks.size(), end);
+    CHECK(end <= s.tokens.size() &&
+              end + s.guess.size() <= s.blocks.size() * engine::kBlockTokens,
+          "{} tokens and {} blocks for {} positions and {} guesses", s.tokens.size(),
+          s.blocks.size(), end, s.guess.size());
     if (s.fresh) {
       Slot& slot = slots_[static_cast<size_t>(s.slot)];
       slot.counts.clear();
       slot.pooled.clear();
     }
+    const auto guessed = static_cast<int32_t>(s.guess.size());
     if (s.adapter != engine::kBaseModel) {
       CHECK(store_ != nullptr, "adapter {} is in the plan and there is no store", s.adapter);
       if (!batch_.has(s.adapter)) batch_.join(s.adapter, store_->packed(s.adapter));
-      batch_.add_rows(s.adapter, static_cast<int32_t>(tokens_.size()), s.count);
+      batch_.add_rows(s.adapter, static_cast<int32_t>(tokens_.size()), s.count + guessed);
     }
-    sequences_.push_back(
-        {static_cast<int32_t>(tokens_.size()), s.count, s.computed, s.blocks.data()});
+    sequences_.push_back({static_cast<int32_t>(tokens_.size()), s.count + guessed, s.computed,
+                          s.blocks.data()});
     for (int32_t position = s.computed; position < s.computed + s.count; ++position) {
       tokens_.push_back(s.tokens[static_cast<size_t>(position)]);
       positions_.push_back(position);
     }
+    tokens_.insert(tokens_.end(), s.guess.begin(), s.guess.end());
+    for (int32_t i = 0; i < guessed; ++i) positions_.push_back(s.computed + s.count + i);
   }
 }
 
@@ -106,8 +111,9 @@ void CpuRunner::add_logits_rows(const StepSequence& s, int32_t index, int32_t ro
   const int32_t scores =
       scored ? std::clamp(s.prompt_tokens - 1 - s.computed, int32_t{0}, s.count) : 0;
   result.prompt.resize(static_cast<size_t>(scores));
-  for (int32_t i = 0; i < scores; ++i) rows_.push_back({row + i, index, i});
-  if (s.want == Want::kToken) rows_.push_back({row + s.count - 1, index, -1});
+  for (int32_t i = 0; i < scores; ++i) rows_.push_back({row + i, 1, index, i});
+  if (s.want != Want::kToken) return;
+  rows_.push_back({row + s.count - 1, 1 + static_cast<int32_t>(s.guess.size()), index, -1});
 }
 
 void CpuRunner::pool(const StepSequence& s, TensorView hidden, SequenceResult& result) {
@@ -125,46 +131,79 @@ void CpuRunner::pool(const StepSequence& s, TensorView hidden, SequenceResult& r
   for (double value : state) result.pooled.push_back(static_cast<float>(value / divisor));
 }
 
-void CpuRunner::choose(const StepPlan& plan, TensorView hidden, StepResult& result) {
+std::span<const CpuRunner::LogitsRows> CpuRunner::next_group(
+    std::span<const LogitsRows> rows) const {
   const int64_t row_bytes = model_.info.vocabulary * static_cast<int64_t>(sizeof(float));
-  const size_t group =
-      static_cast<size_t>(std::max(int64_t{1}, options_.logits_bytes_max / row_bytes));
-  for (size_t begin = 0; begin < rows_.size(); begin += group) {
+  int64_t left = options_.logits_bytes_max / row_bytes - rows.front().count;
+  size_t taken = 1;
+  while (taken < rows.size() && rows[taken].count <= left) left -= rows[taken++].count;
+  return rows.first(taken);
+}
+
+void CpuRunner::choose(const StepPlan& plan, TensorView hidden, StepResult& result) {
+  for (std::span<const LogitsRows> left = rows_; !left.empty();) {
     const ops::ArenaScope temporaries(ctx_.arena);
-    const auto rows = std::span(rows_).subspan(begin, std::min(group, rows_.size() - begin));
-    std::vector<int32_t> picked;
-    for (const LogitsRow& row : rows) picked.push_back(row.row);
+    const auto group = next_group(left);
+    left = left.subspan(group.size());
+    std::vector<int32_t> picked;  // rows of the batch
+    std::vector<int64_t> begins;  // of each of the group, in the logits
+    for (const LogitsRows& rows : group) {
+      begins.push_back(static_cast<int64_t>(picked.size()));
+      for (int32_t i = 0; i < rows.count; ++i) picked.push_back(rows.row + i);
+    }
     const int64_t count = static_cast<int64_t>(picked.size());
     const TensorView inputs = ctx_.arena.tensor(DType::kF32, {count, hidden.cols()});
     ops::gather_rows(ctx_, hidden, picked, inputs);
     const TensorView logits = model_.logits(ctx_, inputs);
-    ctx_.workers.run(count, [&](int64_t task, int worker) {
-      const LogitsRow& row = rows[static_cast<size_t>(task)];
-      finish_row(plan, row, {logits.row<float>(task), static_cast<size_t>(logits.cols())},
-                 scratch_[static_cast<size_t>(worker)],
-                 result.sequences[static_cast<size_t>(row.sequence)]);
+    ctx_.workers.run(std::ssize(group), [&](int64_t task, int worker) {
+      const LogitsRows& rows = group[static_cast<size_t>(task)];
+      const int64_t begin = begins[static_cast<size_t>(task)];
+      finish_rows(plan, rows, logits.slice_rows(begin, begin + rows.count),
+                  scratch_[static_cast<size_t>(worker)],
+                  result.sequences[static_cast<size_t>(rows.sequence)]);
     });
   }
 }
 
-void CpuRunner::finish_row(const StepPlan& plan, const LogitsRow& row, std::span<float> logits,
-                           SamplerScratch& scratch, SequenceResult& result) {
-  const StepSequence& s = plan.sequences[static_cast<size_t>(row.sequence)];
-  if (row.prompt >= 0) {
-    const size_t next = static_cast<size_t>(s.computed + row.prompt + 1);
-    result.prompt[static_cast<size_t>(row.prompt)] =
-        score(logits, s.tokens[next], s.sampling->prompt_logprobs, scratch);
+void CpuRunner::finish_rows(const StepPlan& plan, const LogitsRows& rows, TensorView logits,
+                            SamplerScratch& scratch, SequenceResult& result) {
+  const StepSequence& s = plan.sequences[static_cast<size_t>(rows.sequence)];
+  if (rows.prompt >= 0) {
+    const size_t next = static_cast<size_t>(s.computed + rows.prompt + 1);
+    const std::span<const float> row(logits.row<float>(0), static_cast<size_t>(logits.cols()));
+    result.prompt[static_cast<size_t>(rows.prompt)] =
+        score(row, s.tokens[next], s.sampling->prompt_logprobs, scratch);
     return;
   }
   // A constraint is foreign code; what it throws ends its own sequence and no other.
   try {
-    SampleOutcome outcome =
-        sample({logits, s.tokens, s.prompt_tokens, *s.sampling, s.constraint, s.banned},
-               slots_[static_cast<size_t>(s.slot)].counts, scratch);
-    result.error = std::move(outcome.error);
-    if (result.error.empty()) result.sampled.push_back(std::move(outcome.token));
+    choose_tokens(s, logits, scratch, result);
   } catch (const std::exception& error) {
     result.error = error.what();
+  }
+}
+
+// Row after row, as long as the token that was chosen is the one that was guessed. An error after
+// the first token is left to the next step, which meets it again.
+void CpuRunner::choose_tokens(const StepSequence& s, TensorView logits, SamplerScratch& scratch,
+                              SequenceResult& result) {
+  std::span<const engine::TokenId> tokens = s.tokens;
+  for (int64_t i = 0; i < logits.rows(); ++i) {
+    const std::span<float> row(logits.row<float>(i), static_cast<size_t>(logits.cols()));
+    SampleOutcome outcome =
+        sample({row, tokens, s.prompt_tokens, *s.sampling, s.constraint, s.banned},
+               slots_[static_cast<size_t>(s.slot)].counts, scratch);
+    if (!outcome.error.empty()) {
+      if (i == 0) result.error = std::move(outcome.error);
+      return;
+    }
+    const engine::TokenId token = outcome.token.token;
+    result.sampled.push_back(std::move(outcome.token));
+    const auto guess = static_cast<size_t>(i);
+    if (guess == s.guess.size() || token != s.guess[guess]) return;
+    if (i == 0) scratch.text.assign(s.tokens.begin(), s.tokens.end());
+    scratch.text.push_back(token);
+    tokens = scratch.text;
   }
 }
 

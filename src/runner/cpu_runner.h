@@ -43,11 +43,13 @@ class CpuRunner final : public engine::Runner {
   engine::StepResult run(const engine::StepPlan& plan) override;
 
  private:
-  // A row whose logits are needed: to choose a token, or to score the one that follows.
-  struct LogitsRow {
-    int32_t row = 0;       // in the batch
+  // Rows whose logits are needed: one to score the token that follows, or one to choose a token
+  // and one more for each guess of what comes after it.
+  struct LogitsRows {
+    int32_t row = 0;  // the first, in the batch
+    int32_t count = 1;
     int32_t sequence = 0;  // in the plan
-    int32_t prompt = -1;   // entry of SequenceResult::prompt; -1: choose a token
+    int32_t prompt = -1;   // entry of SequenceResult::prompt; -1: choose tokens
   };
   struct Slot {
     TokenCounts counts;
@@ -61,8 +63,12 @@ class CpuRunner final : public engine::Runner {
   void pool(const engine::StepSequence& sequence, TensorView hidden,
             engine::SequenceResult& result);
   void choose(const engine::StepPlan& plan, TensorView hidden, engine::StepResult& result);
-  void finish_row(const engine::StepPlan& plan, const LogitsRow& row, std::span<float> logits,
-                  SamplerScratch& scratch, engine::SequenceResult& result);
+  // As many of `rows` as their memory allows, at least one.
+  std::span<const LogitsRows> next_group(std::span<const LogitsRows> rows) const;
+  void finish_rows(const engine::StepPlan& plan, const LogitsRows& rows, TensorView logits,
+                   SamplerScratch& scratch, engine::SequenceResult& result);
+  void choose_tokens(const engine::StepSequence& sequence, TensorView logits,
+                     SamplerScratch& scratch, engine::SequenceResult& result);
 
   const models::Model& model_;
   const CpuRunnerOptions options_;
@@ -77,7 +83,7 @@ class CpuRunner final : public engine::Runner {
   std::vector<int32_t> positions_;
   std::vector<ops::KvSequence> sequences_;
   adapters::AdapterBatch batch_;
-  std::vector<LogitsRow> rows_;
+  std::vector<LogitsRows> rows_;
 };
 
 }  // namespace hearth::runner

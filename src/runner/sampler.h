@@ -50,6 +50,7 @@ struct SamplerScratch {
   std::vector<float> raw;
   std::vector<uint32_t> allowed;
   std::vector<int32_t> matches;
+  std::vector<engine::TokenId> text;  // with the guesses that were right
 };
 
 struct SampleInput {

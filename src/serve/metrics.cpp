@@ -207,6 +207,10 @@ std::string Metrics::expose(const engine::Stats& stats, int http_connections, bo
                {{{{"source", "local_compute"}}, stats.prompt_tokens_computed},
                 {{{"source", "local_cache_hit"}}, stats.prompt_tokens_cached}});
   out.counter("hearth:generation_tokens_total", "Tokens generated.", stats.generation_tokens);
+  out.counter("hearth:spec_decode_num_draft_tokens_total", "Tokens guessed and checked.",
+              stats.tokens_guessed);
+  out.counter("hearth:spec_decode_num_accepted_tokens_total", "Guessed tokens that were right.",
+              stats.tokens_guessed_right);
   out.counter("hearth:tokens_recomputed_total", "Tokens computed again after a preemption.",
               stats.tokens_recomputed);
   out.counter("hearth:num_preemptions_total", "Sequences that lost their slot.", stats.preemptions);

@@ -20,7 +20,7 @@ std::string EngineChecker::check_plan(const StepPlan& plan) {
   const engine::EngineConfig& config = scheduler_.config();
   int32_t tokens = 0;
   for (const StepSequence& sequence : plan.sequences) {
-    tokens += sequence.count;
+    tokens += sequence.count + static_cast<int32_t>(sequence.guess.size());
     if (std::string broken = check_sequence(sequence); !broken.empty()) return broken;
     uint64_t& last_used = slots_[static_cast<size_t>(sequence.slot)];
     if (last_used == plan.step) return fmt::format("slot {} is used twice", sequence.slot);
@@ -50,7 +50,11 @@ std::string EngineChecker::check_sequence(const StepSequence& sequence) const {
     return complain(
         fmt::format("computes {} tokens after {} of {}", sequence.count, sequence.computed, known));
   }
-  const int32_t blocks = engine::blocks_for(sequence.computed + sequence.count);
+  const int32_t guessed = static_cast<int32_t>(sequence.guess.size());
+  if (guessed > 0 && sequence.want != engine::Want::kToken) {
+    return complain("guesses and wants no token");
+  }
+  const int32_t blocks = engine::blocks_for(sequence.computed + sequence.count + guessed);
   if (std::ssize(sequence.blocks) != blocks) {
     return complain(fmt::format("{} blocks, not {}", sequence.blocks.size(), blocks));
   }

@@ -183,6 +183,8 @@ const char* to_string(Fault fault) {
       return "lost-cancel";
     case Fault::kLostPage:
       return "lost-page";
+    case Fault::kTakenGuess:
+      return "taken-guess";
   }
   return "unknown";
 }
@@ -191,7 +193,8 @@ std::span<const Fault> all_faults() {
   static constexpr std::array kAll = {
       Fault::kSkippedCopy, Fault::kStaleBlock,     Fault::kIgnoredSalt,
       Fault::kLostWrite,   Fault::kSwappedResults, Fault::kLostCount,
-      Fault::kLateCopy,    Fault::kLostCancel,     Fault::kLostPage};
+      Fault::kLateCopy,    Fault::kLostCancel,     Fault::kLostPage,
+      Fault::kTakenGuess};
   return kAll;
 }
 
@@ -331,23 +334,43 @@ engine::SequenceResult FakeRunner::compute(const StepSequence& sequence) {
   return result;
 }
 
+// The text's number after each guess, if it were right; the values are written as a real runner
+// writes its keys and values, before anybody knows.
+std::vector<uint64_t> FakeRunner::read_guess(const StepSequence& sequence, uint64_t fold) {
+  std::vector<uint64_t> folds;
+  int32_t position = static_cast<int32_t>(sequence.tokens.size());
+  for (const TokenId token : sequence.guess) {
+    const uint64_t value = value_of(fold, token, position);
+    value_at(sequence, position++) = value;
+    folds.push_back(fold = attend(fold, value));
+  }
+  return folds;
+}
+
 void FakeRunner::sample(const StepSequence& sequence, const FakeRequest& request, uint64_t fold,
                         engine::SequenceResult& result) {
   int32_t position = static_cast<int32_t>(sequence.tokens.size());
   const int32_t origin = fault_ == Fault::kLostCount
                              ? slots_[static_cast<size_t>(sequence.slot)].started_with
                              : sequence.prompt_tokens;
+  const std::vector<uint64_t> guessed = read_guess(sequence, fold);
   for (bool more = true; more; ++position) {
     const int32_t index = position - origin;
     if (index == request.fails_at) {
       if (result.sampled.empty()) result.error = "this request was made to fail";
       return;
     }
-    const Choice next =
+    Choice next =
         choose(fold, sequence.sampling->seed, index, sequence.banned, sequence.constraint);
+    const size_t row = result.sampled.size();
+    if (row < guessed.size() && strikes(Fault::kTakenGuess)) next.token = sequence.guess[row];
     result.sampled.push_back({.token = next.token, .logprob = next.logprob});
-    more = sequence.banned.empty() && !sequence.constraint && jumps_at(request, fold) &&
-           result.sampled.size() < 4;
+    if (!guessed.empty()) {
+      more = row < guessed.size() && next.token == sequence.guess[row];
+    } else {
+      more = sequence.banned.empty() && !sequence.constraint && jumps_at(request, fold) &&
+             result.sampled.size() < 4;
+    }
     fold = attend(fold, value_of(fold, next.token, position));
   }
 }

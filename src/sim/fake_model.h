@@ -58,6 +58,7 @@ enum class Fault : uint8_t {
   kLateCopy,        // copies are made after the step instead of before
   kLostCancel,      // a cancelled request goes on
   kLostPage,        // an adapter is said to be loaded before its last page is
+  kTakenGuess,      // a guess is taken although the model chooses another token
 };
 
 const char* to_string(Fault fault);
@@ -96,6 +97,7 @@ class FakeRunner final : public engine::Runner {
   void copy_blocks(std::span<const engine::BlockCopy> copies);
   uint64_t& value_at(const engine::StepSequence& sequence, int32_t position);
   engine::SequenceResult compute(const engine::StepSequence& sequence);
+  std::vector<uint64_t> read_guess(const engine::StepSequence& sequence, uint64_t fold);
   void sample(const engine::StepSequence& sequence, const FakeRequest& request, uint64_t fold,
               engine::SequenceResult& result);
   Slot& slot_of(const engine::StepSequence& sequence);
