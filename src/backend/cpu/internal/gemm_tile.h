@@ -144,10 +144,11 @@ inline void pack_panel(const PackSource<S>& source, int64_t begin, int64_t lanes
     }
     const int64_t whole = k / 2;
     for (int lane = 0; lane < Width; lane += 16) {
-      const int lanes = here > lane ? here - lane : 0;
-      const auto store = static_cast<__mmask16>(Width - lane >= 16 ? 0xffff : (1 << Width) - 1);
+      const int filled = here > lane ? here - lane : 0;
+      const auto store =
+          static_cast<__mmask16>(Width - lane >= 16 ? 0xffff : (1 << Width % 16) - 1);
       for (int64_t u = 0; u < whole; u += 16) {
-        turn_units(source.at(begin + lane, 2 * u), source.stride, lanes,
+        turn_units(source.at(begin + lane, 2 * u), source.stride, filled,
                    static_cast<int>(least<int64_t>(16, whole - u)), store,
                    out + (u * Width + lane) * 2, int64_t{Width} * 2);
       }
