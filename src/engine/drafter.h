@@ -1,11 +1,11 @@
 // Speculation: guessing how a text goes on, so that one pass over the weights can check several
 // tokens where it would otherwise give one.
 //
-// Nothing of it changes an answer. The runner chooses the token of each position exactly as it would
-// without guesses: the logits of a row do not depend on what else is in the batch, and the random
-// number belongs to the index of the token. A guess counts only if it is that very token. This is
-// exact at every temperature, and stricter than the rejection sampling of Leviathan et al. 2023:
-// not only the distribution stays, every token and log-probability does.
+// Nothing of it changes an answer. The runner chooses the token of each position exactly as it
+// would without guesses: the logits of a row do not depend on what else is in the batch, and the
+// random number belongs to the index of the token. A guess counts only if it is that very token.
+// This is exact at every temperature, and stricter than the rejection sampling of Leviathan et al.
+// 2023: not only the distribution stays, every token and log-probability does.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ class Drafter {
                      int32_t most, std::vector<TokenId>& guess) = 0;
 };
 
-// Prompt lookup (Saxena 2023): what followed the last tokens when they came before. Finds quotations,
-// code that is edited, names, and models that repeat themselves.
+// Prompt lookup (Saxena 2023): what followed the last tokens when they came before. Finds
+// quotations, code that is edited, names, and models that repeat themselves.
 class PromptLookup final : public Drafter {
  public:
   void guess(RequestId request, int32_t choice, std::span<const TokenId> tokens, int32_t most,

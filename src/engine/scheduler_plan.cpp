@@ -261,7 +261,8 @@ void Scheduler::guess(Sequence& sequence, int32_t rows) {
   if (sequence.usage.output_tokens < owner.request.min_tokens) return;
   const int32_t blocks = static_cast<int32_t>(sequence.blocks.size()) + pool_.free();
   const int32_t room = std::min(blocks * kBlockTokens, owner.max_length - 1) - sequence.size();
-  const int32_t most = std::min({rows, room, sequence.guess_length.next(config_.max_guessed_tokens)});
+  const int32_t most =
+      std::min({rows, room, sequence.guess_length.next(config_.max_guessed_tokens)});
   if (most <= 0) return;
   drafter_->guess(owner.request.id, sequence.rank.choice, sequence.tokens, most, sequence.guess);
   CHECK(std::ssize(sequence.guess) <= most, "{} guesses, not {}", sequence.guess.size(), most);

@@ -79,8 +79,7 @@ void CpuRunner::pack(const StepPlan& plan) {
   for (const StepSequence& s : plan.sequences) {
     CHECK(s.slot >= 0 && s.slot < options_.max_num_seqs, "slot {}", s.slot);
     const size_t end = static_cast<size_t>(s.computed) + static_cast<size_t>(s.count);
-    CHECK(end <= s.tokens.size() &&
-              end + s.guess.size() <= s.blocks.size() * engine::kBlockTokens,
+    CHECK(end <= s.tokens.size() && end + s.guess.size() <= s.blocks.size() * engine::kBlockTokens,
           "{} tokens and {} blocks for {} positions and {} guesses", s.tokens.size(),
           s.blocks.size(), end, s.guess.size());
     if (s.fresh) {
@@ -94,8 +93,8 @@ void CpuRunner::pack(const StepPlan& plan) {
       if (!batch_.has(s.adapter)) batch_.join(s.adapter, store_->packed(s.adapter));
       batch_.add_rows(s.adapter, static_cast<int32_t>(tokens_.size()), s.count + guessed);
     }
-    sequences_.push_back({static_cast<int32_t>(tokens_.size()), s.count + guessed, s.computed,
-                          s.blocks.data()});
+    sequences_.push_back(
+        {static_cast<int32_t>(tokens_.size()), s.count + guessed, s.computed, s.blocks.data()});
     for (int32_t position = s.computed; position < s.computed + s.count; ++position) {
       tokens_.push_back(s.tokens[static_cast<size_t>(position)]);
       positions_.push_back(position);

@@ -191,10 +191,9 @@ const char* to_string(Fault fault) {
 
 std::span<const Fault> all_faults() {
   static constexpr std::array kAll = {
-      Fault::kSkippedCopy, Fault::kStaleBlock,     Fault::kIgnoredSalt,
-      Fault::kLostWrite,   Fault::kSwappedResults, Fault::kLostCount,
-      Fault::kLateCopy,    Fault::kLostCancel,     Fault::kLostPage,
-      Fault::kTakenGuess};
+      Fault::kSkippedCopy,    Fault::kStaleBlock, Fault::kIgnoredSalt, Fault::kLostWrite,
+      Fault::kSwappedResults, Fault::kLostCount,  Fault::kLateCopy,    Fault::kLostCancel,
+      Fault::kLostPage,       Fault::kTakenGuess};
   return kAll;
 }
 
