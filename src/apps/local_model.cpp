@@ -112,6 +112,7 @@ void LocalModel::make_runner(const ModelFlags& flags, const LoraFlags& lora) {
   engine.num_blocks = runner_options_.num_blocks;
   engine.max_num_seqs = runner_options_.max_num_seqs;
   engine.max_num_batched_tokens = runner_options_.max_num_batched_tokens;
+  engine.step_time_target = flags.step_ms * kMillisecond;
   engine.max_guessed_tokens = flags.num_speculative_tokens;
   engine.max_model_len = static_cast<int32_t>(
       std::min<int64_t>(loaded_.model->info.max_model_len,

@@ -50,6 +50,12 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->check(CLI::IsMember({"none", "q8", "q4"}))
       ->capture_default_str();
   command
+      .add_option("--step-ms", flags.step_ms,
+                  "While somebody generates, prompts are cut so that a step takes about this long; "
+                  "0: they may fill --max-num-batched-tokens")
+      ->check(CLI::Range(0, 60'000))
+      ->capture_default_str();
+  command
       .add_option("--num-speculative-tokens", flags.num_speculative_tokens,
                   "Most tokens guessed from the text so far and checked in one step; 0: none. "
                   "Changes no answer, only its speed")

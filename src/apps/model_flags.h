@@ -25,6 +25,7 @@ struct ModelFlags {
   int32_t max_num_seqs = 128;
   // Tokens of one step.
   int32_t max_num_batched_tokens = 2048;
+  int32_t step_ms = 100;
   int32_t num_speculative_tokens = 0;
   // Tokens that the KV cache holds; 0: a share of the free memory.
   int64_t kv_cache_tokens = 0;

@@ -21,6 +21,9 @@ struct EngineConfig {
   // Tokens computed in one step; not less than max_num_seqs, so that each one that generates gets
   // its token in each step.
   int32_t max_num_batched_tokens = 2048;
+  // How long a step with prompts in it may take while somebody generates, about: the time between
+  // two tokens. 0: prompts may fill each step.
+  Nanos step_time_target = 0;
   // Prompts that may be computed in part at the same time.
   int32_t max_num_partial_prefills = 8;
   // How many of those may be long; the rest of the places is the lane of the short ones.

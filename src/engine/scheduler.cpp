@@ -32,6 +32,7 @@ const EngineConfig& checked(const EngineConfig& config) {
   require(config.max_queued_tokens > 0, "max_queued_tokens", "must be positive");
   require(config.max_guessed_tokens >= 0, "max_guessed_tokens", "must not be negative");
   require(config.max_speculative_rows >= 0, "max_speculative_rows", "must not be negative");
+  require(config.step_time_target >= 0, "step_time_target", "must not be negative");
   require(config.max_overtaken >= 0, "max_overtaken", "must not be negative");
   require(config.watermark_permille >= 0 && config.watermark_permille <= 1000, "watermark_permille",
           "must be from 0 to 1000");
@@ -41,13 +42,18 @@ const EngineConfig& checked(const EngineConfig& config) {
   return config;
 }
 
+std::unique_ptr<StepBudget> make_budget(const EngineConfig& config) {
+  const int32_t most = config.max_num_batched_tokens;
+  if (config.step_time_target == 0) return std::make_unique<FixedStepBudget>(most);
+  return std::make_unique<TimedStepBudget>(most, config.step_time_target);
+}
+
 }  // namespace
 
 Scheduler::Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> budget,
                      std::unique_ptr<Drafter> drafter)
     : config_(checked(config)),
-      budget_(budget ? std::move(budget)
-                     : std::make_unique<FixedStepBudget>(config.max_num_batched_tokens)),
+      budget_(budget ? std::move(budget) : make_budget(config)),
       drafter_(drafter ? std::move(drafter) : std::make_unique<PromptLookup>()),
       hasher_(config.prefix_hash_key),
       pool_(config.num_blocks),

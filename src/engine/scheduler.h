@@ -45,8 +45,8 @@ namespace hearth::engine {
 
 class Scheduler {
  public:
-  // Throws Error where limits contradict each other. Without a budget, each step may hold
-  // max_num_batched_tokens; without a drafter, guesses are PromptLookup's.
+  // Throws Error where limits contradict each other. Without a budget, the one that
+  // step_time_target asks for; without a drafter, guesses are PromptLookup's.
   explicit Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> budget = nullptr,
                      std::unique_ptr<Drafter> drafter = nullptr);
 
@@ -160,6 +160,7 @@ class Scheduler {
   std::vector<Sequence*> planned_;  // parallel to plan_.sequences
   std::vector<Output> outputs_;
   bool in_flight_ = false;
+  Nanos planned_at_ = 0;      // the step in flight
   int32_t tokens_left_ = 0;   // of the step being planned
   int32_t prompt_share_ = 0;  // most tokens for one prompt while others may want some
   int32_t watermark_ = 0;     // blocks

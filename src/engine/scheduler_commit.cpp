@@ -13,6 +13,7 @@ std::span<const Output> Scheduler::commit(const StepResult& result, Nanos now) {
   CHECK(result.sequences.size() == planned_.size(), "{} results for {} sequences of step {}",
         result.sequences.size(), planned_.size(), plan_.step);
   in_flight_ = false;
+  budget_->learn(plan_.tokens, now - planned_at_);
   outputs_.clear();
   if (!planned_.empty()) ++stats_.steps;
   stats_.step_tokens += static_cast<uint64_t>(plan_.tokens);

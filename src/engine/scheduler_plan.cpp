@@ -14,6 +14,7 @@ const StepPlan& Scheduler::plan(Nanos now) {
   plan_.tokens = 0;
   planned_.clear();
   unpark();
+  planned_at_ = now;
   tokens_left_ = step_tokens(now);
   plan_generating();
   prompt_share_ = std::clamp(tokens_left_ / (config_.max_long_partial_prefills + 1), 1,

@@ -325,6 +325,7 @@ class NoTokens final : public StepBudget {
     last = load;
     return 0;
   }
+  void learn(int32_t, Nanos) override {}
   StepLoad last;
 };
 

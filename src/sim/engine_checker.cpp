@@ -139,7 +139,9 @@ std::string EngineChecker::check_progress(const StepPlan& plan) const {
                          running[i]->owner->request.id);
     }
   }
-  const bool full = plan.tokens == scheduler_.config().max_num_batched_tokens;
+  // With a target of time a step is full earlier, and only the budget knows when.
+  const engine::EngineConfig& config = scheduler_.config();
+  const bool full = config.step_time_target > 0 || plan.tokens == config.max_num_batched_tokens;
   for (const Sequence* sequence : running) {
     if (full || sequence->generating || scheduler_.blocks().free() == 0) continue;
     if (sequence->planned < sequence->left()) {

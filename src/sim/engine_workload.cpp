@@ -28,6 +28,7 @@ EngineConfig make_config(Random& random) {
   config.priority_aging = random.chance(0.3) ? 0 : draw(random, 1, 200) * kMillisecond;
   config.prefix_caching = random.chance(0.85);
   config.prefix_hash_key = random.next();
+  config.step_time_target = random.chance(0.5) ? draw(random, 1, 20) * kMillisecond : 0;
   config.max_guessed_tokens = random.chance(0.5) ? draw(random, 1, 6) : 0;
   config.max_speculative_rows = draw(random, 0, 24);
   return config;
