@@ -128,7 +128,7 @@ function(hearth_program name)
   endforeach()
   target_link_libraries(${name} PRIVATE ${ARG_LIBS})
   target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
-  hearth_embed(${name} model ${CMAKE_SOURCE_DIR}/models/ember EXCLUDE "^recipe/")
+  hearth_embed(${name} model ${CMAKE_SOURCE_DIR}/models/ember EXCLUDE "^(recipe|adapters)/")
   hearth_embed(${name} web ${CMAKE_SOURCE_DIR}/web/dist)
 endfunction()
 

@@ -64,12 +64,6 @@ std::vector<Prompt> read_prompts(const Generate& options, const tokenizer::Token
   return prompts;
 }
 
-// Nobody waits for a single token here.
-engine::EngineConfig for_throughput(engine::EngineConfig config) {
-  config.step_time_target = 0;
-  return config;
-}
-
 // Keeps the engine full until every prompt is answered.
 class Batch {
  public:
@@ -79,7 +73,7 @@ class Batch {
         tokenizer_(tokenizer),
         prompts_(std::move(prompts)),
         out_(out),
-        scheduler_(for_throughput(model.handle().engine)) {}
+        scheduler_(model.handle().engine) {}
 
   int64_t run(const Clock& clock) {
     ProgressBar progress("generating");
@@ -169,6 +163,7 @@ void add_generate_command(CLI::App& app) {
   auto options = std::make_shared<Generate>();
   CLI::App* command = app.add_subcommand(
       "generate", "Answer a file of prompts in one batch: {\"prompt\": ...} lines in and out");
+  options->model.step_ms = 0;  // nobody waits for a single token here
   add_model_flags(*command, options->model);
   command
       ->add_option("--prompts", options->prompts,

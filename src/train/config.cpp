@@ -116,9 +116,7 @@ TrainConfig parse_config(std::string_view text, const std::string& where,
 }
 
 TrainConfig load_config(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return parse_config(io::read_file(path), path,
-                      slash == std::string::npos ? "" : path.substr(0, slash));
+  return parse_config(io::read_file(path), path, internal::folder_of(path));
 }
 
 std::string to_toml(const TrainConfig& config) {

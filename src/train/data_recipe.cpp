@@ -116,9 +116,7 @@ DataRecipe parse_recipe(std::string_view text, const std::string& where,
 }
 
 DataRecipe load_recipe(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return parse_recipe(io::read_file(path), path,
-                      slash == std::string::npos ? "" : path.substr(0, slash));
+  return parse_recipe(io::read_file(path), path, internal::folder_of(path));
 }
 
 std::vector<Document> collect_documents(const DataRecipe& recipe, DataReport& report) {

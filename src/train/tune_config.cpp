@@ -152,9 +152,7 @@ TuneConfig parse_tune_config(std::string_view text, const std::string& where,
 }
 
 TuneConfig load_tune_config(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return parse_tune_config(io::read_file(path), path,
-                           slash == std::string::npos ? "" : path.substr(0, slash));
+  return parse_tune_config(io::read_file(path), path, internal::folder_of(path));
 }
 
 std::string to_toml(const TuneConfig& config) {

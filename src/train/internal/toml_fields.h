@@ -150,6 +150,11 @@ inline void require(bool holds, const std::string& where, const char* key, const
   if (!holds) throw_error(ErrorCode::kInvalidArgument, where, "{} must be {}", key, what);
 }
 
+inline std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
 // Relative paths of a file are taken from its folder.
 inline void anchor(std::string& path, const std::string& folder) {
   if (!path.empty() && path.front() != '/' && !folder.empty()) path = folder + "/" + path;

@@ -1,4 +1,6 @@
-// One line a failure, one line at the end.
+// What a suite of node --test prints: one line a failure, one line at the end, with the name of its folder.
+import path from 'node:path';
+
 export default async function* report(source) {
   let passed = 0;
   let failed = 0;
@@ -11,5 +13,5 @@ export default async function* report(source) {
     }
     if (event.type === 'test:stderr' || event.type === 'test:stdout') yield event.data.message;
   }
-  yield `  training: ${passed} passed, ${failed} failed\n`;
+  yield `  ${path.basename(process.cwd())}: ${passed} passed, ${failed} failed\n`;
 }
