@@ -137,7 +137,7 @@ test('over MPI: the bits of --ranks', async (t) => {
   process.kill(ranks[0], 'SIGSTOP');
   const end = await job.ended;
   assert.notEqual(end.code, 0);
-  assert.match(end.said, new RegExp(`rank 2 \\(.*, pid ${ranks[0]}\\) has not arrived at step \\d+`));
+  assert.match(end.said, new RegExp(`rank 2 \\(.*, pid ${ranks[0]}\\) has not arrived at (the checkpoint of )?step \\d+`));
 });
 
 test('the program starts without Open MPI, and says what mpirun would need', () => {
