@@ -152,6 +152,6 @@ function(hearth_benches)
     get_filename_component(stem ${bench} NAME_WE)
     add_executable(bench_${stem} EXCLUDE_FROM_ALL ${bench})
     target_link_libraries(bench_${stem} PRIVATE hearth_train hearth_runner hearth_models hearth_backend_cpu hearth_ops
-                          hearth_engine hearth_tokenizer hearth_grammar hearth_io)
+                          hearth_sim hearth_flywheel hearth_engine hearth_tokenizer hearth_grammar hearth_io)
   endforeach()
 endfunction()

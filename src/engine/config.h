@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/clock.h"
+#include "engine/cost_model.h"
 #include "engine/types.h"
 
 namespace hearth::engine {
@@ -24,6 +25,11 @@ struct EngineConfig {
   // How long a step with prompts in it may take while somebody generates, about: the time between
   // two tokens. 0: prompts may fill each step.
   Nanos step_time_target = 0;
+  // What a step takes on this machine, where it was measured: the target then holds from the first
+  // step on, for sequences that generate too. Unknown: it is learned, for prompts.
+  CostModel costs{};
+  // What a token is worth when work is shared and counted.
+  TokenPrices prices{};
   // Prompts that may be computed in part at the same time.
   int32_t max_num_partial_prefills = 8;
   // How many of those may be long; the rest of the places is the lane of the short ones.

@@ -37,6 +37,9 @@ struct Request {
   // tenant, never by the client.
   uint64_t cache_salt = 0;
   AdapterId adapter = kBaseModel;
+  // A class is served before those after it; within a class, deployments share by weight.
+  ServiceClass service_class = ServiceClass::kStandard;
+  DeploymentId deployment = kNoDeployment;
   // Empty, or one for each choice (null: unrestricted).
   std::vector<std::shared_ptr<TokenConstraint>> constraints;
   // Not kNone: an embedding. Nothing is sampled; the answer is one vector.

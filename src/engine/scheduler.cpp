@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <numeric>
 #include <utility>
 
 #include "base/check.h"
@@ -45,6 +46,9 @@ const EngineConfig& checked(const EngineConfig& config) {
 std::unique_ptr<StepBudget> make_budget(const EngineConfig& config) {
   const int32_t most = config.max_num_batched_tokens;
   if (config.step_time_target == 0) return std::make_unique<FixedStepBudget>(most);
+  if (config.costs.known()) {
+    return std::make_unique<CostedStepBudget>(config.costs, most, config.step_time_target);
+  }
   return std::make_unique<TimedStepBudget>(most, config.step_time_target);
 }
 
@@ -58,6 +62,7 @@ Scheduler::Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> bud
       hasher_(config.prefix_hash_key),
       pool_(config.num_blocks),
       waiting_(config.long_prefill_token_threshold),
+      prices_(config.prices),
       adapters_(config.adapter_pages, config.max_loras),
       watermark_(
           static_cast<int32_t>(int64_t{config.num_blocks} * config.watermark_permille / 1000)) {
@@ -77,25 +82,35 @@ Admission Scheduler::add(Request request, Nanos now) {
   if (answer.accepted() && request.adapter != kBaseModel && !adapters_.open(request.adapter)) {
     answer = {AdmissionCode::kInvalid, fmt::format("adapter {} is not known", request.adapter)};
   }
-  if (answer.accepted()) answer = check_queue(std::ssize(request.prompt));
+  if (answer.accepted()) answer = check_queue(request);
   ++stats_.admissions[static_cast<size_t>(answer.code)];
   if (answer.accepted()) enqueue(std::move(request), now);
   return answer;
 }
 
-Admission Scheduler::check_queue(int64_t prompt_tokens) const {
-  if (stats_.queued_requests >= config_.max_queued_requests) {
+// What waits in lower classes takes nobody's place.
+Admission Scheduler::check_queue(const Request& request) const {
+  const int32_t requests = stats_.queued_up_to(request.service_class);
+  const auto& by_class = stats_.queued_tokens_by_class;
+  const int64_t tokens = std::accumulate(
+      by_class.begin(), by_class.begin() + 1 + static_cast<int>(request.service_class), int64_t{0});
+  if (requests >= config_.max_queued_requests) {
     return {AdmissionCode::kQueueFull,
-            fmt::format("{} requests wait already, max_queued_requests = {}",
-                        stats_.queued_requests, config_.max_queued_requests)};
+            fmt::format("{} requests wait already, max_queued_requests = {}", requests,
+                        config_.max_queued_requests)};
   }
-  if (stats_.queued_requests > 0 &&
-      stats_.queued_tokens + prompt_tokens > config_.max_queued_tokens) {
+  const int64_t prompt_tokens = std::ssize(request.prompt);
+  if (requests > 0 && tokens + prompt_tokens > config_.max_queued_tokens) {
     return {AdmissionCode::kQueueFull,
             fmt::format("{} prompt tokens wait already, {} more are over max_queued_tokens = {}",
-                        stats_.queued_tokens, prompt_tokens, config_.max_queued_tokens)};
+                        tokens, prompt_tokens, config_.max_queued_tokens)};
   }
   return {};
+}
+
+int32_t Stats::queued_up_to(ServiceClass service_class) const {
+  return std::accumulate(queued_by_class.begin(),
+                         queued_by_class.begin() + 1 + static_cast<int>(service_class), 0);
 }
 
 void Scheduler::enqueue(Request request, Nanos now) {
@@ -108,7 +123,9 @@ void Scheduler::enqueue(Request request, Nanos now) {
   state.unfinished = request.choices;
   state.siblings = request.choices - 1;
   state.sequences.resize(static_cast<size_t>(request.choices));
+  state.flow = &waiting_.enter(request.service_class, request.deployment);
   Rank rank = make_rank(now, request.priority, arrivals_++, config_.priority_aging);
+  rank.service_class = request.service_class;
   for (Sequence& sequence : state.sequences) {
     sequence.owner = &state;
     sequence.rank = rank;
@@ -120,8 +137,7 @@ void Scheduler::enqueue(Request request, Nanos now) {
   Sequence& leader = state.sequences.front();
   leader.tokens = std::move(request.prompt);
   state.request = std::move(request);
-  ++stats_.queued_requests;
-  stats_.queued_tokens += state.prompt_tokens;
+  count_queued(state, 1);
   stats_.waiting_siblings += state.siblings;
   if (state.request.adapter != kBaseModel) adapters_.enter(state.request.adapter);
   wait(leader);
@@ -198,6 +214,7 @@ void Scheduler::forget(RequestState& owner) {
     adapters_.leave(adapter);
     parked_stale_ = true;
   }
+  waiting_.leave(*owner.flow);
   requests_.erase(owner.request.id);
 }
 
@@ -217,8 +234,16 @@ void Scheduler::leave_slot(Sequence& sequence) {
 
 void Scheduler::count_as_scheduled(RequestState& owner) {
   owner.scheduled = true;
-  --stats_.queued_requests;
-  stats_.queued_tokens -= owner.prompt_tokens;
+  count_queued(owner, -1);
+}
+
+void Scheduler::count_queued(const RequestState& owner, int32_t change) {
+  const auto index = static_cast<size_t>(owner.request.service_class);
+  const int64_t tokens = int64_t{change} * owner.prompt_tokens;
+  stats_.queued_requests += change;
+  stats_.queued_tokens += tokens;
+  stats_.queued_by_class[index] += change;
+  stats_.queued_tokens_by_class[index] += tokens;
 }
 
 void Scheduler::wait(Sequence& sequence) {
@@ -251,6 +276,14 @@ void Scheduler::release_siblings(RequestState& owner, const Sequence& done) {
     return;
   }
 }
+
+// --- deployments --------------------------------------------------------------------------------
+
+void Scheduler::set_deployment(DeploymentId deployment, Cost rate_per_minute) {
+  waiting_.set_rate(deployment, rate_per_minute);
+}
+
+void Scheduler::remove_deployment(DeploymentId deployment) { waiting_.forget(deployment); }
 
 // --- numbers -------------------------------------------------------------------------------------
 

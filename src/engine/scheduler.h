@@ -6,16 +6,19 @@
 // also while a step is in flight. One thread calls everything. No clock, no tensor, no randomness:
 // the same calls give the same plans.
 //
-// A step is filled in this order, each by rank (see sequence.h):
+// A step is filled in this order, each by rank (see sequence.h), and 2 to 4 for each class of
+// service before the next one:
 //   1. every sequence that generates gets its next token;
 //   2. every prompt in progress gets a share: long_prefill_token_threshold tokens, or less where
 //      the long ones would leave nothing of the step to a short one;
-//   3. waiting sequences are admitted with a share while tokens, slots and memory last;
+//   3. waiting sequences are admitted with a share while tokens, slots and memory last: of a class
+//      those of the deployment that is furthest behind (fair_queue.h), of that the first in rank;
 //   4. what is left of the step goes to the prompts in progress, and then to step 3 again;
 //   5. if the step is small even so, guesses of what comes next are checked in it (drafter.h).
 // Who needs a block and finds none takes it from the last in rank, which starts over later with all
 // its tokens known (preemption by recompute). The first in rank can take from everybody, so it
-// advances in every step, whatever else happens.
+// advances in every step, whatever else happens. A higher class also takes slots, memory and time
+// from lower ones, at once: what was bought is there when it is asked for.
 //
 // A request whose adapter is not in memory is parked: it stands in nobody's way while the adapter
 // is loaded, in the background, and joins the queue at its rank. One that finds no room, because
@@ -34,8 +37,8 @@
 #include "engine/block_pool.h"
 #include "engine/config.h"
 #include "engine/drafter.h"
+#include "engine/fair_queue.h"
 #include "engine/request.h"
-#include "engine/request_queue.h"
 #include "engine/sequence.h"
 #include "engine/stats.h"
 #include "engine/step_budget.h"
@@ -67,6 +70,14 @@ class Scheduler {
   // The runner could not, and why. Ends those who wait for it; valid like those of commit().
   std::span<const Output> adapter_failed(AdapterId adapter, const std::string& error);
 
+  // What a deployment bought, from the next step on: its weight among the provisioned.
+  void set_deployment(DeploymentId deployment, Cost rate_per_minute);
+  // Its requests go on to their end.
+  void remove_deployment(DeploymentId deployment);
+  // From now on work is counted by these.
+  void set_prices(const TokenPrices& prices) { prices_ = prices; }
+  const TokenPrices& prices() const { return prices_; }
+
   // The next step; an empty one is neither run nor committed. It is empty when no request is here,
   // and when all that are wait for their adapters. Valid until the step is committed.
   const StepPlan& plan(Nanos now);
@@ -81,6 +92,7 @@ class Scheduler {
   const EngineConfig& config() const { return config_; }
   const BlockPool& blocks() const { return pool_; }
   const AdapterCache& adapters() const { return adapters_; }
+  const FairQueue& waiting() const { return waiting_; }
   // Who holds a slot, by rank; for audits.
   std::span<const Sequence* const> running() const { return running_; }
   // All cached blocks are forgotten (the weights have changed, say). Not while a step is in flight.
@@ -94,28 +106,37 @@ class Scheduler {
     const Sequence* donor = nullptr;  // null: they come from the prefix index
     int32_t blocks_needed = 0;        // free blocks that all known tokens will take
   };
-  enum class Verdict : uint8_t { kFits, kNoPlace, kNoMemory };
+  enum class Verdict : uint8_t { kFits, kNoPlace, kNoMemory, kNoTime };
+  enum class Yield : uint8_t { kToClass, kToPriority };  // the latter: to both
 
   void unpark();
+  StepLoad load() const;
   int32_t step_tokens(Nanos now) const;
+  void reclaim_time(Nanos now);
+  int64_t prompt_tokens_above(ServiceClass below) const;
+  int64_t tokens_owed() const;
   void plan_generating();
-  void plan_prompts();
-  void yield_to_urgent();
-  void admit_waiting(Nanos now);
-  void extend_prompts();
+  void fill(ServiceClass service_class, Nanos now);
+  void plan_prompts(ServiceClass service_class);
+  void yield_to_urgent(ServiceClass service_class, Yield yield);
+  void admit_waiting(ServiceClass service_class, Nanos now);
+  void extend_prompts(ServiceClass service_class);
   void plan_guesses();
   void guess(Sequence& sequence, int32_t rows);
   bool wants_token(const Sequence& sequence) const;
   void write_plan();
+  void add_work(const StepSequence& step, const Sequence& sequence);
+  int32_t used_adapters() const;
 
   Start find_start(Sequence& sequence);
   Verdict judge(const Sequence& sequence, const Start& start) const;
+  bool has_time(const Sequence& sequence, size_t victims) const;
   int32_t share(int32_t left) const;
   void start_running(Sequence& sequence, const Start& start, Nanos now);
   void take_shared_blocks(Sequence& sequence, const Start& start);
   int32_t blocks_promised() const;
-  bool long_lane_full() const;
-  int32_t partial_prompts() const;
+  bool long_lane_full(ServiceClass service_class) const;
+  int32_t partial_prompts(ServiceClass service_class) const;
 
   bool make_room(size_t index, int32_t blocks);
   void grow(Sequence& sequence, int32_t tokens);
@@ -133,12 +154,13 @@ class Scheduler {
                    Output& output);
   void release_siblings(RequestState& owner, const Sequence& done);
 
-  Admission check_queue(int64_t prompt_tokens) const;
+  Admission check_queue(const Request& request) const;
   void enqueue(Request request, Nanos now);
   void end(Sequence& sequence, FinishReason reason);
   void retire(Sequence& sequence, FinishReason reason);
   void leave_slot(Sequence& sequence);
   void count_as_scheduled(RequestState& owner);
+  void count_queued(const RequestState& owner, int32_t change);
   void wait(Sequence& sequence);
   void forget(RequestState& owner);
 
@@ -147,7 +169,8 @@ class Scheduler {
   std::unique_ptr<Drafter> drafter_;
   PrefixHasher hasher_;
   BlockPool pool_;
-  RequestQueue waiting_;
+  FairQueue waiting_;
+  TokenPrices prices_;
   AdapterCache adapters_;
   std::set<Sequence*, ByRank> parked_;
   bool parked_stale_ = false;       // something has changed for them since they were last looked at

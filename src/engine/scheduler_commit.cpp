@@ -13,9 +13,11 @@ std::span<const Output> Scheduler::commit(const StepResult& result, Nanos now) {
   CHECK(result.sequences.size() == planned_.size(), "{} results for {} sequences of step {}",
         result.sequences.size(), planned_.size(), plan_.step);
   in_flight_ = false;
-  budget_->learn(plan_.tokens, now - planned_at_);
   outputs_.clear();
-  if (!planned_.empty()) ++stats_.steps;
+  if (!planned_.empty()) {
+    budget_->learn(plan_.work, now - planned_at_);
+    ++stats_.steps;
+  }
   stats_.step_tokens += static_cast<uint64_t>(plan_.tokens);
   for (size_t i = 0; i < planned_.size(); ++i) {
     Sequence& sequence = *planned_[i];
@@ -135,6 +137,7 @@ void Scheduler::take_tokens(Sequence& sequence, const SequenceResult& result, Ou
            std::find(stop.begin(), stop.end(), token) != stop.end();
   };
   if (sequence.usage.output_tokens == 0) sequence.timing.first_token = now;
+  const int32_t before = sequence.size();
   size_t taken = 0;
   while (taken < result.sampled.size() && output.finish == FinishReason::kNone) {
     const TokenId token = result.sampled[taken].token;
@@ -156,6 +159,8 @@ void Scheduler::take_tokens(Sequence& sequence, const SequenceResult& result, Ou
   }
   output.tokens = std::span(result.sampled).first(taken);
   stats_.generation_tokens += taken;
+  FairQueue::charge(*owner.flow,
+                    prices_.of_tokens(before, static_cast<int32_t>(taken), request.adapter));
   sequence.timing.last_token = now;
   sequence.generating = true;
 }

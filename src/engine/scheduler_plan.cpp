@@ -12,35 +12,98 @@ const StepPlan& Scheduler::plan(Nanos now) {
   plan_.sequences.clear();
   plan_.copies.clear();
   plan_.tokens = 0;
+  plan_.work = {};
   planned_.clear();
   unpark();
   planned_at_ = now;
+  reclaim_time(now);
   tokens_left_ = step_tokens(now);
   plan_generating();
   prompt_share_ = std::clamp(tokens_left_ / (config_.max_long_partial_prefills + 1), 1,
                              config_.long_prefill_token_threshold);
-  plan_prompts();
-  yield_to_urgent();
-  for (int32_t before = 0; before != tokens_left_;) {
-    before = tokens_left_;
-    admit_waiting(now);
-    extend_prompts();
-  }
+  for (const ServiceClass each : kServiceClasses) fill(each, now);
   plan_guesses();
   write_plan();
   return plan_;
 }
 
-int32_t Scheduler::step_tokens(Nanos now) const {
-  StepLoad load;
-  for (const Sequence* sequence : running_) {
-    if (!sequence->generating) continue;
-    ++load.generating;
-    load.generating_context += sequence->size();
+void Scheduler::fill(ServiceClass service_class, Nanos now) {
+  plan_prompts(service_class);
+  Yield yield = Yield::kToPriority;
+  int32_t tokens = -1, waiting = -1;
+  while (tokens != tokens_left_ || waiting != waiting_.size(service_class)) {
+    tokens = tokens_left_;
+    waiting = waiting_.size(service_class);
+    yield_to_urgent(service_class, std::exchange(yield, Yield::kToClass));
+    admit_waiting(service_class, now);
+    extend_prompts(service_class);
   }
+}
+
+StepLoad Scheduler::load() const {
+  StepLoad load;
+  std::set<AdapterId> used;
+  for (const Sequence* sequence : running_) {
+    const AdapterId adapter = sequence->owner->request.adapter;
+    if (adapter != kBaseModel) used.insert(adapter);
+    if (sequence->generating) {
+      ++load.generating;
+      load.generating_context += sequence->size();
+      load.adapter_rows += adapter != kBaseModel;
+    } else {
+      load.prompt_context = std::max(load.prompt_context, sequence->computed);
+    }
+  }
+  load.adapters = static_cast<int32_t>(used.size());
   load.prompts = static_cast<int32_t>(running_.size()) - load.generating + waiting_.size();
-  const int32_t least = std::min(load.generating + 1, config_.max_num_batched_tokens);
-  return std::clamp(budget_->tokens(load, now), least, config_.max_num_batched_tokens);
+  return load;
+}
+
+int32_t Scheduler::step_tokens(Nanos now) const {
+  const StepLoad current = load();
+  const int32_t least = std::min(current.generating + 1, config_.max_num_batched_tokens);
+  return std::clamp(budget_->tokens(current, now), least, config_.max_num_batched_tokens);
+}
+
+// Sequences of a lower class that generate give way while the prompts of the classes above get less
+// of the step than is theirs: before batch work that is everything, before standard work what the
+// provisioned deployments bought.
+void Scheduler::reclaim_time(Nanos now) {
+  for (const ServiceClass lower : {ServiceClass::kBatch, ServiceClass::kStandard}) {
+    if (running_.empty() || running_.back()->rank.service_class < lower) continue;
+    int64_t wanted = prompt_tokens_above(lower);
+    if (lower == ServiceClass::kStandard) wanted = std::min(wanted, tokens_owed());
+    if (wanted == 0) continue;
+    for (size_t i = running_.size(); i-- > 0;) {
+      if (running_[i]->rank.service_class < lower) break;
+      if (!running_[i]->generating) continue;
+      const StepLoad current = load();
+      if (budget_->tokens(current, now) - current.generating >= wanted) break;
+      preempt(*running_[i]);
+    }
+  }
+}
+
+int64_t Scheduler::prompt_tokens_above(ServiceClass below) const {
+  int64_t tokens = waiting_.tokens_above(below);
+  for (const Sequence* sequence : running_) {
+    if (sequence->rank.service_class >= below) break;
+    if (!sequence->generating) tokens += sequence->left();
+  }
+  return tokens;
+}
+
+// What the provisioned deployments with requests here bought of one step, less what their sequences
+// that generate use of it.
+int64_t Scheduler::tokens_owed() const {
+  const __int128 bought = waiting_.rate_present(ServiceClass::kProvisioned);
+  Cost owed = static_cast<Cost>(bought * config_.step_time_target / (60 * kSecond));
+  for (const Sequence* sequence : running_) {
+    if (sequence->rank.service_class != ServiceClass::kProvisioned) break;
+    if (!sequence->generating) continue;
+    owed -= prices_.of_tokens(sequence->size(), 1, sequence->owner->request.adapter);
+  }
+  return std::max<Cost>(owed, 0) / prices_.prompt;
 }
 
 // One token each is certain, and one for a prompt; a sequence with several to catch up on gets what
@@ -61,10 +124,10 @@ void Scheduler::plan_generating() {
   }
 }
 
-void Scheduler::plan_prompts() {
+void Scheduler::plan_prompts(ServiceClass service_class) {
   for (size_t i = 0; i < running_.size() && tokens_left_ > 0; ++i) {
     Sequence& sequence = *running_[i];
-    if (sequence.generating) continue;
+    if (sequence.generating || sequence.rank.service_class != service_class) continue;
     if (room_for(sequence) == 0 && !make_room(i, 1)) continue;
     assign(sequence, std::min(share(sequence.left()), room_for(sequence)));
   }
@@ -74,14 +137,17 @@ int32_t Scheduler::share(int32_t left) const {
   return std::min({left, prompt_share_, tokens_left_});
 }
 
-// Whoever is of a more urgent priority than those who run does not wait for them to end, if their
-// slots and blocks are what it needs.
-void Scheduler::yield_to_urgent() {
-  Sequence* first = waiting_.front();
+// Whoever is of a higher class or a more urgent priority than those who run does not wait for them
+// to end, if their slots, blocks and time are what it needs. Only lower classes once something of
+// this one has been admitted: what is copied for it has to stay.
+void Scheduler::yield_to_urgent(ServiceClass service_class, Yield yield) {
+  Sequence* first = waiting_.front(service_class);
   if (!first || running_.empty() || tokens_left_ == 0) return;
   const auto outranks = [&](const Sequence& other) {
     return first->rank < other.rank &&
-           first->owner->request.priority < other.owner->request.priority;
+           (service_class < other.rank.service_class ||
+            (yield == Yield::kToPriority &&
+             first->owner->request.priority < other.owner->request.priority));
   };
   if (!outranks(*running_.back())) return;
   const Start start = find_start(*first);
@@ -89,7 +155,7 @@ void Scheduler::yield_to_urgent() {
   if (verdict == Verdict::kNoPlace || (verdict == Verdict::kFits && !free_slots_.empty())) return;
   size_t victims = 0;
   int32_t missing = start.blocks_needed + blocks_promised() + watermark_ - pool_.free();
-  while (missing > 0 || (free_slots_.empty() && victims == 0)) {
+  while (missing > 0 || (free_slots_.empty() && victims == 0) || !has_time(*first, victims)) {
     if (victims == running_.size()) break;
     const Sequence& victim = *running_[running_.size() - 1 - victims];
     if (!outranks(victim)) return;
@@ -102,15 +168,16 @@ void Scheduler::yield_to_urgent() {
 // In order of rank, with two exceptions: the short lane passes a long prompt that waits for one
 // before it to be computed, and one lane passes the other's first that waits for memory, but only
 // max_overtaken times.
-void Scheduler::admit_waiting(Nanos now) {
+void Scheduler::admit_waiting(ServiceClass service_class, Nanos now) {
   bool open[2] = {true, true};
   Sequence* starved = nullptr;
   while (tokens_left_ > 0 && !free_slots_.empty()) {
-    Sequence* candidates[2] = {open[0] ? waiting_.front(Lane::kShort) : nullptr,
-                               open[1] ? waiting_.front(Lane::kLong) : nullptr};
+    Sequence* candidates[2] = {open[0] ? waiting_.front(service_class, Lane::kShort) : nullptr,
+                               open[1] ? waiting_.front(service_class, Lane::kLong) : nullptr};
     if (!candidates[0] && !candidates[1]) return;
     const size_t lane =
-        !candidates[0] || (candidates[1] && candidates[1]->rank < candidates[0]->rank) ? 1 : 0;
+        !candidates[0] || (candidates[1] && FairQueue::before(*candidates[1], *candidates[0])) ? 1
+                                                                                               : 0;
     Sequence& next = *candidates[lane];
     if (starved && starved->overtaken >= config_.max_overtaken) return;
     const Start start = find_start(next);
@@ -129,14 +196,34 @@ void Scheduler::admit_waiting(Nanos now) {
 
 // An engine in which nothing runs has room for every sequence: add() has seen to that.
 Scheduler::Verdict Scheduler::judge(const Sequence& sequence, const Start& start) const {
+  const ServiceClass service_class = sequence.rank.service_class;
   const int32_t left = sequence.size() - start.computed;
-  if (left > config_.long_prefill_token_threshold && long_lane_full()) return Verdict::kNoPlace;
-  if (share(left) < left && partial_prompts() >= config_.max_num_partial_prefills) {
+  if (left > config_.long_prefill_token_threshold && long_lane_full(service_class)) {
     return Verdict::kNoPlace;
   }
+  if (share(left) < left && partial_prompts(service_class) >= config_.max_num_partial_prefills) {
+    return Verdict::kNoPlace;
+  }
+  if (!has_time(sequence, 0)) return Verdict::kNoTime;
   const int32_t taken = blocks_promised() + watermark_;
   const bool fits = running_.empty() || start.blocks_needed + taken <= pool_.free();
   return fits ? Verdict::kFits : Verdict::kNoMemory;
+}
+
+// Once all that run generate, and `sequence` too, the step still leaves room for prompts; without
+// the last `victims` of them.
+bool Scheduler::has_time(const Sequence& sequence, size_t victims) const {
+  if (!config_.costs.known() || running_.size() == victims) return true;
+  StepLoad all;
+  const auto add = [&](const Sequence& one) {
+    if (only_computes(one.owner->request)) return;
+    ++all.generating;
+    all.generating_context += one.size();
+    all.adapter_rows += one.owner->request.adapter != kBaseModel;
+  };
+  for (size_t i = 0; i + victims < running_.size(); ++i) add(*running_[i]);
+  add(sequence);
+  return budget_->admits(all);
 }
 
 // A choice starts from the prompt of another that runs, or like everybody from the prefix index:
@@ -179,9 +266,11 @@ int32_t Scheduler::blocks_promised() const {
   return promised;
 }
 
-bool Scheduler::long_lane_full() const {
+// Lower classes are in nobody's way.
+bool Scheduler::long_lane_full(ServiceClass service_class) const {
   int32_t found = 0;
   for (const Sequence* sequence : running_) {
+    if (sequence->rank.service_class > service_class) break;
     const int32_t after = sequence->left() - sequence->planned;
     if (!sequence->generating && after > 0 &&
         sequence->left() > config_.long_prefill_token_threshold) {
@@ -191,9 +280,10 @@ bool Scheduler::long_lane_full() const {
   return found >= config_.max_long_partial_prefills;
 }
 
-int32_t Scheduler::partial_prompts() const {
+int32_t Scheduler::partial_prompts(ServiceClass service_class) const {
   int32_t found = 0;
   for (const Sequence* sequence : running_) {
+    if (sequence->rank.service_class > service_class) break;
     if (!sequence->generating && sequence->planned < sequence->left()) ++found;
   }
   return found;
@@ -215,6 +305,8 @@ void Scheduler::start_running(Sequence& sequence, const Start& start, Nanos now)
     sequence.furthest = start.computed;
     if (!start.donor) sequence.usage.cached_tokens = start.computed;
     stats_.prompt_tokens_cached += static_cast<uint64_t>(sequence.usage.cached_tokens);
+    FairQueue::charge(*owner.flow,
+                      prices_.of_prompt(start.computed, sequence.size(), owner.request.adapter));
   }
   if (!owner.scheduled) count_as_scheduled(owner);
 }
@@ -233,10 +325,10 @@ void Scheduler::take_shared_blocks(Sequence& sequence, const Start& start) {
   ++stats_.block_copies;
 }
 
-void Scheduler::extend_prompts() {
+void Scheduler::extend_prompts(ServiceClass service_class) {
   for (Sequence* sequence : running_) {
     if (tokens_left_ == 0) return;
-    if (sequence->generating) continue;
+    if (sequence->generating || sequence->rank.service_class != service_class) continue;
     const int32_t more = std::min({sequence->left() - sequence->planned, tokens_left_,
                                    room_for(*sequence) - sequence->planned});
     if (more > 0) assign(*sequence, more);
@@ -335,6 +427,7 @@ void Scheduler::write_plan() {
     step.sampling = &sequence->sampling;
     step.pooling = request.pooling;
     plan_.tokens += step.count + static_cast<int32_t>(step.guess.size());
+    add_work(step, *sequence);
     planned_.push_back(sequence);
     if (step.computed + step.count < sequence->size()) continue;
     if (request.pooling != Pooling::kNone) {
@@ -347,9 +440,33 @@ void Scheduler::write_plan() {
       if (sequence->usage.output_tokens < request.min_tokens) step.banned = request.stop_tokens;
     }
   }
+  plan_.work.adapters = used_adapters();
   adapters_.take_orders(plan_.adapters);
   in_flight_ = !plan_.empty();
   if (in_flight_) ++plan_.step;
+}
+
+void Scheduler::add_work(const StepSequence& step, const Sequence& sequence) {
+  StepWork& work = plan_.work;
+  const int32_t guesses = static_cast<int32_t>(step.guess.size());
+  const bool generates = sequence.generating && step.count == 1;
+  const int32_t prompt = guesses + (generates ? 0 : step.count);
+  if (generates) {
+    ++work.generating;
+    work.generating_context += step.computed;
+  }
+  work.prompt_tokens += prompt;
+  work.prompt_context += context_of(step.computed + (generates ? 1 : 0), prompt);
+  if (step.adapter != kBaseModel) work.adapter_rows += step.count + guesses;
+}
+
+int32_t Scheduler::used_adapters() const {
+  if (plan_.work.adapter_rows == 0) return 0;
+  std::set<AdapterId> used;
+  for (const StepSequence& step : plan_.sequences) {
+    if (step.adapter != kBaseModel) used.insert(step.adapter);
+  }
+  return static_cast<int32_t>(used.size());
 }
 
 }  // namespace hearth::engine

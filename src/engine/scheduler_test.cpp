@@ -325,7 +325,7 @@ class NoTokens final : public StepBudget {
     last = load;
     return 0;
   }
-  void learn(int32_t, Nanos) override {}
+  void learn(const StepWork&, Nanos) override {}
   StepLoad last;
 };
 

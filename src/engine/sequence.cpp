@@ -7,14 +7,14 @@
 namespace hearth::engine {
 
 Rank make_rank(Nanos arrival, int32_t priority, uint64_t order, Nanos priority_aging) {
-  if (priority_aging == 0) return {priority, order, 0};
+  if (priority_aging == 0) return {.urgency = priority, .order = order};
   int64_t shift = 0;
   int64_t urgency = 0;
   constexpr int64_t kLast = std::numeric_limits<int64_t>::max();
   const int64_t end = priority < 0 ? -kLast : kLast;
   if (__builtin_mul_overflow(int64_t{priority}, priority_aging, &shift)) shift = end;
   if (__builtin_add_overflow(arrival, shift, &urgency)) urgency = end;
-  return {urgency, order, 0};
+  return {.urgency = urgency, .order = order};
 }
 
 int32_t skippable(const Sequence& sequence) {

@@ -15,19 +15,23 @@ namespace hearth::engine {
 // The order in which sequences are served and, from the back, preempted. It never changes while a
 // request lives: all who wait age at the same rate, so ageing is a constant added to the arrival.
 // Finitely many can ever come before a given rank; this is why nobody starves.
+// Classes of service are strict: whoever is of a lower one takes what the higher ones leave.
 struct Rank {
   int64_t urgency = 0;  // arrival + priority * priority_aging; lower first
   uint64_t order = 0;   // of arrival
   int32_t choice = 0;
+  ServiceClass service_class = ServiceClass::kStandard;
 
   bool operator<(const Rank& other) const {
-    return std::tie(urgency, order, choice) < std::tie(other.urgency, other.order, other.choice);
+    return std::tie(service_class, urgency, order, choice) <
+           std::tie(other.service_class, other.urgency, other.order, other.choice);
   }
 };
 
 Rank make_rank(Nanos arrival, int32_t priority, uint64_t order, Nanos priority_aging);
 
 struct RequestState;
+struct Flow;
 
 enum class SequenceState : uint8_t {
   kSibling,  // waits for another choice to compute the prompt
@@ -65,7 +69,8 @@ struct Sequence {
 };
 
 struct RequestState {
-  Request request;  // its prompt has moved to sequences[0].tokens
+  Request request;       // its prompt has moved to sequences[0].tokens
+  Flow* flow = nullptr;  // whom its work is counted for (fair_queue.h)
   int32_t prompt_tokens = 0;
   int32_t max_length = 0;
   bool has_adapter = false;         // is a user of its adapter (adapter_cache.h)

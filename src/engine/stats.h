@@ -17,6 +17,8 @@ struct Stats {
   int32_t waiting_siblings = 0;  // choices that wait for their prompt to be computed by another
   int32_t queued_requests = 0;   // requests without a first step
   int64_t queued_tokens = 0;     // prompt tokens of those
+  std::array<int32_t, 3> queued_by_class{};         // the requests, by ServiceClass
+  std::array<int64_t, 3> queued_tokens_by_class{};  // their prompt tokens
   int32_t blocks_total = 0;
   int32_t blocks_used = 0;    // held by running sequences
   int32_t blocks_cached = 0;  // free, with contents that can be found again
@@ -36,6 +38,9 @@ struct Stats {
   AdapterStats adapters;                 // gauges and counters
   std::array<uint64_t, 5> finished{};    // choices by FinishReason
   std::array<uint64_t, 4> admissions{};  // requests by AdmissionCode
+
+  // Requests without a first step that stand before one of this class, or beside it.
+  int32_t queued_up_to(ServiceClass service_class) const;
 };
 
 }  // namespace hearth::engine

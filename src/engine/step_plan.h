@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "engine/adapter_cache.h"
+#include "engine/cost_model.h"
 #include "engine/sampling.h"
 #include "engine/types.h"
 
@@ -70,6 +71,7 @@ struct StepPlan {
   std::vector<BlockCopy> copies;
   std::vector<AdapterOrder> adapters;
   int32_t tokens = 0;  // rows: sum of count and of guesses
+  StepWork work;       // the same as what it costs
 
   // Nothing to run, and nothing to commit.
   bool empty() const { return sequences.empty() && adapters.empty(); }

@@ -80,6 +80,9 @@ class History {
     for (const SimAdapter& adapter : workload_.adapters) {
       scheduler_.add_adapter(adapter.id, adapter.pages);
     }
+    for (size_t i = 0; i < workload_.deployments.size(); ++i) {
+      scheduler_.set_deployment(static_cast<engine::DeploymentId>(i) + 1, workload_.deployments[i]);
+    }
     removed_.resize(workload_.adapters.size());
     for (const SimRequest& sim : workload_.requests) {
       work_ += 2 + static_cast<int64_t>(sim.request.prompt.size()) +
@@ -220,8 +223,8 @@ class History {
     for (const Output& output : outputs) hear(output);
   }
 
-  // First come, first served among those of one priority and one lane, but for those who wait for
-  // another adapter.
+  // First come, first served among those of one deployment, priority and lane, but for those who
+  // wait for another adapter.
   void check_order(const engine::StepPlan& plan) {
     for (const engine::StepSequence& sequence : plan.sequences) {
       Client& client = clients_.at(sequence.request);
@@ -241,7 +244,10 @@ class History {
     };
     const bool one_adapter =
         b.request.adapter == engine::kBaseModel || a.request.adapter == b.request.adapter;
-    return a.request.priority == b.request.priority && is_long(a) == is_long(b) && one_adapter;
+    const bool one_queue = a.request.service_class == b.request.service_class &&
+                           a.request.deployment == b.request.deployment;
+    return one_queue && a.request.priority == b.request.priority && is_long(a) == is_long(b) &&
+           one_adapter;
   }
 
   static Nanos cost(const engine::StepPlan& plan) {

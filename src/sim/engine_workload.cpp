@@ -34,6 +34,19 @@ EngineConfig make_config(Random& random) {
   return config;
 }
 
+// Where the machine was measured, it may be anything: steps then take what `cost` says, not this.
+engine::CostModel make_costs(Random& random) {
+  if (random.chance(0.6)) return {};
+  const auto ps = [&](int64_t most) { return random.between(0, most) * 1'000'000; };
+  return {.step_ps = ps(2000),
+          .prompt_token_ps = 1 + ps(200),
+          .prompt_context_ps = ps(2),
+          .sequence_ps = ps(1000),
+          .context_ps = ps(10),
+          .adapter_ps = ps(500),
+          .adapter_row_ps = ps(50)};
+}
+
 // In a part of the histories; often more than fit into memory together.
 std::vector<SimAdapter> make_adapters(Random& random, EngineConfig& config) {
   std::vector<SimAdapter> adapters;
@@ -104,6 +117,11 @@ void choose_sampling(Random& random, SimRequest& sim, int32_t longest) {
 Workload make_workload(Random& random) {
   Workload workload;
   workload.config = make_config(random);
+  workload.config.costs = make_costs(random);
+  const bool classes = random.chance(0.5);
+  for (int32_t i = classes ? draw(random, 0, 3) : 0; i > 0; --i) {
+    workload.deployments.push_back(random.between(1, 1'000'000'000));
+  }
   workload.adapters = make_adapters(random, workload.config);
   const int32_t longest = std::min(workload.config.max_model_len - 1,
                                    workload.config.num_blocks * engine::kBlockTokens);
@@ -124,6 +142,10 @@ Workload make_workload(Random& random) {
       const SimAdapter& adapter = workload.adapters[random.below(workload.adapters.size())];
       sim.request.adapter = adapter.id;
       sim.fake.adapter_pages = adapter.pages;
+    }
+    if (classes) {
+      sim.request.service_class = static_cast<engine::ServiceClass>(random.below(3));
+      sim.request.deployment = static_cast<engine::DeploymentId>(random.below(5));
     }
     sim.fake.salt = sim.request.cache_salt;
     choose_sampling(random, sim, longest);

@@ -35,6 +35,7 @@ struct SimAdapter {
 
 struct Workload {
   engine::EngineConfig config;
+  std::vector<engine::Cost> deployments;  // what number 1, 2, ... bought a minute
   std::vector<SimAdapter> adapters;
   std::vector<SimRequest> requests;  // by arrival
 };
