@@ -20,7 +20,7 @@ struct TrialShape {
 
 struct TrialOptions {
   engine::EngineConfig config{};  // measured
-  engine::Cost capacity = 0;    // a minute
+  engine::Cost capacity = 0;      // a minute
   // The share of it that is sold in all.
   double sold = 0.8;
   // Requests are so much shorter than 1,000 tokens and 200.
