@@ -240,32 +240,36 @@ void linear_quantized(const Report& report, ops::Context& ctx, const Limits& lim
 }
 
 // 32 query heads, 8 kv heads of 128: an 8 B model's layer. `rows` new tokens after `context`.
-void attention(const Report& report, ops::Context& ctx, const Limits& limits) {
+void attention(const Report& report, ops::Context& ctx, const Limits& limits, DType dtype) {
   constexpr int64_t kHeads = 32, kKvHeads = 8, kHeadDim = 128;
   for (const auto& [rows, context] : std::vector<std::pair<int64_t, int64_t>>{
            {1, 1024}, {1, 8192}, {1, 32768}, {512, 512}, {512, 8192}, {512, 32768}}) {
-    const std::string name = fmt::format("attention bf16 {} rows at {}", rows, context);
+    const std::string name =
+        fmt::format("attention {} {} rows at {}", to_string(dtype), rows, context);
     if (!report.wants(name)) continue;
     const int64_t blocks = context / ops::kKvBlockTokens;
+    const int64_t bytes = ops::kv_bytes(dtype, blocks, kKvHeads, kHeadDim);
     Random random(3);
-    const Tensor keys =
-        random_weight(random, DType::kBF16, {blocks, kKvHeads, kHeadDim, ops::kKvBlockTokens});
-    const Tensor values =
-        random_weight(random, DType::kBF16, {blocks, kKvHeads, ops::kKvBlockTokens, kHeadDim});
+    const Tensor keys(DType::kU8, {bytes}), values(DType::kU8, {bytes});
+    const ops::KvPages pages =
+        ops::kv_pages(keys->data, values->data, dtype, blocks, kKvHeads, kHeadDim);
+    const Tensor stored = random_weight(random, DType::kF32, {context, kKvHeads * kHeadDim});
+    const TensorView heads(stored->data, DType::kF32, {context, kKvHeads, kHeadDim});
     const Tensor q = random_weight(random, DType::kF32, {rows, kHeads, kHeadDim});
     const Tensor out(DType::kF32, {rows, kHeads, kHeadDim});
     std::vector<int32_t> table(static_cast<size_t>(blocks));
     std::iota(table.begin(), table.end(), 0);
     random.shuffle(std::span(table));
-    const ops::KvPages pages = {keys, values, kKvHeads, kHeadDim};
+    const ops::KvSequence whole = {0, static_cast<int32_t>(context), 0, table.data()};
+    ops::kv_store(ctx, heads, heads, {&whole, 1}, pages);
     const ops::KvSequence sequence = {0, static_cast<int32_t>(rows),
                                       static_cast<int32_t>(context - rows), table.data()};
     const double seconds = best_seconds(report.threads, [&] {
       ops::attention(ctx, q, {&sequence, 1}, pages, {.scale = 0.088f}, out);
     });
     if (rows == 1) {
-      const double bytes = 2.0 * 2.0 * static_cast<double>(context * kKvHeads * kHeadDim);
-      report.line(name, seconds, bytes, Unit::kGBytes, limits.read_gbytes);
+      report.line(name, seconds, 2.0 * static_cast<double>(bytes), Unit::kGBytes,
+                  limits.read_gbytes);
     } else {
       const double seen = static_cast<double>(rows) *
                           (static_cast<double>(context) - static_cast<double>(rows - 1) / 2.0);
@@ -305,7 +309,7 @@ void run(const std::string& filter, int threads) {
   linear_decode(report, ctx, limits);
   linear_prompt(report, ctx, limits);
   linear_quantized(report, ctx, limits);
-  attention(report, ctx, limits);
+  for (DType dtype : {DType::kBF16, DType::kI8}) attention(report, ctx, limits, dtype);
   rows(report, ctx);
 }
 

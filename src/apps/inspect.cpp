@@ -68,10 +68,11 @@ void print_parts(const runner::MemoryPlan& plan, int64_t parameters) {
               bytes_text(plan.weight_bytes_total).c_str());
 }
 
-void print_fit(const runner::MemoryPlan& plan, const models::ModelInfo& info) {
+void print_fit(const runner::MemoryPlan& plan, const models::ModelInfo& info, DType kv_dtype) {
   const int64_t free = runner::available_memory_bytes();
   const int64_t tokens = runner::blocks_that_fit(plan, free) * engine::kBlockTokens;
-  row("KV cache", bytes_text(plan.kv_bytes_per_token) + " a token");
+  row("KV cache",
+      fmt::format("{} a token, in {}", bytes_text(plan.kv_bytes_per_token), to_string(kv_dtype)));
   row("largest step", bytes_text(plan.scratch_bytes));
   row("free memory here", bytes_text(free));
   if (tokens == 0) {
@@ -86,13 +87,14 @@ void print_fit(const runner::MemoryPlan& plan, const models::ModelInfo& info) {
 void run_inspect(const ModelFlags& flags) {
   const ModelSource source = find_model(flags.model, flags.data_dir);
   const auto model = models::load(*source.files, load_options(flags));
-  const runner::MemoryPlan plan = runner::plan_memory(*model, runner_options(flags, *model));
+  const runner::CpuRunnerOptions options = runner_options(flags, *model);
+  const runner::MemoryPlan plan = runner::plan_memory(*model, options);
   int64_t parameters = 0;
   for (const auto& [part, count] : plan.parameters) parameters += count;
   std::printf("%s\n", source.name.c_str());
   print_architecture(model->info, parameters);
   print_parts(plan, parameters);
-  print_fit(plan, model->info);
+  print_fit(plan, model->info, runner::kv_dtype(options, model->info));
 }
 
 }  // namespace

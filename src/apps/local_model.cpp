@@ -40,7 +40,8 @@ int64_t default_blocks(const ModelFlags& flags, const models::Model& model,
   return std::clamp(fitting, std::min(one, useful), useful);
 }
 
-std::optional<DType> parse_kv_dtype(const std::string& text) {
+std::optional<DType> parse_kv_cache_dtype(const std::string& text) {
+  if (text == "int8") return DType::kI8;
   if (text == "f32") return DType::kF32;
   if (text == "f16") return DType::kF16;
   if (text == "bf16") return DType::kBF16;
@@ -82,7 +83,7 @@ runner::CpuRunnerOptions runner_options(const ModelFlags& flags, const models::M
   runner::CpuRunnerOptions options;
   options.max_num_seqs = flags.max_num_seqs;
   options.max_num_batched_tokens = std::max(flags.max_num_batched_tokens, flags.max_num_seqs);
-  options.kv_dtype = parse_kv_dtype(flags.kv_dtype);
+  options.kv_dtype = parse_kv_cache_dtype(flags.kv_cache_dtype);
   const int64_t blocks = flags.kv_cache_tokens > 0 ? blocks_of_tokens(flags.kv_cache_tokens)
                                                    : default_blocks(flags, model, options);
   options.num_blocks = static_cast<int32_t>(blocks);

@@ -36,8 +36,11 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                   "Tokens that the KV cache holds; 0: a share of free memory")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 32))
       ->capture_default_str();
-  command.add_option("--kv-dtype", flags.kv_dtype, "Type of the KV cache: auto, f32, f16 or bf16")
-      ->check(CLI::IsMember({"auto", "f32", "f16", "bf16"}))
+  command
+      .add_option("--kv-cache-dtype", flags.kv_cache_dtype,
+                  "Type of the KV cache: auto (bf16, or f32 for an f32 model), f32, f16, bf16, or "
+                  "int8, which holds nearly twice as many tokens")
+      ->check(CLI::IsMember({"auto", "f32", "f16", "bf16", "int8"}))
       ->capture_default_str();
   command
       .add_option("--compute", flags.compute,

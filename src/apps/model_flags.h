@@ -29,8 +29,8 @@ struct ModelFlags {
   int32_t num_speculative_tokens = 0;
   // Tokens that the KV cache holds; 0: a share of the free memory.
   int64_t kv_cache_tokens = 0;
-  // f32, f16, bf16, or auto: by the model's type.
-  std::string kv_dtype = "auto";
+  // f32, f16, bf16, int8, or auto: by the model's type.
+  std::string kv_cache_dtype = "auto";
   // auto: bf16 arithmetic for bf16 weights where the machine has it; f32: never.
   std::string compute = "auto";
   // none, or what weights are quantised to while they are loaded: q8, q4.

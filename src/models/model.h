@@ -85,7 +85,7 @@ struct ModelInfo {
 
   // Bytes that one token takes in the cache.
   int64_t kv_bytes_per_token(DType kv_dtype) const {
-    return 2 * layers * kv_heads * head_dim * static_cast<int64_t>(dtype_bytes(kv_dtype));
+    return 2 * layers * ops::kv_bytes(kv_dtype, 1, kv_heads, head_dim) / ops::kKvBlockTokens;
   }
 };
 

@@ -14,9 +14,7 @@ struct PhiAttention {
 
   TensorView forward(nn::Pass& pass, TensorView x, const nn::Angles& angles,
                      const ops::KvPages& pages) const {
-    const TensorView queries = q.forward(pass, x);
-    const TensorView keys = k.forward(pass, x);
-    const TensorView values = v.forward(pass, x);
+    const auto [queries, keys, values] = nn::forward_group<3>(pass, x, {&q, &k, &v});
     if (q_norm) q_norm->forward_heads(pass, queries);
     if (k_norm) k_norm->forward_heads(pass, keys);
     return out.forward(pass, attend(pass, shape, angles, pages, queries, keys, values));

@@ -1,15 +1,18 @@
 #include "nn/linear.h"
 
 #include "ops/elementwise.h"
-#include "ops/linear.h"
 
 namespace hearth::nn {
 
 TensorView Linear::forward(Pass& pass, TensorView x) const {
   const TensorView y = pass.temporary(x.rows(), weight.out);
   ops::linear(pass.ops, x, weight, bias, y);
-  if (pass.low_rank != nullptr && slot != kNoSlot) pass.low_rank->add(pass.ops, slot, x, y);
+  adapt(pass, x, y);
   return y;
+}
+
+void Linear::adapt(Pass& pass, TensorView x, TensorView y) const {
+  if (pass.low_rank != nullptr && slot != kNoSlot) pass.low_rank->add(pass.ops, slot, x, y);
 }
 
 TensorView Embedding::forward(Pass& pass, std::span<const int32_t> ids) const {

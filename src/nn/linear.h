@@ -1,7 +1,10 @@
 // A projection y = x Wᵀ + b with the place where adapters join, and the embedding table.
 #pragma once
 
+#include <array>
+
 #include "nn/pass.h"
+#include "ops/linear.h"
 #include "ops/weight.h"
 
 namespace hearth::nn {
@@ -16,7 +19,24 @@ struct Linear {
 
   // x [rows, in] -> [rows, out].
   TensorView forward(Pass& pass, TensorView x) const;
+  // What adapters add to y.
+  void adapt(Pass& pass, TensorView x, TensorView y) const;
 };
+
+// Several projections of one x [rows, in] at once -> [rows, out] each.
+template <size_t kCount>
+std::array<TensorView, kCount> forward_group(Pass& pass, TensorView x,
+                                             const std::array<const Linear*, kCount>& linears) {
+  std::array<TensorView, kCount> y;
+  std::array<ops::LinearOutput, kCount> outputs;
+  for (size_t i = 0; i < kCount; ++i) {
+    y[i] = pass.temporary(x.rows(), linears[i]->weight.out);
+    outputs[i] = {&linears[i]->weight, linears[i]->bias, y[i]};
+  }
+  ops::linear_group(pass.ops, x, outputs);
+  for (size_t i = 0; i < kCount; ++i) linears[i]->adapt(pass, x, y[i]);
+  return y;
+}
 
 struct Embedding {
   ops::Weight table;    // [vocabulary, hidden]

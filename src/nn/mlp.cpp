@@ -9,8 +9,8 @@ TensorView Mlp::forward(Pass& pass, TensorView x) const {
 }
 
 TensorView GatedMlp::forward(Pass& pass, TensorView x) const {
-  const TensorView inner = gate.forward(pass, x);
-  ops::gated_activate(pass.ops, activation, inner, up.forward(pass, x), inner);
+  const auto [inner, factor] = forward_group<2>(pass, x, {&gate, &up});
+  ops::gated_activate(pass.ops, activation, inner, factor, inner);
   return down.forward(pass, inner);
 }
 

@@ -13,21 +13,33 @@ void check_heads(const char* name, const TensorView& t, int64_t heads, int64_t h
         name, heads, head_dim, t.shape.to_string());
 }
 
+Shape page_shape(DType dtype, int64_t blocks, int64_t kv_heads, int64_t rows, int64_t cols) {
+  if (dtype == DType::kI8) return {blocks, kv_heads, rows * cols + 2 * kKvBlockTokens};
+  return {blocks, kv_heads, rows, cols};
+}
+
+bool stores_kv(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 ||
+         dtype == DType::kI8;
+}
+
 void check_pages(const KvPages& pages) {
   CHECK(pages.kv_heads > 0 && pages.head_dim > 0, "kv pages of {} heads of {}", pages.kv_heads,
         pages.head_dim);
+  CHECK(pages.keys.dtype == pages.values.dtype && stores_kv(pages.keys.dtype),
+        "kv pages are f32, f16, bf16 or i8, came {} and {}", to_string(pages.keys.dtype),
+        to_string(pages.values.dtype));
+  CHECK(pages.keys.dtype != DType::kI8 || pages.head_dim <= kKvHeadDimMaxI8,
+        "8-bit kv pages of heads of {}, at most {}", pages.head_dim, kKvHeadDimMaxI8);
   const int64_t blocks = pages.keys.rows();
-  const Shape keys = {blocks, pages.kv_heads, pages.head_dim, kKvBlockTokens};
-  const Shape values = {blocks, pages.kv_heads, kKvBlockTokens, pages.head_dim};
+  const Shape keys =
+      page_shape(pages.keys.dtype, blocks, pages.kv_heads, pages.head_dim, kKvBlockTokens);
+  const Shape values =
+      page_shape(pages.keys.dtype, blocks, pages.kv_heads, kKvBlockTokens, pages.head_dim);
   CHECK(pages.keys.shape == keys && pages.keys.contiguous(), "kv keys: expected {}, came {}",
         keys.to_string(), pages.keys.shape.to_string());
   CHECK(pages.values.shape == values && pages.values.contiguous(),
         "kv values: expected {}, came {}", values.to_string(), pages.values.shape.to_string());
-  CHECK(pages.keys.dtype == pages.values.dtype &&
-            (pages.keys.dtype == DType::kF32 || pages.keys.dtype == DType::kF16 ||
-             pages.keys.dtype == DType::kBF16),
-        "kv pages are f32, f16 or bf16, came {} and {}", to_string(pages.keys.dtype),
-        to_string(pages.values.dtype));
 }
 
 void check_sequences(std::span<const KvSequence> sequences, int64_t rows, int64_t blocks) {
@@ -44,6 +56,19 @@ void check_sequences(std::span<const KvSequence> sequences, int64_t rows, int64_
 }
 
 }  // namespace
+
+int64_t kv_bytes(DType dtype, int64_t blocks, int64_t kv_heads, int64_t head_dim) {
+  return blocks * kv_heads * kv_page_elements(dtype, head_dim) *
+         static_cast<int64_t>(dtype_bytes(dtype));
+}
+
+KvPages kv_pages(void* keys, void* values, DType dtype, int64_t blocks, int64_t kv_heads,
+                 int64_t head_dim) {
+  return {{keys, dtype, page_shape(dtype, blocks, kv_heads, head_dim, kKvBlockTokens)},
+          {values, dtype, page_shape(dtype, blocks, kv_heads, kKvBlockTokens, head_dim)},
+          kv_heads,
+          head_dim};
+}
 
 void kv_store(Context& ctx, TensorView keys, TensorView values,
               std::span<const KvSequence> sequences, const KvPages& pages) {

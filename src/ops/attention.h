@@ -10,17 +10,32 @@
 namespace hearth::ops {
 
 constexpr int kKvBlockTokens = 16;  // equals engine::kBlockTokens; the runner checks
+constexpr int64_t kKvHeadDimMaxI8 = 4096;
 
 // One layer's pages. Keys are stored transposed so that one vector holds a dimension of sixteen
 // tokens:
 //   keys   [blocks, kv_heads, head_dim, 16]
 //   values [blocks, kv_heads, 16, head_dim]
+// In 8 bits every head of every token has a scale of its own, so that what a token leaves in the
+// cache depends on nothing else. Behind the levels of a page lie the f16 scales of its tokens:
+//   keys, values [blocks, kv_heads, (head_dim + 2) * 16]
 struct KvPages {
-  TensorView keys;    // f32, f16 or bf16
+  TensorView keys;    // f32, f16, bf16 or i8
   TensorView values;  // same type
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
 };
+
+// Elements of one kv head's page of keys, or of values.
+inline int64_t kv_page_elements(DType dtype, int64_t head_dim) {
+  const int64_t scales = dtype == DType::kI8 ? static_cast<int64_t>(sizeof(uint16_t)) : 0;
+  return (head_dim + scales) * kKvBlockTokens;
+}
+// Bytes of the keys, or of the values, of `blocks` blocks of a layer.
+int64_t kv_bytes(DType dtype, int64_t blocks, int64_t kv_heads, int64_t head_dim);
+// Pages over memory of kv_bytes() each.
+KvPages kv_pages(void* keys, void* values, DType dtype, int64_t blocks, int64_t kv_heads,
+                 int64_t head_dim);
 
 // Rows [row, row + count) of the batch are positions [position, position + count) of a sequence
 // whose pages are blocks[0 .. ceil((position + count) / 16)).

@@ -30,6 +30,7 @@ struct Kernels {
 
   // The arguments are those of the op of the same name, checked.
   void (*linear)(Context&, TensorView x, const Weight&, TensorView bias, TensorView y) = nullptr;
+  void (*linear_group)(Context&, TensorView x, std::span<const LinearOutput>) = nullptr;
   void (*lora_add)(Context&, TensorView x, std::span<const LoraGroup>, TensorView y) = nullptr;
 
   void (*rms_norm)(Context&, TensorView x, const RmsNorm&, TensorView y) = nullptr;

@@ -184,7 +184,7 @@ PageNeeds needs_of(const models::Model& model, const AdapterFolders& folders) {
 class Session {
  public:
   Session(const models::Model& model, const AdapterFolders& folders,
-          const engine::EngineConfig& config, int threads)
+          const engine::EngineConfig& config, int threads, std::optional<DType> kv_dtype)
       : folders_(folders),
         backend_({.threads = threads}),
         scheduler_(config),
@@ -194,6 +194,7 @@ class Session {
                 {.num_blocks = config.num_blocks,
                  .max_num_seqs = config.max_num_seqs,
                  .max_num_batched_tokens = config.max_num_batched_tokens,
+                 .kv_dtype = kv_dtype,
                  .logits_bytes_max = 1 << 11},
                 backend_.context(), &store_) {
     store_.tell([this](int32_t id, const std::string& error) {
@@ -311,24 +312,31 @@ struct Tally {
   uint64_t adapters_evicted = 0;
 };
 
-void compare(const models::Model& model, int32_t adapters, uint64_t seed, size_t count, int rounds,
-             Tally& tally) {
+struct Extent {
+  size_t requests = 0;
+  int rounds = 0;
+  int32_t adapters = 0;
+  std::optional<DType> kv_dtype = std::nullopt;
+};
+
+void compare(const models::Model& model, const Extent& extent, uint64_t seed, Tally& tally) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   Random random(seed);
-  const AdapterFolders folders(random.next(), model, adapters);
+  const AdapterFolders folders(random.next(), model, extent.adapters);
   const PageNeeds needs = needs_of(model, folders);
-  Workload workload(random.next(), static_cast<int32_t>(model.info.vocabulary), adapters);
+  Workload workload(random.next(), static_cast<int32_t>(model.info.vocabulary), extent.adapters);
   std::vector<Request> requests;
-  for (size_t i = 0; i < count; ++i) requests.push_back(workload.next(i + 1));
+  for (size_t i = 0; i < extent.requests; ++i) requests.push_back(workload.next(i + 1));
   Answers alone;
   for (const Request& request : requests) {
-    Session session(model, folders, roomy(needs), 1);
+    Session session(model, folders, roomy(needs), 1, extent.kv_dtype);
     const int64_t now = 0;
     session.run({&request, 1}, {&now, 1}, alone);
   }
-  for (int round = 0; round < rounds; ++round) {
-    Session session(model, folders, cramped(random, needs), static_cast<int>(random.between(1, 4)));
-    std::vector<int64_t> arrivals(count);
+  for (int round = 0; round < extent.rounds; ++round) {
+    Session session(model, folders, cramped(random, needs), static_cast<int>(random.between(1, 4)),
+                    extent.kv_dtype);
+    std::vector<int64_t> arrivals(extent.requests);
     int64_t at = 0;
     for (int64_t& arrival : arrivals) arrival = at += random.chance(0.7) ? 0 : random.between(1, 4);
     Answers together;
@@ -346,12 +354,6 @@ void compare(const models::Model& model, int32_t adapters, uint64_t seed, size_t
   }
 }
 
-struct Extent {
-  size_t requests = 0;
-  int rounds = 0;
-  int32_t adapters = 0;
-};
-
 void compare_models(std::span<const char* const> names, const Extent& extent,
                     const models::LoadOptions& options = {}) {
   Tally tally;
@@ -361,7 +363,7 @@ void compare_models(std::span<const char* const> names, const Extent& extent,
     const models::TestCheckpoint checkpoint = models::test_checkpoint(HEARTH_SOURCE_DIR, name);
     io::MemoryFiles files = checkpoint.files();
     const auto model = models::load(files, options);
-    compare(*model, extent.adapters, seed++, extent.requests, extent.rounds, tally);
+    compare(*model, extent, seed++, tally);
     if (testing::Test::HasFailure()) return;
   }
   std::printf("%ld answers, %ld preemptions, %ld cached tokens: all equal bit for bit\n",
@@ -384,6 +386,10 @@ TEST(BatchInvariance, AlsoWithAdapters) { compare_models({kModels, 2}, {100, 2, 
 TEST(BatchInvariance, AlsoWithQuantisedWeights) {
   compare_models({kModels, 1}, {60, 2, 9}, {.quantize = models::Quantize::kQ8});
   compare_models({kModels, 1}, {60, 1}, {.quantize = models::Quantize::kQ4});
+}
+
+TEST(BatchInvariance, AlsoWithACacheOfEightBits) {
+  compare_models({kModels, 2}, {60, 2, 9, DType::kI8});
 }
 
 TEST(BatchInvarianceSlow, HundredsOfRequestsUnderManyLimits) {

@@ -7,9 +7,9 @@
 namespace hearth::runner {
 
 KvStorage::KvStorage(const models::ModelInfo& info, int32_t num_blocks, DType dtype) {
-  const int64_t page = info.kv_heads * info.head_dim * ops::kKvBlockTokens * num_blocks;
-  const size_t page_bytes = static_cast<size_t>(page) * dtype_bytes(dtype);
-  bytes_ = page_bytes * 2 * static_cast<size_t>(info.layers);
+  const auto half = static_cast<size_t>(  // keys or values of a layer
+      ops::kv_bytes(dtype, num_blocks, info.kv_heads, info.head_dim));
+  bytes_ = half * 2 * static_cast<size_t>(info.layers);
   map_ = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (map_ == MAP_FAILED) {
     throw_error(ErrorCode::kResourceExhausted, "KV cache",
@@ -18,11 +18,9 @@ KvStorage::KvStorage(const models::ModelInfo& info, int32_t num_blocks, DType dt
   ::madvise(map_, bytes_, MADV_HUGEPAGE);
   char* at = static_cast<char*>(map_);
   for (int64_t i = 0; i < info.layers; ++i) {
-    const Shape keys{num_blocks, info.kv_heads, info.head_dim, ops::kKvBlockTokens};
-    const Shape values{num_blocks, info.kv_heads, ops::kKvBlockTokens, info.head_dim};
     cache_.layers.push_back(
-        {{at, dtype, keys}, {at + page_bytes, dtype, values}, info.kv_heads, info.head_dim});
-    at += 2 * page_bytes;
+        ops::kv_pages(at, at + half, dtype, num_blocks, info.kv_heads, info.head_dim));
+    at += 2 * half;
   }
 }
 

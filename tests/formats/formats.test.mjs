@@ -38,7 +38,7 @@ function answer(model, ...flags) {
 
 test('a GGUF file answers as the folder that it was made from', () => {
   run('export', '--gguf', ember, at('ember.gguf'), '--type', 'f32');
-  const flags = ['--compute', 'f32', '--kv-dtype', 'f32', '--data-dir', at('none')];
+  const flags = ['--compute', 'f32', '--kv-cache-dtype', 'f32', '--data-dir', at('none')];
   assert.deepEqual(answer(at('ember.gguf'), ...flags).ids, answer(ember, ...flags).ids);
 });
 

@@ -33,10 +33,10 @@ struct Problem {
   const TensorView& out;
   const RowKernels& rows;
   const AttentionTiles& tiles;
-  size_t format;
-  int64_t page_bytes;  // of one kv head
-  int64_t group;       // query heads of a kv head
-  int64_t stride;      // head_dim, rounded up to a whole vector
+  const AttentionTiles::Chunk* chunks;  // those of the pages' type
+  int64_t page_bytes;                   // of one kv head
+  int64_t group;                        // query heads of a kv head
+  int64_t stride;                       // head_dim, rounded up to a whole vector
 
   // Positions that a row at `position` sees are [first_seen(position), position].
   int64_t first_seen(int64_t position) const {
@@ -135,7 +135,7 @@ void run_tile(const Problem& p, const Strip& strip, int64_t token, int64_t from,
   chunk.q = s.q + from * p.stride;
   chunk.out = s.span_out + from * p.stride;
   chunk.state = s.span_state + from;
-  p.tiles.chunk[p.format][to - from - 1](chunk);
+  p.chunks[to - from - 1](chunk);
 }
 
 // The whole strip against one span; the result is in span_out and span_state.
@@ -243,6 +243,19 @@ void run_spans(ops::Context& ctx, const Problem& p, const std::vector<Strip>& st
   }
 }
 
+const AttentionTiles::Chunk* chunks_of(const AttentionTiles& tiles, DType dtype) {
+  switch (dtype) {
+    case DType::kI8:
+      return tiles.i8;
+    case DType::kF16:
+      return tiles.f16;
+    case DType::kBF16:
+      return tiles.bf16;
+    default:
+      return tiles.f32;
+  }
+}
+
 }  // namespace
 
 void attention_tiled(ops::Context& ctx, TensorView q, std::span<const ops::KvSequence> sequences,
@@ -256,8 +269,8 @@ void attention_tiled(ops::Context& ctx, TensorView q, std::span<const ops::KvSeq
                   out,
                   *kernels.rows,
                   kernels.attention_tiles,
-                  static_cast<size_t>(ops::weight_format(pages.keys.dtype)),
-                  pages.head_dim * kBlock * element_bytes,
+                  chunks_of(kernels.attention_tiles, pages.keys.dtype),
+                  ops::kv_page_elements(pages.keys.dtype, pages.head_dim) * element_bytes,
                   q.shape[1] / pages.kv_heads,
                   round_up(pages.head_dim, 16)};
   const std::vector<Strip> strips = make_strips(p, sequences);

@@ -2,6 +2,7 @@
 // double.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -13,14 +14,22 @@ namespace {
 
 constexpr int64_t kBlock = ops::kKvBlockTokens;
 
-double element(const TensorView& pages, int64_t index) {
+// Element `index` of the page of token `slot` that begins at element `page`.
+double element(const TensorView& pages, int64_t page, int64_t index, int64_t head_dim,
+               int64_t slot) {
   switch (pages.dtype) {
     case DType::kF16:
-      return double{f16_to_float(pages.as<uint16_t>()[index])};
+      return double{f16_to_float(pages.as<uint16_t>()[page + index])};
     case DType::kBF16:
-      return double{bf16_to_float(pages.as<uint16_t>()[index])};
+      return double{bf16_to_float(pages.as<uint16_t>()[page + index])};
+    case DType::kI8: {
+      const int8_t* levels = pages.as<int8_t>() + page;
+      uint16_t scale = 0;
+      std::memcpy(&scale, levels + head_dim * kBlock + slot * 2, sizeof(scale));
+      return double{f16_to_float(scale)} * levels[index];
+    }
     default:
-      return double{pages.as<float>()[index]};
+      return double{pages.as<float>()[page + index]};
   }
 }
 
@@ -30,16 +39,19 @@ struct Head {
   int64_t kv_head;
 
   double key(int64_t token, int64_t d) const {
-    return element(pages.keys, (first(token) + d) * kBlock + token % kBlock);
+    const int64_t slot = token % kBlock;
+    return element(pages.keys, page(token), d * kBlock + slot, pages.head_dim, slot);
   }
   double value(int64_t token, int64_t d) const {
-    return element(pages.values, first(token) * kBlock + token % kBlock * pages.head_dim + d);
+    const int64_t slot = token % kBlock;
+    return element(pages.values, page(token), slot * pages.head_dim + d, pages.head_dim, slot);
   }
 
  private:
-  // Rows of head_dim before this head's page of the token's block.
-  int64_t first(int64_t token) const {
-    return (sequence.blocks[token / kBlock] * pages.kv_heads + kv_head) * pages.head_dim;
+  // The first element of this head's page of the token's block.
+  int64_t page(int64_t token) const {
+    return (sequence.blocks[token / kBlock] * pages.kv_heads + kv_head) *
+           ops::kv_page_elements(pages.keys.dtype, pages.head_dim);
   }
 };
 

@@ -28,20 +28,23 @@ constexpr int kTileVectors = 2;
 
 alignas(64) constexpr float kMinusInfinity = -__builtin_inff();
 
-// Fetches 1 / head_dim of one page of keys and one of values.
-template <typename T>
-inline void fetch_next(const AttentionChunk& a, int64_t block, int64_t d) {
-  const auto* keys = static_cast<const char*>(a.next->keys[block]);
-  const auto* values = static_cast<const char*>(a.next->values[block]);
-  if constexpr (sizeof(T) == 4) {
-    __builtin_prefetch(keys + d * 64, 0, 2);
-    __builtin_prefetch(values + d * 64, 0, 2);
-  } else {  // a line holds two rows of keys: one line at a time, keys and values in turn
-    __builtin_prefetch((d % 2 == 0 ? keys : values) + d / 2 * 64, 0, 2);
-  }
+// What the next chunk reads is fetched at the pace at which this one is read: keys during scores,
+// values during values, so that memory is never idle.
+inline void fetch(const void* page, int64_t offset) {
+  __builtin_prefetch(static_cast<const char*>(page) + offset, 0, 2);
 }
 
 enum class Fetch { kNothing, kNext };
+
+// The scales of kLanes tokens from token `first` of a page on.
+inline F page_scales(const AttentionChunk& a, const void* page, int64_t first) {
+  const auto* scales =
+      reinterpret_cast<const U16*>(static_cast<const int8_t*>(page) + a.head_dim * kBlockTokens);
+  return f16_to_f32(load_u16(scales + first));
+}
+
+template <typename Element>
+constexpr bool kScaled = sizeof(typename Element::T) == 1;
 
 // scores[r][t] = q[r] · key of token t.
 template <typename Element, int kRows, Fetch kFetch>
@@ -69,7 +72,7 @@ inline void chunk_scores(const AttentionChunk& a, float (&scores)[kRows][kChunkT
       if constexpr (kFetch == Fetch::kNext) {
 #pragma GCC unroll 4
         for (int v = 0; v < kTileVectors; v += kPerBlock) {
-          fetch_next<T>(a, (first + v) / kPerBlock, d);
+          fetch(a.next->keys[(first + v) / kPerBlock], d * kBlockTokens * int64_t{sizeof(T)});
         }
       }
 #pragma GCC unroll 8
@@ -79,12 +82,36 @@ inline void chunk_scores(const AttentionChunk& a, float (&scores)[kRows][kChunkT
         for (int v = 0; v < kTileVectors; ++v) total[r][v] = fma(q, key[v], total[r][v]);
       }
     }
+    if constexpr (kScaled<Element>) {
+#pragma GCC unroll 4
+      for (int v = 0; v < kTileVectors; ++v) {
+        const int64_t at = first + v;
+        const F scale = page_scales(a, a.pages.keys[at / kPerBlock], at % kPerBlock * kLanes);
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) total[r][v] = mul(total[r][v], scale);
+      }
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
       for (int v = 0; v < kTileVectors; ++v) {
         store(scores[r] + (first + v) * kLanes, total[r][v]);
       }
+    }
+  }
+}
+
+// Weights take the scales of the values that they meet; those of tokens past the end are not read
+// again.
+template <int kRows>
+inline void scale_weights(const AttentionChunk& a, float (&weights)[kRows][kChunkTokens]) {
+  constexpr int kPerBlock = kBlockTokens / kLanes;
+  const int64_t vectors = (a.tokens + kLanes - 1) / kLanes;
+  for (int64_t v = 0; v < vectors; ++v) {
+    const F scale = page_scales(a, a.pages.values[v / kPerBlock], v % kPerBlock * kLanes);
+    for (int r = 0; r < kRows; ++r) {
+      float* at = weights[r] + v * kLanes;
+      store(at, mul(load(at), scale));
     }
   }
 }
@@ -124,7 +151,7 @@ inline float chunk_weights(const AttentionChunk& a, int r, float* scores) {
 
 // out[r] = out[r] * rest[r] + sum over tokens of weight * value, for kVectors vectors of dimensions
 // from d; a partial last vector when `part` is given.
-template <typename Element, int kRows, int kVectors, typename... MaybePart>
+template <typename Element, int kRows, int kVectors, Fetch kFetch, typename... MaybePart>
 inline void chunk_values(const AttentionChunk& a, const float (&weights)[kRows][kChunkTokens],
                          const float (&rest)[kRows], int64_t d, MaybePart... part) {
   F out[kRows][kVectors];
@@ -141,6 +168,11 @@ inline void chunk_values(const AttentionChunk& a, const float (&weights)[kRows][
     const int64_t left = a.tokens - first, count = left < kBlockTokens ? left : kBlockTokens;
     for (int64_t t = 0; t < count; ++t) {
       F value[kVectors];
+      if constexpr (kFetch == Fetch::kNext) {
+        constexpr int64_t kBytes = kVectors * kLanes * sizeof(typename Element::T);
+        const int64_t at = (t * a.head_dim + d) * int64_t{sizeof(typename Element::T)};
+        for (int64_t line = 0; line < kBytes; line += 64) fetch(a.next->values[block], at + line);
+      }
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) {
         value[v] = Element::get(page + t * a.head_dim + v * kLanes, part...);
@@ -162,25 +194,40 @@ inline void chunk_values(const AttentionChunk& a, const float (&weights)[kRows][
   }
 }
 
-template <typename Element, int kRows>
-void attention_chunk(const AttentionChunk& a) {
+// Scales lie behind the levels of their page.
+inline void fetch_scales(const AttentionChunk& a) {
+  for (int block = 0; block < kChunkBlocks; ++block) {
+    fetch(a.next->keys[block], a.head_dim * kBlockTokens);
+    fetch(a.next->values[block], a.head_dim * kBlockTokens);
+  }
+}
+
+template <typename Element, int kRows, Fetch kFetch>
+inline void run_chunk(const AttentionChunk& a) {
   alignas(64) float scores[kRows][kChunkTokens];
   float rest[kRows];
-  if (a.next == nullptr) {
-    chunk_scores<Element, kRows, Fetch::kNothing>(a, scores);
-  } else {
-    chunk_scores<Element, kRows, Fetch::kNext>(a, scores);
-  }
+  if constexpr (kScaled<Element> && kFetch == Fetch::kNext) fetch_scales(a);
+  chunk_scores<Element, kRows, kFetch>(a, scores);
   for (int r = 0; r < kRows; ++r) rest[r] = chunk_weights(a, r, scores[r]);
+  if constexpr (kScaled<Element>) scale_weights(a, scores);
   int64_t d = 0;
   for (; d + kTileVectors * kLanes <= a.head_dim; d += kTileVectors * kLanes) {
-    chunk_values<Element, kRows, kTileVectors>(a, scores, rest, d);
+    chunk_values<Element, kRows, kTileVectors, kFetch>(a, scores, rest, d);
   }
   for (; d + kLanes <= a.head_dim; d += kLanes) {
-    chunk_values<Element, kRows, 1>(a, scores, rest, d);
+    chunk_values<Element, kRows, 1, kFetch>(a, scores, rest, d);
   }
   if (d < a.head_dim) {
-    chunk_values<Element, kRows, 1>(a, scores, rest, d, Part(a.head_dim - d));
+    chunk_values<Element, kRows, 1, kFetch>(a, scores, rest, d, Part(a.head_dim - d));
+  }
+}
+
+template <typename Element, int kRows>
+void attention_chunk(const AttentionChunk& a) {
+  if (a.next == nullptr) {
+    run_chunk<Element, kRows, Fetch::kNothing>(a);
+  } else {
+    run_chunk<Element, kRows, Fetch::kNext>(a);
   }
 }
 
@@ -211,9 +258,10 @@ constexpr void set_chunks(void (*(&row)[kAttentionRowsMax])(const AttentionChunk
 constexpr AttentionTiles simd_attention(const char* variant) {
   AttentionTiles tiles;
   tiles.variant = variant;
-  set_chunks<AsF32>(tiles.chunk[0]);
-  set_chunks<AsF16>(tiles.chunk[1]);
-  set_chunks<AsBF16>(tiles.chunk[2]);
+  set_chunks<AsF32>(tiles.f32);
+  set_chunks<AsF16>(tiles.f16);
+  set_chunks<AsBF16>(tiles.bf16);
+  set_chunks<AsI8>(tiles.i8);
   tiles.merge = merge_spans;
   return tiles;
 }

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "backend/cpu/rows.h"
 #include "backend/cpu/test_support.h"
 
 namespace hearth::backend::cpu {
@@ -36,15 +37,17 @@ struct Scene {
         k(random_tensor(random, {n, s.kv_heads, s.head_dim})),
         v(random_tensor(random, {n, s.kv_heads, s.head_dim})) {
     const int64_t count = (n + kBlock - 1) / kBlock + 3;
-    keys = Tensor(s.dtype, {count, s.kv_heads, s.head_dim, kBlock});
-    values = Tensor(s.dtype, {count, s.kv_heads, kBlock, s.head_dim});
+    const int64_t bytes = ops::kv_bytes(s.dtype, count, s.kv_heads, s.head_dim);
+    const auto elements = bytes / static_cast<int64_t>(dtype_bytes(s.dtype));
+    keys = Tensor(s.dtype, {elements});
+    values = Tensor(s.dtype, {elements});
     for (const TensorView& t : {keys.view(), values.view()}) {
       std::memset(t.data, 0xff, static_cast<size_t>(t.shape.count()) * dtype_bytes(s.dtype));
     }
     blocks.resize(static_cast<size_t>(count));
     std::iota(blocks.begin(), blocks.end(), 0);
     random.shuffle(std::span(blocks));
-    pages = {keys, values, s.kv_heads, s.head_dim};
+    pages = ops::kv_pages(keys->data, values->data, s.dtype, count, s.kv_heads, s.head_dim);
   }
 
   KvSequence sequence(int64_t row, int64_t count, int64_t position) const {
@@ -101,23 +104,41 @@ TEST_P(AttentionOp, PagesHoldKeysTransposed) {
 
 TEST_P(AttentionOp, CopiesABlock) {
   Random random(3);
-  Scene scene(random, {2, 2, 24, DType::kBF16}, 40);
-  scene.store(ctx_);
-  const Tensor before = scene.attend(ctx_, {});
-  const int32_t from = scene.blocks[1], to = scene.blocks.back();
-  ops::kv_copy_block(ctx_, scene.pages, from, to);
-  scene.blocks[1] = to;
-  EXPECT_TRUE(same_bits(scene.attend(ctx_, {}), before));
+  for (DType dtype : {DType::kBF16, DType::kI8}) {
+    Scene scene(random, {2, 2, 24, dtype}, 40);
+    scene.store(ctx_);
+    const Tensor before = scene.attend(ctx_, {});
+    const int32_t from = scene.blocks[1], to = scene.blocks.back();
+    ops::kv_copy_block(ctx_, scene.pages, from, to);
+    scene.blocks[1] = to;
+    EXPECT_TRUE(same_bits(scene.attend(ctx_, {}), before)) << to_string(dtype);
+  }
+}
+
+// Heads [tokens, kv_heads, head_dim] as the cache gives them back.
+Tensor as_stored(const Tensor& x, DType dtype) {
+  Tensor y = converted(x, DType::kF32);
+  const int64_t head_dim = x->shape[2];
+  std::vector<int8_t> levels(static_cast<size_t>(head_dim));
+  for (int64_t at = 0; at < x->shape.count(); at += head_dim) {
+    float* head = y->as<float>() + at;
+    const float scale = dtype == DType::kI8
+                            ? f16_to_float(kRowsReference.narrow_i8(head, levels.data(), head_dim))
+                            : 0.0f;
+    for (int64_t d = 0; d < head_dim; ++d) {
+      if (dtype == DType::kI8) head[d] = static_cast<float>(levels[size_t(d)]) * scale;
+      if (dtype == DType::kF16) head[d] = f16_to_float(f16_from_float(head[d]));
+      if (dtype == DType::kBF16) head[d] = bf16_to_float(bf16_from_float(head[d]));
+    }
+  }
+  return y;
 }
 
 // Dense attention straight from the formula, in double.
 Tensor formula(const Scene& scene, const ops::Attention& attention) {
   const auto [heads, kv_heads, head_dim, dtype] = scene.shapes;
+  const Tensor k = as_stored(scene.k, dtype), v = as_stored(scene.v, dtype);
   Tensor out(DType::kF32, scene.q->shape);
-  const auto round = [&](float x) {
-    if (dtype == DType::kF16) return f16_to_float(f16_from_float(x));
-    return dtype == DType::kBF16 ? bf16_to_float(bf16_from_float(x)) : x;
-  };
   for (int64_t t = 0; t < scene.tokens; ++t) {
     for (int64_t h = 0; h < heads; ++h) {
       const int64_t kv = h / (heads / kv_heads) * head_dim;
@@ -128,8 +149,8 @@ Tensor formula(const Scene& scene, const ops::Attention& attention) {
       for (int64_t s = begin; s <= t; ++s) {
         double score = 0.0;
         for (int64_t d = 0; d < head_dim; ++d) {
-          score += double{scene.q->row<float>(t)[h * head_dim + d]} *
-                   double{round(scene.k->row<float>(s)[kv + d])};
+          score +=
+              double{scene.q->row<float>(t)[h * head_dim + d]} * double{k->row<float>(s)[kv + d]};
         }
         score *= double{attention.scale};
         if (attention.softcap > 0) {
@@ -138,7 +159,7 @@ Tensor formula(const Scene& scene, const ops::Attention& attention) {
         const double weight = std::exp(score);
         total += weight;
         for (int64_t d = 0; d < head_dim; ++d) {
-          sum[static_cast<size_t>(d)] += weight * double{round(scene.v->row<float>(s)[kv + d])};
+          sum[static_cast<size_t>(d)] += weight * double{v->row<float>(s)[kv + d]};
         }
       }
       for (int64_t d = 0; d < head_dim; ++d) {
@@ -155,7 +176,8 @@ TEST_P(AttentionOp, AgreesWithTheFormula) {
       {1, 1, 8, DType::kF32},    {4, 2, 16, DType::kF32},  {3, 3, 20, DType::kF32},
       {8, 1, 64, DType::kF16},   {6, 2, 80, DType::kBF16}, {14, 2, 64, DType::kBF16},
       {4, 4, 128, DType::kBF16}, {2, 1, 256, DType::kF32}, {5, 1, 33, DType::kF16},
-      {2, 2, 7, DType::kBF16},
+      {2, 2, 7, DType::kBF16},   {4, 2, 16, DType::kI8},   {8, 1, 64, DType::kI8},
+      {5, 1, 33, DType::kI8},    {3, 3, 7, DType::kI8},    {4, 4, 128, DType::kI8},
   };
   Random random(4);
   for (const Shapes& s : shapes) {
@@ -187,8 +209,9 @@ TEST_P(AttentionOp, LargeScoresDoNotOverflow) {
 // Several sequences of different kinds in one batch, cut at random places, on 1 to 4 threads.
 TEST_P(AttentionOp, BatchInvariant) {
   Random random(6);
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-    const bool long_one = dtype == DType::kBF16 && GetParam() != Isa::kBaseline;
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kI8}) {
+    const bool long_one =
+        dtype_bytes(dtype) < 4 && dtype != DType::kF16 && GetParam() != Isa::kBaseline;
     const int64_t tokens = long_one ? 1400 : 130;
     Scene scene(random, {4, 2, 24, dtype}, tokens);
     scene.store(ctx_);

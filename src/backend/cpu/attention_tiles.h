@@ -22,7 +22,7 @@ struct SoftmaxState {
   float total;
 };
 
-// The pages of one kv head in a chunk.
+// The pages of one kv head in a chunk; in 8 bits 16 scales stand behind each.
 struct ChunkPages {
   const void* keys[kChunkBlocks];    // [head_dim, 16]
   const void* values[kChunkBlocks];  // [16, head_dim]
@@ -47,8 +47,12 @@ struct AttentionChunk {
 
 struct AttentionTiles {
   const char* variant = nullptr;
-  // chunk[format][rows - 1], formats as in ops::WeightFormat.
-  void (*chunk[3][kAttentionRowsMax])(const AttentionChunk&) = {};
+  // chunk[rows - 1] for each type of pages.
+  using Chunk = void (*)(const AttentionChunk&);
+  Chunk f32[kAttentionRowsMax] = {};
+  Chunk f16[kAttentionRowsMax] = {};
+  Chunk bf16[kAttentionRowsMax] = {};
+  Chunk i8[kAttentionRowsMax] = {};
   // Adds a later span to the spans before it, n = head_dim rounded up to 16.
   void (*merge)(const SoftmaxState& span, const float* span_out, int64_t n, SoftmaxState& state,
                 float* out) = nullptr;

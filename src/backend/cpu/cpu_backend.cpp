@@ -94,6 +94,7 @@ Selection make_selection(Isa isa) {
   k.name = isa == Isa::kBaseline ? "reference" : to_string(isa);
   k.rows = best(kRowVariants, isa);
   k.linear = linear == nullptr ? linear_reference : linear_tiled;
+  k.linear_group = linear == nullptr ? linear_group_reference : linear_group_tiled;
   if (linear != nullptr) k.linear_tiles = *linear;
   if (bf16 != nullptr) k.linear_tiles.bf16_fast = *bf16;
   k.quantized = quantized;

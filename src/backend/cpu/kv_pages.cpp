@@ -44,6 +44,25 @@ void store_token(const RowKernels& rows, const float* key, const float* value, i
   }
 }
 
+// In 8 bits: levels where the elements would be, and the token's scale behind them.
+void store_token_i8(const RowKernels& rows, const float* key, const float* value, int64_t block,
+                    int64_t slot, const ops::KvPages& pages) {
+  const int64_t head_dim = pages.head_dim;
+  const int64_t page = ops::kv_page_elements(DType::kI8, head_dim);
+  int8_t levels[ops::kKvHeadDimMaxI8];
+  for (int64_t h = 0; h < pages.kv_heads; ++h) {
+    const int64_t at = (block * pages.kv_heads + h) * page;
+    int8_t* keys = pages.keys.as<int8_t>() + at;
+    int8_t* values = pages.values.as<int8_t>() + at;
+    const auto put_scale = [&](int8_t* to, uint16_t scale) {
+      std::memcpy(to + head_dim * kBlock + slot * int64_t{sizeof(scale)}, &scale, sizeof(scale));
+    };
+    put_scale(values, rows.narrow_i8(value + h * head_dim, values + slot * head_dim, head_dim));
+    put_scale(keys, rows.narrow_i8(key + h * head_dim, levels, head_dim));
+    scatter_key(levels, head_dim, slot, keys);
+  }
+}
+
 }  // namespace
 
 void kv_store(ops::Context& ctx, TensorView keys, TensorView values,
@@ -53,8 +72,9 @@ void kv_store(ops::Context& ctx, TensorView keys, TensorView values,
     // Eight multiplications' worth of time for each element: the scatter touches many lines.
     for_rows(ctx, sequence.count, keys.cols() * 8, [&](int64_t i) {
       const int64_t position = sequence.position + i;
-      store_token(rows, keys.row<float>(sequence.row + i), values.row<float>(sequence.row + i),
-                  sequence.blocks[position / kBlock], position % kBlock, pages);
+      const auto store = pages.keys.dtype == DType::kI8 ? store_token_i8 : store_token;
+      store(rows, keys.row<float>(sequence.row + i), values.row<float>(sequence.row + i),
+            sequence.blocks[position / kBlock], position % kBlock, pages);
     });
   }
 }

@@ -7,6 +7,7 @@
 #include "backend/cpu/linear.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/parallel.h"
@@ -79,10 +80,15 @@ void pack_tiles(ops::Context& ctx, const Product& p, const TensorView& x, char* 
   });
 }
 
-void run_direct(ops::Context& ctx, const Product& p) {
-  const int64_t panel =
-      std::clamp(kOnceBytes / (p.weight.in * p.weight_bytes) / 4 * 4, int64_t{4}, kLinearOutsMax);
-  ctx.workers.run(divide_up(p.weight.out, panel), [&](int64_t task, int) {
+// Products of one x that are alike in all but their weights.
+void run_direct(ops::Context& ctx, std::span<const Product> products) {
+  const Product& any = products.front();
+  const int64_t panel = std::clamp(kOnceBytes / (any.weight.in * any.weight_bytes) / 4 * 4,
+                                   int64_t{4}, kLinearOutsMax);
+  std::vector<int64_t> tasks;
+  for (const Product& p : products) tasks.push_back(divide_up(p.weight.out, panel));
+  run_joined(ctx, tasks, [&](size_t loop, int64_t task, int) {
+    const Product& p = products[loop];
     const int64_t out = task * panel;
     LinearBlock b = p.block(out, std::min(panel, p.weight.out - out));
     b.w = p.weights_of(out);
@@ -140,27 +146,87 @@ void run_panels(ops::Context& ctx, const Product& p) {
   });
 }
 
+char* packed_memory(ops::Context& ctx, const LinearTile& tile, int64_t rows, int64_t padded) {
+  return static_cast<char*>(
+      ctx.arena.allocate(static_cast<size_t>(rows * padded * tile.packed_bytes)));
+}
+
+Product product_of(const LinearTile& tile, const ops::LinearOutput& output, int64_t padded,
+                   const char* packed) {
+  const ops::Weight& weight = *output.weight;
+  return {tile,
+          weight,
+          output.bias.as<float>(),
+          output.y,
+          static_cast<int64_t>(dtype_bytes(weight.matrix.dtype)),
+          padded,
+          packed};
+}
+
+// Whether all read x as the first does and so few rows that their weights are read as they lie.
+bool run_as_one(const LinearTiles& tiles, int64_t rows,
+                std::span<const ops::LinearOutput> outputs) {
+  const LinearTile& tile = tile_for(tiles, *outputs.front().weight);
+  return rows <= tile.rows_max &&
+         std::all_of(outputs.begin(), outputs.end(), [&](const ops::LinearOutput& each) {
+           return &tile_for(tiles, *each.weight) == &tile;
+         });
+}
+
+bool all_quantized_alike(std::span<const ops::LinearOutput> outputs) {
+  const ops::WeightFormat format = outputs.front().weight->format;
+  return ops::quantized(format) &&
+         std::all_of(outputs.begin(), outputs.end(),
+                     [&](const ops::LinearOutput& each) { return each.weight->format == format; });
+}
+
+bool any_quantized(std::span<const ops::LinearOutput> outputs) {
+  return std::any_of(outputs.begin(), outputs.end(), [](const ops::LinearOutput& each) {
+    return ops::quantized(each.weight->format);
+  });
+}
+
 }  // namespace
 
 void linear_tiled(ops::Context& ctx, TensorView x, const ops::Weight& weight, TensorView bias,
                   TensorView y) {
-  if (ops::quantized(weight.format)) return quantized_tiled(ctx, x, weight, bias, y);
+  const ops::LinearOutput output{&weight, bias, y};
+  if (ops::quantized(weight.format)) return quantized_tiled(ctx, x, {&output, 1});
   ops::ArenaScope scope(ctx.arena);
   const LinearTile& tile = tile_for(cpu_kernels(ctx).linear_tiles, weight);
   const int64_t padded = round_up(weight.in, kPackedMultiple);
-  auto* packed = static_cast<char*>(
-      ctx.arena.allocate(static_cast<size_t>(x.rows() * padded * tile.packed_bytes)));
-  const Product product{
-      tile,   weight, bias.as<float>(), y, static_cast<int64_t>(dtype_bytes(weight.matrix.dtype)),
-      padded, packed};
+  char* packed = packed_memory(ctx, tile, x.rows(), padded);
+  const Product product = product_of(tile, output, padded, packed);
   pack_tiles(ctx, product, x, packed);
   if (x.rows() <= tile.rows_max) {
-    run_direct(ctx, product);
+    run_direct(ctx, {&product, 1});
   } else if (x.rows() <= kFewRows) {
     run_strips(ctx, product);
   } else {
     run_panels(ctx, product);
   }
+}
+
+void linear_group_tiled(ops::Context& ctx, TensorView x,
+                        std::span<const ops::LinearOutput> outputs) {
+  if (all_quantized_alike(outputs)) return quantized_tiled(ctx, x, outputs);
+  const LinearTiles& tiles = cpu_kernels(ctx).linear_tiles;
+  if (any_quantized(outputs) || !run_as_one(tiles, x.rows(), outputs)) {
+    for (const ops::LinearOutput& each : outputs) {
+      linear_tiled(ctx, x, *each.weight, each.bias, each.y);
+    }
+    return;
+  }
+  ops::ArenaScope scope(ctx.arena);
+  const LinearTile& tile = tile_for(tiles, *outputs.front().weight);
+  const int64_t padded = round_up(outputs.front().weight->in, kPackedMultiple);
+  char* packed = packed_memory(ctx, tile, x.rows(), padded);
+  std::vector<Product> products;
+  for (const ops::LinearOutput& each : outputs) {
+    products.push_back(product_of(tile, each, padded, packed));
+  }
+  pack_tiles(ctx, products.front(), x, packed);
+  run_direct(ctx, products);
 }
 
 }  // namespace hearth::backend::cpu

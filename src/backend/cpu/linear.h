@@ -15,4 +15,11 @@ void linear_reference(ops::Context& ctx, TensorView x, const ops::Weight& weight
 void linear_tiled(ops::Context& ctx, TensorView x, const ops::Weight& weight, TensorView bias,
                   TensorView y);
 
+// One after the other.
+void linear_group_reference(ops::Context& ctx, TensorView x,
+                            std::span<const ops::LinearOutput> outputs);
+// As one loop where their formats are alike.
+void linear_group_tiled(ops::Context& ctx, TensorView x,
+                        std::span<const ops::LinearOutput> outputs);
+
 }  // namespace hearth::backend::cpu

@@ -32,4 +32,11 @@ void linear_reference(ops::Context& ctx, TensorView x, const ops::Weight& weight
   });
 }
 
+void linear_group_reference(ops::Context& ctx, TensorView x,
+                            std::span<const ops::LinearOutput> outputs) {
+  for (const ops::LinearOutput& each : outputs) {
+    linear_reference(ctx, x, *each.weight, each.bias, each.y);
+  }
+}
+
 }  // namespace hearth::backend::cpu

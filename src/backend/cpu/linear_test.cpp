@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "backend/cpu/test_support.h"
+#include "ops/quantize.h"
 
 namespace hearth::backend::cpu {
 namespace {
@@ -126,6 +127,46 @@ TEST_P(Linear, BatchInvariant) {
           ops::linear(ctx, x->slice_rows(begin, end), weight, bias, parts->slice_rows(begin, end));
         }
         ASSERT_TRUE(same_bits(parts, whole)) << to_string(dtype) << " threads " << threads;
+      }
+    }
+  }
+}
+
+// What a group gives is what each gives alone, formats mixed or not.
+TEST_P(Linear, AGroupHasTheBitsOfEach) {
+  Random random(21);
+  using ops::WeightFormat;
+  const std::vector<std::vector<WeightFormat>> groups = {
+      {WeightFormat::kF32, WeightFormat::kF32, WeightFormat::kF32},
+      {WeightFormat::kBF16, WeightFormat::kBF16},
+      {WeightFormat::kQ8, WeightFormat::kQ8, WeightFormat::kQ8},
+      {WeightFormat::kQ4, WeightFormat::kQ8},
+      {WeightFormat::kBF16, WeightFormat::kQ4}};
+  for (const auto& formats : groups) {
+    for (int64_t rows : {1, 5, 70}) {
+      constexpr int64_t kIn = 100;
+      const Tensor x = random_tensor(random, {rows, kIn});
+      const Tensor bias = random_tensor(random, {37});
+      std::vector<Tensor> stored, together, alone;
+      std::vector<ops::Weight> weights;
+      for (const WeightFormat format : formats) {
+        const int64_t out = weights.empty() ? 37 : 300;
+        stored.push_back(random_tensor(random, {out, kIn}));
+        if (format == WeightFormat::kBF16) stored.back() = converted(stored.back(), DType::kBF16);
+        weights.push_back(ops::quantized(format) ? ops::quantize(stored.back(), format, 1, "w")
+                                                 : ops::weight_view(stored.back()));
+        together.emplace_back(DType::kF32, Shape{rows, out});
+        alone.emplace_back(DType::kF32, Shape{rows, out});
+      }
+      std::vector<ops::LinearOutput> outputs;
+      for (size_t i = 0; i < weights.size(); ++i) {
+        const TensorView its_bias = i == 0 ? bias.view() : TensorView();
+        outputs.push_back({&weights[i], its_bias, together[i]});
+        ops::linear(ctx_, x, weights[i], its_bias, alone[i]);
+      }
+      ops::linear_group(ctx_, x, outputs);
+      for (size_t i = 0; i < weights.size(); ++i) {
+        EXPECT_TRUE(same_bits(together[i], alone[i])) << to_string(formats[i]) << " rows " << rows;
       }
     }
   }

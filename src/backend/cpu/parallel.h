@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 
 #include "ops/context.h"
 
@@ -28,6 +29,19 @@ void for_rows(ops::Context& ctx, int64_t rows, int64_t n, const Body& body) {
   ctx.workers.run(tasks, [&](int64_t task, int) {
     const int64_t end = std::min(rows, (task + 1) * per_task);
     for (int64_t row = task * per_task; row < end; ++row) body(row);
+  });
+}
+
+// Several loops as one, so that the threads meet once: loops[i] tasks each. Calls body(loop, task,
+// worker).
+template <typename Body>
+void run_joined(ops::Context& ctx, std::span<const int64_t> loops, const Body& body) {
+  int64_t all = 0;
+  for (int64_t tasks : loops) all += tasks;
+  ctx.workers.run(all, [&](int64_t task, int worker) {
+    size_t loop = 0;
+    while (task >= loops[loop]) task -= loops[loop++];
+    body(loop, task, worker);
   });
 }
 

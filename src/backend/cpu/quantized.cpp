@@ -6,6 +6,7 @@
 #include "backend/cpu/quantized.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/parallel.h"
@@ -18,10 +19,16 @@ static_assert(kQuantizedGroup == ops::kQuantGroup && kQuantizedOuts == ops::kQua
 
 // Outputs of one call of a tile.
 constexpr int64_t kStripOuts = 2 * kQuantizedOuts;
-// Weights that a thread takes at a time.
+// Weights that a thread takes at a time: at most so many, and of small matrices fewer, so that
+// threads end together.
 constexpr int64_t kPanelBytes = 128 * 1024;
+constexpr int64_t kPanelsPerThread = 8;
 // Of a strip of weights: half of a first-level cache of 32 KiB.
 constexpr int64_t kStretchBytes = 16 * 1024;
+// What one tile fetches ahead of itself, of each of its two blocks: more than memory takes to
+// answer, and past the end of a page, where the processor's own prefetching stops.
+constexpr int64_t kGroupsAhead = 8;
+constexpr int64_t kLineBytes = 64;
 // Rows that one task computes: their levels stay in the second-level cache.
 constexpr int64_t kPartBytes = 512 * 1024;
 
@@ -66,42 +73,75 @@ void pack_tiles(ops::Context& ctx, const Product& p, const TensorView& x, Quanti
   });
 }
 
-// Tiles [begin, end) against one strip of outputs.
+// Tiles [begin, end) against one strip of outputs. Each tile fetches its share of the weights that
+// come next: one tile those a little further on, several the stretch or strip that follows.
 void run_strip(const Product& p, int64_t out, int64_t begin, int64_t end) {
   QuantizedBlock b = p.strip(out);
+  const uint8_t* const weights = b.w;
+  const int64_t tiles = end - begin;
   const int64_t fits = kStretchBytes / (2 * p.group_bytes());
-  const int64_t stretch = end - begin == 1 ? p.groups() : fits;
+  const int64_t stretch = tiles == 1 ? p.groups() : fits;
+  const int64_t lines = p.group_bytes() / kLineBytes;
   for (b.begin = 0; b.begin < p.groups(); b.begin = b.end) {
     b.end = std::min(p.groups(), b.begin + stretch);
+    const int64_t next = tiles == 1 ? kGroupsAhead : b.end;
+    b.ahead = next < p.groups() ? weights + next * p.group_bytes() : weights + 2 * b.w_stride;
     for (int64_t i = begin; i < end; ++i) {
       b.x = p.x + p.tile_begin(i) * p.groups();
       b.y = p.y.row<float>(p.tile_begin(i)) + out;
+      b.ahead_begin = lines * (i - begin) / tiles * kLineBytes;
+      b.ahead_end = lines * (i - begin + 1) / tiles * kLineBytes;
       p.runs()[p.tile_rows(i) - 1](b);
     }
   }
 }
 
+// How a product is shared out: panels of outputs, and parts of the rows.
+struct Tasks {
+  int64_t panel;
+  int64_t parts;
+  int64_t count;
+};
+
+Tasks tasks_of(const Product& p, int64_t panel_bytes) {
+  const int64_t out_bytes = p.groups() * p.group_bytes() / kQuantizedOuts;
+  const int64_t panel = std::max(kStripOuts, panel_bytes / out_bytes / kStripOuts * kStripOuts);
+  const auto row_bytes = p.groups() * static_cast<int64_t>(sizeof(QuantizedGroup));
+  const int64_t parts = divide_up(p.rows() * row_bytes, kPartBytes);
+  return {panel, parts, divide_up(p.weight.out, panel) * parts};
+}
+
+void run_task(const Product& p, const Tasks& tasks, int64_t task) {
+  const int64_t begin = task / tasks.parts * tasks.panel, part = task % tasks.parts;
+  const int64_t end = std::min(p.weight.out, begin + tasks.panel);
+  for (int64_t out = begin; out < end; out += kStripOuts) {
+    run_strip(p, out, p.tiles() * part / tasks.parts, p.tiles() * (part + 1) / tasks.parts);
+  }
+}
+
 }  // namespace
 
-void quantized_tiled(ops::Context& ctx, TensorView x, const ops::Weight& weight, TensorView bias,
-                     TensorView y) {
+void quantized_tiled(ops::Context& ctx, TensorView x, std::span<const ops::LinearOutput> outputs) {
   ops::ArenaScope scope(ctx.arena);
-  const int64_t groups = ops::quant_groups(weight.in);
-  const auto row_bytes = groups * static_cast<int64_t>(sizeof(QuantizedGroup));
-  auto* packed =
-      static_cast<QuantizedGroup*>(ctx.arena.allocate(static_cast<size_t>(x.rows() * row_bytes)));
-  const Product p{*cpu_kernels(ctx).quantized, weight, bias.as<float>(), y, packed};
-  pack_tiles(ctx, p, x, packed);
-  const int64_t out_bytes = groups * p.group_bytes() / kQuantizedOuts;
-  const int64_t panel = std::max(kStripOuts, kPanelBytes / out_bytes / kStripOuts * kStripOuts);
-  const int64_t parts = divide_up(x.rows() * row_bytes, kPartBytes);
-  ctx.workers.run(divide_up(weight.out, panel) * parts, [&](int64_t task, int) {
-    const int64_t begin = task / parts * panel, part = task % parts;
-    const int64_t end = std::min(weight.out, begin + panel);
-    for (int64_t out = begin; out < end; out += kStripOuts) {
-      run_strip(p, out, p.tiles() * part / parts, p.tiles() * (part + 1) / parts);
-    }
-  });
+  const int64_t groups = ops::quant_groups(outputs.front().weight->in);
+  auto* packed = static_cast<QuantizedGroup*>(
+      ctx.arena.allocate(static_cast<size_t>(x.rows() * groups) * sizeof(QuantizedGroup)));
+  int64_t bytes = 0;
+  for (const ops::LinearOutput& each : outputs) bytes += each.weight->bytes();
+  const int64_t panel_bytes =
+      std::min(kPanelBytes, bytes / (kPanelsPerThread * ctx.workers.count()));
+  std::vector<Product> products;
+  std::vector<Tasks> tasks;
+  std::vector<int64_t> counts;
+  for (const ops::LinearOutput& each : outputs) {
+    products.push_back(
+        {*cpu_kernels(ctx).quantized, *each.weight, each.bias.as<float>(), each.y, packed});
+    tasks.push_back(tasks_of(products.back(), panel_bytes));
+    counts.push_back(tasks.back().count);
+  }
+  pack_tiles(ctx, products.front(), x, packed);
+  run_joined(ctx, counts,
+             [&](size_t i, int64_t task, int) { run_task(products[i], tasks[i], task); });
 }
 
 }  // namespace hearth::backend::cpu

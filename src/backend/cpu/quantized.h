@@ -11,8 +11,7 @@ namespace hearth::backend::cpu {
 void quantized_reference(ops::Context& ctx, TensorView x, const ops::Weight& weight,
                          TensorView bias, TensorView y);
 
-// Uses CpuKernels::quantized.
-void quantized_tiled(ops::Context& ctx, TensorView x, const ops::Weight& weight, TensorView bias,
-                     TensorView y);
+// Uses CpuKernels::quantized. All weights have the same format.
+void quantized_tiled(ops::Context& ctx, TensorView x, std::span<const ops::LinearOutput> outputs);
 
 }  // namespace hearth::backend::cpu

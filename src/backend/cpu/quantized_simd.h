@@ -178,6 +178,9 @@ inline int64_t outs_of(const QuantizedBlock& b, int64_t first) {
 // kVectors vectors of outputs, from output `first` of the call on.
 template <typename Format, int kRows, int kVectors>
 inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
+  // Blocks of outputs that these are.
+  constexpr int kBlocks = kVectors > kBlockVectors ? kVectors / kBlockVectors : 1;
+  const uint8_t* ahead = b.ahead + first / kQuantizedOuts * b.w_stride;
   const uint8_t* w[kVectors];
   const U16* scales[kVectors];
   F total[kRows][kVectors];
@@ -201,6 +204,12 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
 #pragma GCC unroll 2
       for (int c = 0; c < kVectors; ++c) sum[r][c] = Format::Dot::start(x[r].offset);
     }
+#pragma GCC unroll 2
+    for (int block = 0; block < kBlocks; ++block) {
+      const uint8_t* const line = ahead + block * b.w_stride;
+      for (int64_t at = b.ahead_begin; at < b.ahead_end; at += 64) __builtin_prefetch(line + at);
+    }
+    ahead += Format::kBytes;
     Format::add_group(sum, w, x);
     F scale[kVectors];
 #pragma GCC unroll 2

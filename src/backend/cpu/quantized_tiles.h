@@ -35,10 +35,14 @@ struct QuantizedBlock {
   const uint16_t* scales = nullptr;   // f16, of the first block
   int64_t scales_stride = 0;          // elements from block to block
   int64_t begin = 0, end = 0;         // groups
-  int64_t groups = 0;                 // of a whole row
-  int64_t outs = 0;                   // 1 to 32
-  const float* bias = nullptr;        // [outs] or null
-  float* y = nullptr;                 // [rows, outs]
+  // To have in the cache soon: of each group, bytes [ahead_begin, ahead_end) of the one that lies
+  // as far from `ahead` as it does from `begin`, in each block.
+  const uint8_t* ahead = nullptr;
+  int64_t ahead_begin = 0, ahead_end = 0;
+  int64_t groups = 0;           // of a whole row
+  int64_t outs = 0;             // 1 to 32
+  const float* bias = nullptr;  // [outs] or null
+  float* y = nullptr;           // [rows, outs]
   int64_t y_stride = 0;
 };
 

@@ -1,6 +1,7 @@
 // The specification of the functions over rows.
 #include "backend/cpu/rows.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -99,6 +100,19 @@ void narrow(const float* x, void* row, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = kConvert(x[i]);
 }
 
+uint16_t narrow_i8(const float* x, int8_t* row, int64_t n) {
+  float most = 0.0f;
+  for (int64_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i]));
+  const uint16_t scale = f16_from_float(std::min(most * (1.0f / 127.0f), 65504.0f));
+  const float wide = f16_to_float(scale);
+  const float inverse = wide > 0.0f ? 1.0f / wide : 0.0f;
+  for (int64_t i = 0; i < n; ++i) {
+    const float level = std::min(std::max(-127.0f, x[i] * inverse), 127.0f);  // NaN becomes -127
+    row[i] = static_cast<int8_t>(static_cast<int32_t>(std::nearbyint(level)));
+  }
+  return scale;
+}
+
 }  // namespace
 
 const RowKernels kRowsReference = {
@@ -114,6 +128,7 @@ const RowKernels kRowsReference = {
     .gated = {gated<silu>, gated<gelu>, gated<gelu_tanh>, gated<relu>},
     .widen = {widen_f32, widen<f16_to_float>, widen<bf16_to_float>},
     .narrow = {narrow_f32, narrow<f16_from_float>, narrow<bf16_from_float>},
+    .narrow_i8 = narrow_i8,
 };
 
 }  // namespace hearth::backend::cpu

@@ -33,6 +33,9 @@ struct RowKernels {
   void (*widen[kFormats])(const void* row, float factor, float* y, int64_t n);
   // row of f32, f16 or bf16 = x, rounded to nearest even
   void (*narrow[kFormats])(const float* x, void* row, int64_t n);
+  // row of signed levels = x / scale, the greatest magnitude at 127; returns the scale as f16. All
+  // variants give the same bits.
+  uint16_t (*narrow_i8)(const float* x, int8_t* row, int64_t n);
 };
 
 extern const RowKernels kRowsReference;

@@ -163,6 +163,21 @@ void narrow_row(const float* x, void* row, int64_t n) {
               [&](int64_t i, auto... part) { Element::put(y + i, load(x + i, part...), part...); });
 }
 
+uint16_t narrow_i8(const float* x, int8_t* row, int64_t n) {
+  F most = zero();
+  each_vector(
+      n, [&](int64_t i, auto... part) { most = larger(absolute(load(x + i, part...)), most); });
+  const float limit = 65504.0f, greatest_scale = greatest(most) * (1.0f / 127.0f);
+  const uint16_t scale = f16_of(greatest_scale < limit ? greatest_scale : limit);
+  const float wide = f16_value(scale);
+  const F inverse = broadcast(wide > 0.0f ? 1.0f / wide : 0.0f);
+  each_vector(n, [&](int64_t i, auto... part) {
+    const F level = mul(load(x + i, part...), inverse);
+    AsI8::put(row + i, smaller(larger(level, broadcast(-127.0f)), broadcast(127.0f)), part...);
+  });
+  return scale;
+}
+
 constexpr RowKernels simd_rows(const char* variant) {
   return {
       .variant = variant,
@@ -178,6 +193,7 @@ constexpr RowKernels simd_rows(const char* variant) {
       .gated = {gated_row<Silu>, gated_row<Gelu>, gated_row<GeluTanh>, gated_row<Relu>},
       .widen = {widen_row<AsF32>, widen_row<AsF16>, widen_row<AsBF16>},
       .narrow = {narrow_row<AsF32>, narrow_row<AsF16>, narrow_row<AsBF16>},
+      .narrow_i8 = narrow_i8,
   };
 }
 

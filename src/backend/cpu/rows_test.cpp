@@ -207,5 +207,24 @@ TEST_P(Rows, NarrowingRoundsAsScalarsDo) {
   }
 }
 
+// Levels are part of what a cache holds, so they are the same on every machine.
+TEST_P(Rows, EightBitRowsHaveTheSameBits) {
+  Random random(5);
+  const RowKernels& rows = row_kernels(GetParam());
+  for (int64_t n : kSizes) {
+    for (const float magnitude : {1.0f, 0.0f, 1e-7f, 300.0f, 1e9f}) {
+      const Tensor x = random_tensor(random, {1, n}, magnitude);
+      std::vector<int8_t> levels(static_cast<size_t>(n)), expected = levels;
+      const uint16_t scale = rows.narrow_i8(x->as<float>(), levels.data(), n);
+      EXPECT_EQ(scale, kRowsReference.narrow_i8(x->as<float>(), expected.data(), n)) << n;
+      EXPECT_EQ(levels, expected) << n;
+      for (int64_t i = 0; i < n && magnitude == 1.0f; ++i) {
+        const float value = static_cast<float>(levels[size_t(i)]) * f16_to_float(scale);
+        EXPECT_NEAR(value, x->as<float>()[i], 0.51f * f16_to_float(scale));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hearth::backend::cpu

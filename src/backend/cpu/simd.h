@@ -56,6 +56,16 @@ inline __m256i f32_to_bf16(F x) {
   return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
 }
 
+inline __m128i load_i8(const int8_t* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
+inline __m128i load_i8(const int8_t* p, Part part) { return _mm_maskz_loadu_epi8(part.mask, p); }
+inline F i8_to_f32(__m128i x) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x)); }
+// Rounded to nearest even; the caller keeps it within 8 bits.
+inline __m128i f32_to_i8(F x) { return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)); }
+inline void store_i8(int8_t* p, __m128i x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), x); }
+inline void store_i8(int8_t* p, __m128i x, Part part) { _mm_mask_storeu_epi8(p, part.mask, x); }
+
 inline F add(F a, F b) { return _mm512_add_ps(a, b); }
 inline F sub(F a, F b) { return _mm512_sub_ps(a, b); }
 inline F mul(F a, F b) { return _mm512_mul_ps(a, b); }
@@ -137,6 +147,28 @@ inline __m128i f32_to_bf16(F x) {
   const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
   const __m256i kept = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
   return _mm_packus_epi32(_mm256_castsi256_si128(kept), _mm256_extracti128_si256(kept, 1));
+}
+
+inline __m128i load_i8(const int8_t* p) {
+  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+}
+inline __m128i load_i8(const int8_t* p, Part part) {
+  alignas(16) int8_t buffer[16] = {};
+  for (int64_t i = 0; i < part.n; ++i) buffer[i] = p[i];
+  return _mm_load_si128(reinterpret_cast<const __m128i*>(buffer));
+}
+inline F i8_to_f32(__m128i x) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x)); }
+inline __m128i f32_to_i8(F x) {
+  const __m256i whole = _mm256_cvtps_epi32(x);
+  const __m128i words =
+      _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  return _mm_packs_epi16(words, words);
+}
+inline void store_i8(int8_t* p, __m128i x) { _mm_storel_epi64(reinterpret_cast<__m128i*>(p), x); }
+inline void store_i8(int8_t* p, __m128i x, Part part) {
+  alignas(16) int8_t buffer[16];
+  _mm_store_si128(reinterpret_cast<__m128i*>(buffer), x);
+  for (int64_t i = 0; i < part.n; ++i) p[i] = buffer[i];
 }
 
 inline F add(F a, F b) { return _mm256_add_ps(a, b); }
@@ -222,6 +254,21 @@ struct AsBF16 {
   static void put(T* p, F x) { store_u16(p, f32_to_bf16(x)); }
   static void put(T* p, F x, Part part) { store_u16(p, f32_to_bf16(x), part); }
 };
+
+// Levels; whoever reads them has the scales.
+struct AsI8 {
+  using T = int8_t;
+  static F get(const T* p) { return i8_to_f32(load_i8(p)); }
+  static F get(const T* p, Part part) { return i8_to_f32(load_i8(p, part)); }
+  static void put(T* p, F x) { store_i8(p, f32_to_i8(x)); }
+  static void put(T* p, F x, Part part) { store_i8(p, f32_to_i8(x), part); }
+};
+
+inline U16 f16_of(float x) {
+  return static_cast<U16>(
+      _mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(x), _MM_FROUND_TO_NEAREST_INT)));
+}
+inline float f16_value(U16 x) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(x))); }
 
 // e^x: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial of degree 7 for e^r (Cephes'
 // coefficients), times 2^n. Within 2 units in the last place; 0 for -infinity and below -104.

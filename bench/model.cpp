@@ -1,0 +1,269 @@
+// Where does the time of a step go, and how much of the machine's limits does a whole model reach?
+//
+//   ./dev bench model MODEL [--quantize q8|q4] [--kv i8|bf16|f32] [--threads N] [--context N]
+//                     [--rows 1,4,8,16,32] [--prompt 512] [--seconds S]
+//
+// MODEL is a Hugging Face folder or a .gguf file (`./dev bench peers` leaves random ones in the
+// folder hearth-bench-models of the system's temporary files). Steps of so many sequences that
+// generate, each after `context` tokens, and a prompt. A line says tokens/s, the share of the read
+// bandwidth that the weights alone make up, and the time of each op; one JSON line each on stdout.
+// Times are those of the best step: on a shared machine the one that was disturbed least.
+#include "models/model.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fmt/format.h>
+#include <memory>
+#include <numeric>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/cpu_kernels.h"
+#include "backend/cpu/machine_limits.h"
+#include "base/error.h"
+#include "io/file_source.h"
+#include "io/gguf.h"
+#include "runner/kv_storage.h"
+
+namespace hearth {
+namespace {
+
+struct Options {
+  std::string model;
+  models::Quantize quantize = models::Quantize::kNone;
+  DType kv_dtype = DType::kBF16;
+  int threads = 0;
+  int64_t context = 256;
+  int64_t prompt = 512;
+  double seconds = 1.0;
+  std::vector<int64_t> rows = {1, 4, 8, 16, 32};
+};
+
+Options parse(int argc, char** argv) {
+  Options options;
+  options.model = argv[1];
+  for (int i = 2; i + 1 < argc; i += 2) {
+    const std::string flag = argv[i], value = argv[i + 1];
+    if (flag == "--quantize") {
+      options.quantize = value == "q8" ? models::Quantize::kQ8 : models::Quantize::kQ4;
+    }
+    if (flag == "--kv" && value == "i8") options.kv_dtype = DType::kI8;
+    if (flag == "--kv" && value == "f32") options.kv_dtype = DType::kF32;
+    if (flag == "--threads") options.threads = std::stoi(value);
+    if (flag == "--context") options.context = std::stoll(value);
+    if (flag == "--prompt") options.prompt = std::stoll(value);
+    if (flag == "--seconds") options.seconds = std::stod(value);
+    if (flag != "--rows") continue;
+    options.rows.clear();
+    std::stringstream list(value);
+    for (std::string part; std::getline(list, part, ',');) {
+      options.rows.push_back(std::stoll(part));
+    }
+  }
+  return options;
+}
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// --- a table of kernels that takes the time of each op
+// ------------------------------------------------------------
+
+constexpr std::array<const char*, 9> kOps = {
+    "linear", "group", "attention", "kv_store", "norm", "rope", "activation", "residual", "embed"};
+std::array<double, kOps.size()> op_seconds;
+
+template <size_t kOp, int kUse, typename... Args>
+struct Timed {
+  static inline void (*inner)(Args...) = nullptr;
+  static void call(Args... args) {
+    const double begin = now();
+    inner(args...);
+    op_seconds[kOp] += now() - begin;
+  }
+};
+
+// kUse keeps apart the kernels of one signature that count as one op.
+template <size_t kOp, int kUse = 0, typename... Args>
+void take_time(void (*&kernel)(Args...)) {
+  Timed<kOp, kUse, Args...>::inner = kernel;
+  kernel = Timed<kOp, kUse, Args...>::call;
+}
+
+backend::cpu::CpuKernels timed_kernels(const ops::Kernels& kernels) {
+  auto timed = static_cast<const backend::cpu::CpuKernels&>(kernels);
+  take_time<0>(timed.linear);
+  take_time<1>(timed.linear_group);
+  take_time<2>(timed.attention);
+  take_time<3>(timed.kv_store);
+  take_time<4>(timed.rms_norm);
+  take_time<4, 1>(timed.layer_norm);
+  take_time<5>(timed.rope);
+  take_time<5, 1>(timed.rope_angles);
+  take_time<6>(timed.activate);
+  take_time<6, 1>(timed.gated_activate);
+  take_time<7>(timed.add);
+  take_time<8>(timed.embed);
+  return timed;
+}
+
+// --- the measurement
+// --------------------------------------------------------------------------------------------
+
+double read_gbytes(ops::Workers& workers) {
+  const backend::cpu::MachineLimits loops = backend::cpu::machine_limits();
+  if (loops.read == nullptr) return 0;
+  constexpr int64_t kBytes = int64_t{256} << 20, kPieces = 64;
+  Tensor memory(DType::kU8, {kBytes});
+  std::memset(memory->data, 1, kBytes);
+  double best = 1e30;
+  for (int i = 0; i < 10; ++i) {
+    const double begin = now();
+    workers.run(kPieces, [&](int64_t piece, int) {
+      static_cast<void>(
+          loops.read(memory->as<char>() + piece * (kBytes / kPieces), kBytes / kPieces));
+    });
+    best = std::min(best, now() - begin);
+  }
+  return kBytes / best * 1e-9;
+}
+
+class Bench {
+ public:
+  Bench(const Options& options, io::FileSource& files)
+      : options_(options),
+        backend_({.threads = options.threads}),
+        kernels_(timed_kernels(backend_.context().kernels)),
+        ctx_{kernels_, backend_.context().workers, backend_.context().arena},
+        model_(models::load(files, {.quantize = options.quantize,
+                                    .threads = ctx_.workers.count(),
+                                    .kernels = &backend::cpu::quantize_kernels()})),
+        blocks_each_((std::max(options.context, options.prompt) + 1) / ops::kKvBlockTokens + 1),
+        kv_(model_->info, static_cast<int32_t>(blocks_each_ * most_rows()), options.kv_dtype),
+        blocks_(static_cast<size_t>(blocks_each_ * most_rows())) {
+    std::iota(blocks_.begin(), blocks_.end(), 0);
+    for (const nn::Projection& each : model_->projections) {
+      weight_bytes_ += each.weight.bytes();
+      weights_ += each.out * each.in;
+    }
+    head_bytes_ = model_->head_weight().bytes();
+    read_ = read_gbytes(ctx_.workers);
+    fmt::print(stderr, "{} threads, {:.1f} GB/s read, {:.0f} MB of projections, {:.0f} of head\n",
+               ctx_.workers.count(), read_, double(weight_bytes_) / 1e6, double(head_bytes_) / 1e6);
+  }
+
+  void generate(int64_t rows) {
+    std::vector<ops::KvSequence> sequences;
+    for (int64_t i = 0; i < rows; ++i) {
+      sequences.push_back({static_cast<int32_t>(i), 1, static_cast<int32_t>(options_.context),
+                           blocks_.data() + i * blocks_each_});
+    }
+    const std::vector<int32_t> positions(size_t(rows), int32_t(options_.context));
+    measure(fmt::format("generate, {} sequences", rows), rows, positions, sequences, rows);
+  }
+
+  void prompt() {
+    const ops::KvSequence sequence{0, static_cast<int32_t>(options_.prompt), 0, blocks_.data()};
+    std::vector<int32_t> positions(static_cast<size_t>(options_.prompt));
+    std::iota(positions.begin(), positions.end(), 0);
+    measure(fmt::format("prompt of {}", options_.prompt), options_.prompt, positions,
+            {&sequence, 1}, 1);
+  }
+
+ private:
+  int64_t most_rows() const {
+    return *std::max_element(options_.rows.begin(), options_.rows.end());
+  }
+
+  void step(std::span<const int32_t> tokens, std::span<const int32_t> positions,
+            std::span<const ops::KvSequence> sequences, int64_t logits) {
+    ctx_.arena.reset();
+    nn::Pass pass{ctx_, tokens, positions, sequences, kv_.cache()};
+    const TensorView hidden = model_->forward(pass);
+    static_cast<void>(model_->logits(ctx_, hidden.slice_rows(0, logits)));
+  }
+
+  void measure(const std::string& name, int64_t rows, std::span<const int32_t> positions,
+               std::span<const ops::KvSequence> sequences, int64_t logits) {
+    const std::vector<int32_t> tokens(static_cast<size_t>(rows), 5);
+    double best = 1e30, total = 0;
+    std::array<double, kOps.size()> parts{};
+    step(tokens, positions, sequences, logits);
+    for (int i = 0; i < 3 || total < options_.seconds; ++i) {
+      op_seconds.fill(0);
+      const double begin = now();
+      step(tokens, positions, sequences, logits);
+      const double seconds = now() - begin;
+      total += seconds;
+      if (seconds < best) best = seconds, parts = op_seconds;
+    }
+    report(name, rows, best, parts);
+  }
+
+  void report(const std::string& name, int64_t rows, double seconds,
+              const std::array<double, kOps.size()>& parts) const {
+    const double gbytes = double(weight_bytes_ + head_bytes_) / seconds * 1e-9;
+    const double gops = 2 * double(weights_) * double(rows) / seconds * 1e-9;
+    std::string text, json;
+    for (size_t i = 0; i < kOps.size(); ++i) {
+      text += fmt::format(" {} {:.2f}", kOps[i], parts[i] * 1e3);
+      json += fmt::format(R"(,"{}_ms":{:.4f})", kOps[i], parts[i] * 1e3);
+    }
+    fmt::print(
+        stderr,
+        "{:<26} {:>8.1f} tokens/s {:>9.3f} ms  read {:>4.1f} GB/s {:>3.0f} %  {:>5.0f} GOP/s |{}\n",
+        name, double(rows) / seconds, seconds * 1e3, gbytes, 100 * gbytes / read_, gops, text);
+    fmt::print(
+        R"({{"bench":"model","name":"{}","rows":{},"ms":{:.4f},"tokens_per_s":{:.2f},"read_share":{:.4f},"gops":{:.1f}{}}})"
+        "\n",
+        name, rows, seconds * 1e3, double(rows) / seconds, gbytes / read_, gops, json);
+    std::fflush(stdout);
+  }
+
+  Options options_;
+  backend::cpu::Backend backend_;
+  backend::cpu::CpuKernels kernels_;
+  ops::Context ctx_;
+  std::unique_ptr<models::Model> model_;
+  int64_t blocks_each_;
+  runner::KvStorage kv_;
+  std::vector<int32_t> blocks_;
+  int64_t weight_bytes_ = 0, head_bytes_ = 0, weights_ = 0;
+  double read_ = 0;
+};
+
+std::unique_ptr<io::FileSource> open(const std::string& path) {
+  if (std::filesystem::is_directory(path)) return std::make_unique<io::Folder>(path);
+  return std::make_unique<io::GgufFile>(path);
+}
+
+void run(const Options& options) {
+  const auto files = open(options.model);
+  Bench bench(options, *files);
+  for (const int64_t rows : options.rows) bench.generate(rows);
+  if (options.prompt > 0) bench.prompt();
+}
+
+}  // namespace
+}  // namespace hearth
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fputs("bench model MODEL [--quantize q8|q4] [--rows 1,4,8] ... (see bench/model.cpp)\n",
+               stderr);
+    return 2;
+  }
+  try {
+    hearth::run(hearth::parse(argc, argv));
+  } catch (const hearth::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+}
