@@ -55,7 +55,7 @@ function hearthAnswers(model, count) {
   const answered = path.join(scratch, 'answers.jsonl');
   fs.writeFileSync(asked, prompts.map((prompt) => `${JSON.stringify({ prompt })}\n`).join(''));
   run(['generate', model, '--prompts', asked, '--out', answered, '--max-tokens', String(count), '--temperature', '0',
-    '--compute', 'f32', '--kv-dtype', 'f32', '--log-level', 'error']);
+    '--compute', 'f32', '--kv-cache-dtype', 'f32', '--log-level', 'error']);
   const byPrompt = new Map(fs.readFileSync(answered, 'utf8').trim().split('\n').map((line) => {
     const answer = JSON.parse(line);
     return [answer.prompt, answer];

@@ -9,7 +9,8 @@ export class LlamaChild {
   static async start({ model, threads, sequenceTokens, sequences }) {
     const self = new LlamaChild();
     self.child = spawn(process.execPath, [script, model, threads, sequenceTokens, sequences].map(String), { stdio: ['pipe', 'pipe', 'inherit'] });
-    process.once('exit', () => self.child.kill('SIGKILL'));
+    self.stop = () => self.child.kill('SIGKILL');
+    process.once('exit', self.stop);
     self.lines = readline.createInterface({ input: self.child.stdout })[Symbol.asyncIterator]();
     await self.next();
     return self;
@@ -32,5 +33,11 @@ export class LlamaChild {
   serve(request) { return this.ask({ op: 'serve', ...request }); }
   mixed(request) { return this.ask({ op: 'mixed', ...request }); }
   rss() { return this.ask({ op: 'rss' }); }
-  exit() { this.child.kill('SIGKILL'); }
+
+  async exit() {
+    process.off('exit', this.stop);
+    const ended = new Promise((resolve) => this.child.once('exit', resolve));
+    this.stop();
+    await ended;
+  }
 }

@@ -34,16 +34,12 @@ async function complete(sequence, prompt, count) {
 
 const operations = {
   complete: ({ prompt, count }) => complete(pool[0], prompt, count),
-  async serve({ prompts, count, streams }) {
+  async serve({ prompts, count }) {
     const begin = performance.now();
-    const queue = [...prompts];
-    const runs = [];
-    await Promise.all(pool.slice(0, streams).map(async (sequence) => {
-      for (let prompt; (prompt = queue.shift()); ) runs.push(await complete(sequence, prompt, count));
-    }));
+    const runs = await Promise.all(prompts.map((prompt, i) => complete(pool[i], prompt, count)));
     return { ms: performance.now() - begin, runs };
   },
-  // `streams` generate until they have `count` tokens; meanwhile long prompts arrive one after the other on the last sequence.
+  // Each prompt goes on for `count` tokens; meanwhile long prompts arrive one after the other on the last sequence.
   async mixed({ prompts, count, longPrompts }) {
     let generating = prompts.length;
     const runs = prompts.map((prompt, i) => complete(pool[i], prompt, count).finally(() => { --generating; }));

@@ -1,24 +1,37 @@
-// The question: how do Hearth and llama.cpp compare on the same weights on this machine, now? Each measurement alternates
+// The question: how do Hearth and llama.cpp compare on one GGUF file on this machine, now? Each measurement alternates
 // between the two and is repeated; the table shows medians, every sample goes to a JSON line.
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { HearthChild } from './hearth_child.mjs';
+import { HttpPeer } from './http_peer.mjs';
 import { LlamaChild } from './llama.mjs';
-import { randomModel, shapes } from './random_model.mjs';
+import { randomModel, shapes, types } from './random_model.mjs';
 
-const help = `./dev bench peers [--shape ${Object.keys(shapes).join('|')}] [--repeats 5] [--threads 2] [--only NAME,...] [--json FILE]
+const help = `./dev bench peers [--shape ${Object.keys(shapes).join('|')}] [--type ${types.join('|')}] [--only NAME,...]
+                  [--repeats 5] [--seconds 60] [--threads 2] [--json FILE] [--models DIR] [--llama-server PROGRAM]
 
-Hearth (over HTTP) and llama.cpp (in process, through node-llama-cpp) with the same random bf16 weights.
-Measurements: prompt512, prompt2048, generate, serve1, serve4, serve16, mixed, start, memory.`;
+Hearth (over HTTP) and llama.cpp (in process, through node-llama-cpp; with --llama-server its own server, over HTTP too)
+on the same file of random weights. A measurement ends after --repeats rounds, or with the round in which it has taken
+--seconds; its row says how many rounds that were.
+
+  prompt512, prompt4096   tokens/s of a prompt
+  generate                tokens/s of one stream
+  neighbour               what is left of that while another process keeps one core busy
+  serve16                 tokens/s of 16 streams, 512 in and 128 out each
+  mixed                   8 streams generate while prompts of 4096 tokens arrive: p99 between tokens, also over the
+                          median without such prompts
+  start                   from process start to the first token, weights in the page cache
+  memory                  resident after all of one stream`;
 
 const { values: flags } = parseArgs({
   options: {
-    shape: { type: 'string', default: '0.1b' }, repeats: { type: 'string', default: '5' },
-    threads: { type: 'string', default: String(os.availableParallelism()) }, only: { type: 'string' },
-    json: { type: 'string' }, models: { type: 'string', default: path.join(os.tmpdir(), 'hearth-bench-models') },
+    shape: { type: 'string', default: '0.1b' }, type: { type: 'string', default: 'q8_0' }, only: { type: 'string' },
+    repeats: { type: 'string', default: '5' }, seconds: { type: 'string', default: '60' },
+    threads: { type: 'string', default: String(os.availableParallelism()) }, json: { type: 'string' },
+    models: { type: 'string', default: path.join(os.tmpdir(), 'hearth-bench-models') }, 'llama-server': { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -29,10 +42,17 @@ if (flags.help) {
 
 const repeats = Number(flags.repeats);
 const threads = Number(flags.threads);
-const model = randomModel(flags.models, flags.shape);
-const program = process.env.HEARTH;
-const sequences = 17;
-const contextTokens = 2560 * sequences;
+const began = performance.now();
+const progress = (text) => console.error(`${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${text}`);
+
+progress(`making or finding ${flags.shape} ${flags.type}`);
+const model = randomModel(flags.models, process.env.HEARTH, flags.shape, flags.type);
+const rival = flags['llama-server'] ? 'llama-server' : 'llama.cpp';
+const starters = {
+  hearth: (room) => HttpPeer.start({ dialect: 'hearth', program: process.env.HEARTH, model: model.file, threads, dataDir: path.join(flags.models, 'data'), ...room }),
+  [rival]: (room) => (rival === 'llama.cpp' ? LlamaChild.start({ model: model.file, threads, ...room })
+    : HttpPeer.start({ dialect: 'llama-server', program: flags['llama-server'], model: model.file, threads, ...room })),
+};
 
 // Prompts differ, so that no cache of earlier work can help anybody.
 let promptCount = 0;
@@ -42,85 +62,121 @@ const prompt = (length) => {
 };
 const prompts = (count, length) => Array.from({ length: count }, () => prompt(length));
 
+const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))];
 const median = (list) => {
   const sorted = [...list].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 };
-const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))];
-const gaps = (times) => times.slice(1).map((time, i) => time - times[i]);
+const gapsOf = (runs) => runs.flatMap(({ times }) => times.slice(1).map((time, i) => time - times[i]));
 const tokensOf = (runs) => runs.reduce((sum, run) => sum + run.tokens, 0);
 
-// name, what the number means, whether more is better, and how one sample is taken.
+async function promptRate(peer, length) {
+  return length / ((await peer.complete({ prompt: prompt(length), count: 1 })).times[0] / 1000);
+}
+
+async function generateRate(peer) {
+  const { times, tokens } = await peer.complete({ prompt: prompt(32), count: 96 });
+  return (tokens - 1) / ((times.at(-1) - times[0]) / 1000);
+}
+
+// A process that never rests, held on the last core; ours run where the system puts them.
+async function besideNeighbour(work) {
+  const loop = spawn('taskset', ['-c', String(os.cpus().length - 1), process.execPath, '-e', 'for (;;);'], { stdio: 'ignore' });
+  try {
+    return await work();
+  } finally {
+    loop.kill('SIGKILL');
+  }
+}
+
+const one = { sequenceTokens: 4352, sequences: 1 };
+// name, room of the peers, and how a sample is taken: an object of rows. Rows are [label, whether more is better].
 const measurements = [
-  ['prompt512', 'prompt tokens/s, 512', 'higher', async (peer) => 512 / ((await peer.complete({ prompt: prompt(512), count: 1 })).times[0] / 1000)],
-  ['prompt2048', 'prompt tokens/s, 2048', 'higher', async (peer) => 2048 / ((await peer.complete({ prompt: prompt(2048), count: 1 })).times[0] / 1000)],
-  ['generate', 'generated tokens/s, 1 stream', 'higher', async (peer) => {
-    const { times, tokens } = await peer.complete({ prompt: prompt(32), count: 96 });
-    return (tokens - 1) / ((times.at(-1) - times[0]) / 1000);
+  ['prompt512', one, async (peer) => ({ prompt512: await promptRate(peer, 512) })],
+  ['prompt4096', one, async (peer) => ({ prompt4096: await promptRate(peer, 4096) })],
+  ['generate', one, async (peer) => ({ generate: await generateRate(peer) })],
+  ['neighbour', one, async (peer) => {
+    const quiet = await generateRate(peer);
+    return { neighbour: (100 * await besideNeighbour(() => generateRate(peer))) / quiet };
   }],
-  ...[1, 4, 16].map((streams) => [`serve${streams}`, `served tokens/s, ${streams} streams (512 in, 64 out)`, 'higher', async (peer) => {
-    const { ms, runs } = await peer.serve({ prompts: prompts(streams * 2, 512), count: 64, streams });
-    return tokensOf(runs) / (ms / 1000);
-  }]),
-  ['mixed', 'p99 ms between tokens, 4 streams with 2048-token prompts arriving', 'lower', async (peer) => {
-    const { runs } = await peer.mixed({ prompts: prompts(4, 64), count: 128, longPrompts: prompts(64, 2048) });
-    return quantile(runs.flatMap((run) => gaps(run.times)), 0.99);
+  ['memory', one, async (peer) => ({ memory: (await peer.rss()).bytes / 2 ** 20 })],
+  ['serve16', { sequenceTokens: 704, sequences: 16 }, async (peer) => {
+    const { ms, runs } = await peer.serve({ prompts: prompts(16, 512), count: 128 });
+    return { serve16: tokensOf(runs) / (ms / 1000) };
+  }],
+  ['mixed', { sequenceTokens: 4352, sequences: 9 }, async (peer) => {
+    const alone = gapsOf((await peer.serve({ prompts: prompts(8, 64), count: 64 })).runs);
+    const { runs } = await peer.mixed({ prompts: prompts(8, 64), count: 64, longPrompts: prompts(64, 4096) });
+    const p99 = quantile(gapsOf(runs), 0.99);
+    return { mixed: p99, mixedRatio: p99 / median(alone) };
   }],
 ];
-
-const starters = {
-  hearth: () => HearthChild.start({ program, model: model.dir, threads, contextTokens, sequences }),
-  'llama.cpp': () => LlamaChild.start({ model: model.gguf, threads, sequenceTokens: contextTokens / sequences, sequences }),
+const rows = {
+  prompt512: ['prompt tokens/s, 512', 'higher'],
+  prompt4096: ['prompt tokens/s, 4096', 'higher'],
+  generate: ['generated tokens/s, 1 stream', 'higher'],
+  neighbour: ['% of that left beside a busy process', 'higher'],
+  serve16: ['served tokens/s, 16 streams (512 in, 128 out)', 'higher'],
+  mixed: ['p99 ms between tokens, 8 streams while prompts of 4096 arrive', 'lower'],
+  mixedRatio: ['that over the median without such prompts', 'lower'],
+  start: ['process start to first token, ms', 'lower'],
+  memory: ['resident memory, MiB', 'lower'],
 };
+
 const wanted = (name) => !flags.only || flags.only.split(',').includes(name);
-
 const samples = {};
-const record = (name, peer, value) => ((samples[name] ??= {})[peer] ??= []).push(value);
+const record = (peer, sample) => {
+  for (const [row, value] of Object.entries(sample)) ((samples[row] ??= {})[peer] ??= []).push(value);
+};
 
-async function alternate() {
+// Rounds over both peers until there are enough, or the time is up.
+async function rounds(name, take) {
+  const end = performance.now() + 1000 * Number(flags.seconds);
+  let done = 0;
+  while (done === 0 || (done < repeats && performance.now() < end)) {
+    for (const peer of Object.keys(starters)) record(peer, await take(peer));
+    progress(`${name}: round ${++done} of ${repeats}`);
+  }
+}
+
+async function withPeers(room, work) {
   const peers = {};
-  for (const [name, start] of Object.entries(starters)) peers[name] = await start();
-  for (const [name, , , take] of measurements) {
-    if (!wanted(name)) continue;
-    for (let i = 0; i < repeats; ++i) {
-      for (const [peerName, peer] of Object.entries(peers)) record(name, peerName, await take(peer));
-    }
-    console.error(`measured ${name}`);
-  }
-  if (wanted('memory')) {
-    for (const [peerName, peer] of Object.entries(peers)) record('memory', peerName, (await peer.rss()).bytes / 2 ** 20);
-  }
-  for (const peer of Object.values(peers)) peer.exit();
+  for (const [name, start] of Object.entries(starters)) peers[name] = await start(room);
+  await work(peers);
+  for (const peer of Object.values(peers)) await peer.exit();
 }
 
-// From the start of the process to the first token, weights in the page cache.
-async function measureStart() {
-  for (let i = 0; i < repeats; ++i) {
-    for (const [peerName, start] of Object.entries(starters)) {
-      const begin = performance.now();
-      const peer = await start();
-      await peer.complete({ prompt: prompt(16), count: 1 });
-      record('start', peerName, performance.now() - begin);
-      peer.exit();
-    }
-  }
+for (const room of new Set(measurements.map((measurement) => measurement[1]))) {
+  const here = measurements.filter(([name, its]) => its === room && wanted(name));
+  if (here.length === 0) continue;
+  await withPeers(room, async (peers) => {
+    for (const peer of Object.values(peers)) await generateRate(peer); // weights into memory, threads awake
+    for (const [name, , take] of here) await rounds(name, (peer) => take(peers[peer]));
+  });
+}
+if (wanted('start')) {
+  await rounds('start', async (name) => {
+    const begin = performance.now();
+    const peer = await starters[name](one);
+    await peer.complete({ prompt: prompt(16), count: 1 });
+    const start = performance.now() - begin;
+    await peer.exit();
+    return { start };
+  });
 }
 
-await alternate();
-if (wanted('start')) await measureStart();
-
-const rows = [...measurements, ['start', 'process start to first token, ms', 'lower'], ['memory', 'resident memory, MiB', 'lower']]
-  .filter(([name]) => samples[name]);
 const machine = `${os.cpus()[0].model.trim()}, ${threads} threads`;
-console.log(`\n${flags.shape} bf16 (${(model.parameters / 1e6).toFixed(0)} M parameters), ${machine}, medians of ${repeats}, alternating\n`);
-console.log('| measurement | Hearth | llama.cpp | Hearth is |\n|---|---:|---:|---:|');
-for (const [name, label, better] of rows) {
-  const [ours, theirs] = [median(samples[name].hearth), median(samples[name]['llama.cpp'])];
+console.log(`\n${flags.shape} ${flags.type} (${(model.parameters / 1e6).toFixed(0)} M parameters), ${machine}, medians, alternating\n`);
+console.log(`| measurement | Hearth | ${rival} | Hearth is | rounds |\n|---|---:|---:|---:|---:|`);
+for (const [row, [label, better]] of Object.entries(rows)) {
+  if (!samples[row]) continue;
+  const [ours, theirs] = [median(samples[row].hearth), median(samples[row][rival])];
   const ratio = better === 'higher' ? ours / theirs : theirs / ours;
-  console.log(`| ${label} | ${ours.toFixed(1)} | ${theirs.toFixed(1)} | ${ratio.toFixed(2)} x |`);
+  const text = (value) => value.toFixed(value < 100 ? 1 : 0);
+  console.log(`| ${label} | ${text(ours)} | ${text(theirs)} | ${ratio.toFixed(2)} x | ${samples[row].hearth.length} |`);
 }
-const line = JSON.stringify({ bench: 'peers', shape: flags.shape, machine, repeats, samples });
+const line = JSON.stringify({ bench: 'peers', shape: flags.shape, type: flags.type, machine, rival, seconds: (performance.now() - began) / 1000, samples });
 if (flags.json) fs.appendFileSync(flags.json, `${line}\n`);
 else console.log(`\n${line}`);
 process.exit(0);

@@ -1,19 +1,17 @@
-// A model of a known shape with random weights, written twice: as a Hugging Face folder for Hearth and as GGUF for
-// llama.cpp. Same numbers in both, so the greedy tokens can be compared; speed does not depend on what the weights say.
+// A model of a known shape with random weights, as one GGUF file that both sides read: a Hugging Face folder is written,
+// and `hearth export --gguf` makes the file of it. Speed does not depend on what the weights say.
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-
-import { GgufWriter } from './gguf.mjs';
 
 export const shapes = {
   '0.1b': { layers: 12, hidden: 768, heads: 12, kvHeads: 4, headDim: 64, ffn: 2048, vocab: 32000 },
   '1b': { layers: 16, hidden: 2048, heads: 32, kvHeads: 8, headDim: 64, ffn: 8192, vocab: 32000 },
   '4b': { layers: 32, hidden: 3072, heads: 24, kvHeads: 8, headDim: 128, ffn: 8192, vocab: 32000 },
 };
+export const types = ['bf16', 'q8_0', 'q4_0'];
 
-const contextLength = 8192;
-const ropeTheta = 500000;
-const normEpsilon = 1e-5;
+const contextLength = 32768;
 
 // --- numbers ----------------------------------------------------------------------------------------------------
 function mulberry32(seed) {
@@ -57,45 +55,25 @@ function fill(pool, offset, count) {
   return out;
 }
 
-// --- tensors, in the order in which both files hold them ----------------------------------------------------------
-function tensors(shape) {
-  const { layers, hidden, heads, kvHeads, headDim, ffn, vocab } = shape;
-  const list = [{ hf: 'model.embed_tokens.weight', gguf: 'token_embd.weight', dims: [vocab, hidden] }];
+// --- tensors, in the order in which the file holds them -----------------------------------------------------------
+function tensors({ layers, hidden, heads, kvHeads, headDim, ffn, vocab }) {
+  const list = [['model.embed_tokens', [vocab, hidden]]];
   for (let i = 0; i < layers; ++i) {
-    const hf = `model.layers.${i}`;
-    const gguf = `blk.${i}`;
-    list.push(
-      { hf: `${hf}.input_layernorm.weight`, gguf: `${gguf}.attn_norm.weight`, dims: [hidden] },
-      { hf: `${hf}.self_attn.q_proj.weight`, gguf: `${gguf}.attn_q.weight`, dims: [heads * headDim, hidden], permute: heads },
-      { hf: `${hf}.self_attn.k_proj.weight`, gguf: `${gguf}.attn_k.weight`, dims: [kvHeads * headDim, hidden], permute: kvHeads },
-      { hf: `${hf}.self_attn.v_proj.weight`, gguf: `${gguf}.attn_v.weight`, dims: [kvHeads * headDim, hidden] },
-      { hf: `${hf}.self_attn.o_proj.weight`, gguf: `${gguf}.attn_output.weight`, dims: [hidden, heads * headDim] },
-      { hf: `${hf}.post_attention_layernorm.weight`, gguf: `${gguf}.ffn_norm.weight`, dims: [hidden] },
-      { hf: `${hf}.mlp.gate_proj.weight`, gguf: `${gguf}.ffn_gate.weight`, dims: [ffn, hidden] },
-      { hf: `${hf}.mlp.up_proj.weight`, gguf: `${gguf}.ffn_up.weight`, dims: [ffn, hidden] },
-      { hf: `${hf}.mlp.down_proj.weight`, gguf: `${gguf}.ffn_down.weight`, dims: [hidden, ffn] },
-    );
+    const parts = {
+      input_layernorm: [hidden],
+      'self_attn.q_proj': [heads * headDim, hidden],
+      'self_attn.k_proj': [kvHeads * headDim, hidden],
+      'self_attn.v_proj': [kvHeads * headDim, hidden],
+      'self_attn.o_proj': [hidden, heads * headDim],
+      post_attention_layernorm: [hidden],
+      'mlp.gate_proj': [ffn, hidden],
+      'mlp.up_proj': [ffn, hidden],
+      'mlp.down_proj': [hidden, ffn],
+    };
+    for (const [part, dims] of Object.entries(parts)) list.push([`model.layers.${i}.${part}`, dims]);
   }
-  list.push({ hf: 'model.norm.weight', gguf: 'output_norm.weight', dims: [hidden] });
-  return list;
-}
-
-const count = (dims) => dims.reduce((product, dim) => product * dim, 1);
-
-// llama.cpp turns neighbouring pairs, Hugging Face turns halves: rows of q and k change places within a head.
-function permuteRows(data, heads, [rows, cols]) {
-  const out = new data.constructor(data.length);
-  const headDim = rows / heads;
-  const half = headDim / 2;
-  for (let head = 0; head < heads; ++head) {
-    for (let i = 0; i < half; ++i) {
-      for (let part = 0; part < 2; ++part) {
-        const from = (head * headDim + part * half + i) * cols;
-        out.set(data.subarray(from, from + cols), (head * headDim + 2 * i + part) * cols);
-      }
-    }
-  }
-  return out;
+  list.push(['model.norm', [hidden]]);
+  return list.map(([name, dims]) => ({ name: `${name}.weight`, dims, count: dims.reduce((product, dim) => product * dim, 1) }));
 }
 
 // --- a byte-level tokenizer with as many tokens as the shape wants ------------------------------------------------
@@ -108,34 +86,39 @@ function byteAlphabet() {
   return Array.from({ length: 256 }, (_, b) => String.fromCodePoint(printable.includes(b) ? b : 256 + extra++));
 }
 
+// All merges are of ASCII: a token is whole text, so that an event leaves the server for each.
 function vocabulary(size) {
   const tokens = byteAlphabet();
+  const letters = tokens.slice(33, 127);
+  const whole = [...letters];
   const merges = [];
   for (let i = 0; tokens.length < size - 2; ++i) {
-    const left = tokens[Math.floor(i / 200)];
-    const right = tokens[i % 200];
+    const left = whole[Math.floor(i / letters.length)];
+    const right = letters[i % letters.length];
     merges.push([left, right]);
     tokens.push(left + right);
+    whole.push(left + right);
   }
   return { tokens: [...tokens, '<s>', '</s>'], merges };
 }
 
-function writeHfFiles(dir, shape, { tokens, merges }) {
+function writeHfFiles(dir, shape) {
+  const { tokens, merges } = vocabulary(shape.vocab);
   const write = (name, value) => fs.writeFileSync(path.join(dir, name), JSON.stringify(value));
   write('config.json', {
     architectures: ['LlamaForCausalLM'], model_type: 'llama', torch_dtype: 'bfloat16', hidden_act: 'silu',
     hidden_size: shape.hidden, intermediate_size: shape.ffn, num_hidden_layers: shape.layers,
     num_attention_heads: shape.heads, num_key_value_heads: shape.kvHeads, head_dim: shape.headDim,
-    vocab_size: shape.vocab, max_position_embeddings: contextLength, rms_norm_eps: normEpsilon, rope_theta: ropeTheta,
+    vocab_size: shape.vocab, max_position_embeddings: contextLength, rms_norm_eps: 1e-5, rope_theta: 500000,
     tie_word_embeddings: true, bos_token_id: shape.vocab - 2, eos_token_id: shape.vocab - 1,
   });
   const special = [shape.vocab - 2, shape.vocab - 1].map((id) => ({
     id, content: tokens[id], single_word: false, lstrip: false, rstrip: false, normalized: false, special: true,
   }));
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
   write('tokenizer.json', {
     version: '1.0', truncation: null, padding: null, added_tokens: special, normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true },
-    post_processor: null, decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    pre_tokenizer: byteLevel, post_processor: null, decoder: byteLevel,
     model: {
       type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null,
       fuse_unk: false, byte_fallback: false, vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
@@ -145,13 +128,18 @@ function writeHfFiles(dir, shape, { tokens, merges }) {
   write('tokenizer_config.json', { bos_token: '<s>', eos_token: '</s>', tokenizer_class: 'PreTrainedTokenizerFast' });
 }
 
-function writeSafetensors(file, list, dataOf) {
+function writeAll(descriptor, typed) {
+  const bytes = Buffer.from(typed.buffer, typed.byteOffset, typed.byteLength);
+  for (let done = 0; done < bytes.length; ) done += fs.writeSync(descriptor, bytes, done, Math.min(bytes.length - done, 1 << 28));
+}
+
+function writeSafetensors(file, list) {
   const header = {};
   let offset = 0;
   for (const tensor of list) {
-    const bytes = 2 * count(tensor.dims);
-    header[tensor.hf] = { dtype: 'BF16', shape: tensor.dims, data_offsets: [offset, offset + bytes] };
-    offset += bytes;
+    header[tensor.name] = { dtype: 'BF16', shape: tensor.dims, data_offsets: [2 * offset, 2 * (offset + tensor.count)] };
+    tensor.offset = offset % poolSize;
+    offset += tensor.count;
   }
   let text = JSON.stringify(header);
   text += ' '.repeat((8 - (text.length % 8)) % 8);
@@ -160,69 +148,28 @@ function writeSafetensors(file, list, dataOf) {
   const out = fs.openSync(file, 'w');
   fs.writeSync(out, length);
   fs.writeSync(out, text);
-  for (const tensor of list) writeAll(out, dataOf(tensor));
+  const pool = makePool();
+  for (const { dims, offset: from, count } of list) {
+    writeAll(out, dims.length === 1 ? new Uint16Array(count).fill(toBf16(1)) : fill(pool, from, count));
+  }
   fs.closeSync(out);
 }
 
-export function writeAll(descriptor, typed) {
-  const bytes = Buffer.from(typed.buffer, typed.byteOffset, typed.byteLength);
-  for (let done = 0; done < bytes.length; ) done += fs.writeSync(descriptor, bytes, done, Math.min(bytes.length - done, 1 << 28));
-}
-
-function writeGguf(file, shape, { tokens, merges }, list, dataOf) {
-  const gguf = new GgufWriter();
-  gguf.string('general.architecture', 'llama').string('general.name', 'random').u32('general.file_type', 32);
-  gguf.u32('llama.context_length', contextLength).u32('llama.embedding_length', shape.hidden);
-  gguf.u32('llama.block_count', shape.layers).u32('llama.feed_forward_length', shape.ffn);
-  gguf.u32('llama.attention.head_count', shape.heads).u32('llama.attention.head_count_kv', shape.kvHeads);
-  gguf.u32('llama.attention.key_length', shape.headDim).u32('llama.attention.value_length', shape.headDim);
-  gguf.f32('llama.attention.layer_norm_rms_epsilon', normEpsilon).f32('llama.rope.freq_base', ropeTheta);
-  gguf.u32('llama.rope.dimension_count', shape.headDim).u32('llama.vocab_size', shape.vocab);
-  gguf.string('tokenizer.ggml.model', 'gpt2').string('tokenizer.ggml.pre', 'gpt-2');
-  gguf.strings('tokenizer.ggml.tokens', tokens);
-  gguf.i32s('tokenizer.ggml.token_type', tokens.map((_, id) => (id >= shape.vocab - 2 ? 3 : 1)));
-  gguf.strings('tokenizer.ggml.merges', merges.map(([left, right]) => `${left} ${right}`));
-  gguf.u32('tokenizer.ggml.bos_token_id', shape.vocab - 2).u32('tokenizer.ggml.eos_token_id', shape.vocab - 1);
-  gguf.bool('tokenizer.ggml.add_bos_token', false);
-  for (const tensor of list) {
-    // llama.cpp wants vectors in f32.
-    const isVector = tensor.dims.length === 1;
-    gguf.tensor(tensor.gguf, tensor.dims, isVector ? 'f32' : 'bf16', () => {
-      const data = dataOf(tensor);
-      if (isVector) return Float32Array.from(data, fromBf16);
-      return tensor.permute ? permuteRows(data, tensor.permute, tensor.dims) : data;
-    });
-  }
-  gguf.write(file);
-}
-
-function fromBf16(bits) {
-  scratch.setUint32(0, bits << 16);
-  return scratch.getFloat32(0);
-}
-
-// Makes both files under `root` unless they are there, and tells where.
-export function randomModel(root, name) {
+// Makes the file under `root` unless it is there, and tells where. The folder that it is made of goes again.
+export function randomModel(root, program, name, type) {
   const shape = shapes[name];
   if (!shape) throw new Error(`unknown shape '${name}': use ${Object.keys(shapes).join(', ')}`);
-  const dir = path.join(root, `random-${name}`);
-  const gguf = path.join(root, `random-${name}.gguf`);
-  if (!fs.existsSync(path.join(dir, 'done'))) {
+  if (!types.includes(type)) throw new Error(`unknown type '${type}': use ${types.join(', ')}`);
+  const list = tensors(shape);
+  const file = path.join(root, `random-${name}-${type}.gguf`);
+  if (!fs.existsSync(file)) {
+    const dir = path.join(root, `random-${name}`);
     fs.mkdirSync(dir, { recursive: true });
-    const list = tensors(shape);
-    const pool = makePool();
-    let offset = 0;
-    for (const tensor of list) {
-      tensor.offset = offset % poolSize;
-      offset += count(tensor.dims);
-    }
-    const dataOf = (tensor) => tensor.dims.length === 1
-      ? new Uint16Array(tensor.dims[0]).fill(toBf16(1)) : fill(pool, tensor.offset, count(tensor.dims));
-    const words = vocabulary(shape.vocab);
-    writeHfFiles(dir, shape, words);
-    writeSafetensors(path.join(dir, 'model.safetensors'), list, dataOf);
-    writeGguf(gguf, shape, words, list, dataOf);
-    fs.writeFileSync(path.join(dir, 'done'), '');
+    writeHfFiles(dir, shape);
+    writeSafetensors(path.join(dir, 'model.safetensors'), list);
+    execFileSync(program, ['export', '--gguf', dir, `${file}.part`, '--type', type], { stdio: ['ignore', 'ignore', 'inherit'] });
+    fs.renameSync(`${file}.part`, file);
+    fs.rmSync(dir, { recursive: true });
   }
-  return { dir, gguf, vocab: shape.vocab, parameters: tensors(shape).reduce((sum, tensor) => sum + count(tensor.dims), 0) };
+  return { file, vocab: shape.vocab, parameters: list.reduce((sum, tensor) => sum + tensor.count, 0) };
 }
