@@ -129,11 +129,10 @@ Continuation continue_prompt(const std::string& prompt, const std::string& choic
   return result;
 }
 
-void score_question(ops::TrainContext& ctx, Model& model, const Question& question,
-                    const Encode& encode, int64_t context, ChoiceScore& score) {
-  Batch batch;
-  std::vector<Continuation> candidates;
-  std::vector<size_t> begins;  // of each candidate in the batch
+void score_question(const TextLosses& losses, const Question& question, const Encode& encode,
+                    int64_t context, ChoiceScore& score) {
+  std::vector<double> nats;
+  std::vector<double> per_byte;
   for (const std::string& choice : question.choices) {
     Continuation c = continue_prompt(question.prompt, choice, encode);
     const auto longest = static_cast<size_t>(context) + 1;
@@ -144,21 +143,13 @@ void score_question(ops::TrainContext& ctx, Model& model, const Question& questi
     }
     // The first token has nothing before it that could predict it.
     c.choice_begin = std::max<size_t>(1, c.choice_begin);
-    begins.push_back(batch.ids.size());
-    if (c.tokens.size() >= 2) batch.append(c.tokens);
-    candidates.push_back(std::move(c));
-  }
-  std::vector<float> losses(batch.ids.size());
-  if (!losses.empty()) model.losses(ctx, batch, losses);
-  std::vector<double> nats;
-  std::vector<double> per_byte;
-  for (size_t i = 0; i < candidates.size(); ++i) {
     double sum = 0;
-    for (size_t t = candidates[i].choice_begin; t < candidates[i].tokens.size(); ++t) {
-      sum += losses[begins[i] + t - 1];
+    if (c.tokens.size() >= 2) {
+      const std::vector<float> each = losses(c.tokens);
+      for (size_t t = c.choice_begin; t < c.tokens.size(); ++t) sum += double{each[t - 1]};
     }
     nats.push_back(sum);
-    per_byte.push_back(sum / static_cast<double>(std::max<int64_t>(1, candidates[i].choice_bytes)));
+    per_byte.push_back(sum / static_cast<double>(std::max<int64_t>(1, c.choice_bytes)));
   }
   const auto best = [](const std::vector<double>& list) {
     return static_cast<size_t>(std::min_element(list.begin(), list.end()) - list.begin());

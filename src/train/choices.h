@@ -10,11 +10,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "io/json_fwd.h"
-#include "train/model.h"
 
 namespace hearth::train {
 
@@ -49,8 +49,12 @@ struct ChoiceScore {
   double answer_nats = 0;      // Σ of -log p of the right choices
 };
 
+// How much of a surprise each token of a text but the first is, in nats: [tokens - 1]. Asked for
+// texts of two tokens or more.
+using TextLosses = std::function<std::vector<float>(std::span<const int32_t> tokens)>;
+
 // Adds one question. Prompts that are too long lose their beginning.
-void score_question(ops::TrainContext& ctx, Model& model, const Question& question,
+void score_question(const TextLosses& losses, const Question& question,
                     const std::function<std::vector<int32_t>(const std::string&)>& encode,
                     int64_t context, ChoiceScore& score);
 

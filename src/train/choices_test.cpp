@@ -7,6 +7,7 @@
 #include "backend/cpu/train_kernels.h"
 #include "base/error.h"
 #include "io/json.h"
+#include "train/model.h"
 
 namespace hearth::train {
 namespace {
@@ -87,14 +88,18 @@ TEST(Choices, TheLikelyChoiceIsTheAnswer) {
   backend::cpu::ThreadPool pool(1);
   ops::Scratch scratch;
   ops::TrainContext ctx{backend::cpu::train_kernels(), pool, scratch};
+  const auto losses_of = [&](std::span<const int32_t> tokens) {
+    Batch batch;
+    batch.append(tokens);
+    std::vector<float> losses(batch.ids.size());
+    model->losses(ctx, batch, losses);
+    return losses;
+  };
   const Question question{.prompt = "hello, ", .choices = {"you", "me", "them all"}, .answer = 0};
   // By hand: the loss of each choice behind the prompt.
   std::vector<double> nats;
   for (const std::string& choice : question.choices) {
-    Batch batch;
-    batch.append(encode(question.prompt + choice));
-    std::vector<float> losses(batch.ids.size());
-    model->losses(ctx, batch, losses);
+    const std::vector<float> losses = losses_of(encode(question.prompt + choice));
     double sum = 0;
     for (size_t i = 6; i < losses.size(); ++i) sum += losses[i];
     nats.push_back(sum);
@@ -103,7 +108,7 @@ TEST(Choices, TheLikelyChoiceIsTheAnswer) {
     Question asked = question;
     asked.answer = answer;
     ChoiceScore score;
-    score_question(ctx, *model, asked, encode, 16, score);
+    score_question(losses_of, asked, encode, 16, score);
     EXPECT_EQ(score.questions, 1);
     EXPECT_NEAR(score.answer_nats, nats[answer], 1e-4);
     const bool likeliest = nats[answer] == *std::min_element(nats.begin(), nats.end());
@@ -114,7 +119,7 @@ TEST(Choices, TheLikelyChoiceIsTheAnswer) {
   ChoiceScore cut;
   Question lengthy = question;
   lengthy.prompt = std::string(100, 'x') + question.prompt;
-  score_question(ctx, *model, lengthy, encode, 9, cut);
+  score_question(losses_of, lengthy, encode, 9, cut);
   EXPECT_TRUE(std::isfinite(cut.answer_nats));
 }
 
