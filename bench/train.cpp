@@ -1,15 +1,16 @@
 // How fast does the trainer train, and how much of the machine's arithmetic is that?
 //
-//   ./dev bench train [--model 10m|124m] [--precision bf16|f32] [--threads N] [--steps N] [--tokens
-//   N]
-//                     [--context N]
+//   ./dev bench train [--model 10m|124m] [--precision bf16|f32] [--threads N] [--ranks N]
+//                     [--steps N] [--tokens N] [--context N]
 //
-// Whole updates (forward, backward, clipping, AdamW) of random tokens in full documents. Without
-// flags: both models, both precisions, one thread and all cores. The peak is a large matrix product
-// of the same precision on the same threads, measured in the same run; `register_gflops` is the
-// limit of the vector units, for products that never leave registers. One JSON line a measurement
-// on stdout, a table on stderr; the figure is the best of the steps, because on a shared machine
-// that is the one that was disturbed least.
+// Whole updates (forward, backward, summing over ranks, clipping, AdamW) of random tokens in full
+// documents, `tokens` of all ranks together. Without flags: both models, both precisions, one
+// thread, all cores by threads, all cores by ranks of one thread. Ranks are processes on sockets,
+// as those of `hearth train --ranks`. The peak is a large matrix product of the same precision on
+// the same threads and ranks, measured in the same run; `register_gflops` is the limit of the
+// vector units, for products that never leave registers. One JSON line a measurement on stdout, a
+// table on stderr; the figure is the best of the steps, because on a shared machine that is the one
+// that was disturbed least.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -17,17 +18,27 @@
 #include <ctime>
 #include <fmt/format.h>
 #include <string>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <vector>
 
 #include "backend/cpu/machine_limits.h"
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/train_kernels.h"
+#include "base/clock.h"
+#include "base/error.h"
 #include "base/random.h"
 #include "io/json.h"
 #include "ops/matmul.h"
 #include "ops/optimizer.h"
+#include "train/collective.h"
+#include "train/gradient_reducer.h"
 #include "train/model.h"
 #include "train/optimizer.h"
+#include "train/shard_plan.h"
+#include "train/socket_wire.h"
+#include "train/weight_gather.h"
 
 namespace hearth {
 namespace {
@@ -44,18 +55,19 @@ constexpr Shape kShapes[] = {
 struct Options {
   std::string model;      // empty: all
   std::string precision;  // empty: both
-  int threads = 0;        // 0: one, and all cores
+  int threads = 0;        // of a rank; 0 with ranks 0: one, and all cores
+  int ranks = 0;          // 0 with threads 0: one, and a rank for each core
   int steps = 5;          // measured, after one that is not
   int64_t tokens = 4096;  // of an update
   int64_t context = 0;    // 0: the model's
 };
 
-// With one thread the processor time of this thread, which leaves out the time slices of other
-// programs; with more, the time on the wall.
+// With one thread in all the processor time of this thread, which leaves out the time slices of
+// other programs; with more, the time on the wall.
 class Stopwatch {
  public:
-  explicit Stopwatch(const ops::TrainContext& ctx)
-      : clock_(ctx.workers.count() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC),
+  Stopwatch(const ops::TrainContext& ctx, int ranks)
+      : clock_(ctx.workers.count() * ranks == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC),
         begin_(now()) {}
   double seconds() const { return std::max(1e-9, now() - begin_); }
 
@@ -70,7 +82,7 @@ class Stopwatch {
 };
 
 // Operations a second of a large product: the best of a few.
-double product_peak(ops::TrainContext& ctx, DType dtype) {
+double product_peak(ops::TrainContext& ctx, int ranks, DType dtype) {
   constexpr int64_t kSize = 1024;
   constexpr int kRuns = 12;
   const Tensor a = Tensor::zeros(dtype, {2 * kSize, kSize});
@@ -78,7 +90,7 @@ double product_peak(ops::TrainContext& ctx, DType dtype) {
   const Tensor c(DType::kF32, {2 * kSize, kSize});
   double best = 0;
   for (int i = 0; i < kRuns; ++i) {
-    const Stopwatch watch(ctx);
+    const Stopwatch watch(ctx, ranks);
     ops::matmul(ctx, {a, ops::Transpose::kNo, b, ops::Transpose::kYes, c, ops::Store::kReplace});
     best = std::max(best, 4.0 * kSize * kSize * kSize / watch.seconds());
   }
@@ -86,7 +98,7 @@ double product_peak(ops::TrainContext& ctx, DType dtype) {
 }
 
 // Of all threads at once; 0 where the machine has no such products.
-double register_peak(ops::TrainContext& ctx, DType dtype) {
+double register_peak(ops::TrainContext& ctx, int ranks, DType dtype) {
   const auto limits = backend::cpu::machine_limits();
   const auto loop = dtype == DType::kBF16 ? limits.bf16_products : limits.f32_products;
   if (loop == nullptr) return 0;
@@ -95,7 +107,7 @@ double register_peak(ops::TrainContext& ctx, DType dtype) {
   double best = 0;
   for (int i = 0; i < 3; ++i) {
     std::vector<double> done(static_cast<size_t>(threads));
-    const Stopwatch watch(ctx);
+    const Stopwatch watch(ctx, ranks);
     ctx.workers.run(
         threads, [&](int64_t task, int) { done[static_cast<size_t>(task)] = loop(kIterations); });
     double sum = 0;
@@ -121,8 +133,8 @@ std::unique_ptr<train::Model> make(const Shape& s, DType dtype, ops::TrainContex
   return model;
 }
 
-train::Batch random_batch(const Shape& s, int64_t context, int64_t tokens) {
-  Random random(2);
+train::Batch random_batch(const Shape& s, int64_t context, int64_t tokens, int rank) {
+  Random random(2 + static_cast<uint64_t>(rank));
   train::Batch batch;
   while (batch.tokens() < tokens) {
     const int64_t length = std::min(context, tokens - batch.tokens());
@@ -135,45 +147,145 @@ train::Batch random_batch(const Shape& s, int64_t context, int64_t tokens) {
   return batch;
 }
 
-void update(ops::TrainContext& ctx, train::Model& model, train::Optimizer& optimizer,
-            const train::Batch& batch) {
-  train::Parameters& parameters = model.parameters();
-  parameters.clear_gradients();
-  model.forward_backward(ctx, batch, 1.0f / static_cast<float>(batch.target_count()));
-  const double norm = std::sqrt(ops::sum_squares(ctx, parameters.flat_gradient()));
-  optimizer.step(ctx, parameters, parameters.flat_gradient(), 1e-4, norm > 1 ? 1 / norm : 1.0);
-}
+// One rank's part of a run: what train::Trainer does in a step, without its data and checkpoints.
+class Run {
+ public:
+  Run(const Shape& shape, DType dtype, const Options& options, ops::TrainContext ctx,
+      train::Collective& ranks)
+      : ctx_(ctx),
+        ranks_(ranks),
+        context_(options.context > 0 ? options.context : shape.context),
+        batch_(random_batch(shape, context_, options.tokens / ranks.size(), ranks.rank())),
+        model_(make(shape, dtype, ctx_)),
+        plan_(train::make_shard_plan(model_->parameters(), train::OptimizerKind::kAdamw,
+                                     ranks.size(), kBucketBytes)),
+        optimizer_({}, model_->parameters(), plan_.owned_by(ranks.rank())),
+        weights_(ranks, model_->parameters(), plan_),
+        reducer_(ranks, model_->parameters(), plan_, train::ZeroStage::kOne, clock_) {
+    weights_.release_others();
+  }
 
-void measure(const Shape& shape, DType dtype, int threads, const Options& options) {
+  void update() {
+    reducer_.clear();
+    reducer_.start_round("gradients");
+    model_->forward_backward(ctx_, batch_, 1.0f / static_cast<float>(tokens()),
+                             [this](int64_t from) { reducer_.ready(from); });
+    reducer_.ready(0);
+    reducer_.finish_round();
+    const TensorView gradients = reducer_.gradients();
+    double squares[] = {ops::sum_squares(ctx_, gradients)};
+    ranks_.all_reduce(squares, "norm");
+    const double norm = std::sqrt(squares[0]);
+    optimizer_.step(ctx_, model_->parameters(), gradients, 1e-4, norm > 1 ? 1 / norm : 1.0);
+    weights_.share(ctx_, "weights");
+  }
+  // Of an update, all ranks together.
+  int64_t tokens() const { return batch_.tokens() * ranks_.size(); }
+  int64_t context() const { return context_; }
+  int64_t parameters() const { return model_->parameters().count(); }
+  double flops_per_token() const { return model_->flops_per_token(static_cast<double>(context_)); }
+
+ private:
+  static constexpr int64_t kBucketBytes = 8 << 20;
+
+  ops::TrainContext ctx_;
+  train::Collective& ranks_;
+  int64_t context_;
+  train::Batch batch_;
+  std::unique_ptr<train::Model> model_;
+  train::ShardPlan plan_;
+  train::Optimizer optimizer_;
+  train::WeightGather weights_;
+  const SystemClock clock_;
+  train::GradientReducer reducer_;
+};
+
+struct Result {
+  double seconds = 1e300;  // of the best update
+  int64_t tokens = 0, context = 0, parameters = 0;
+  double flops_per_token = 0;
+  double peak = 0, registers = 0;  // operations a second, all ranks together
+};
+
+Result measure_as(const Shape& shape, DType dtype, int threads, const Options& options,
+                  train::Wire* wire) {
   backend::cpu::ThreadPool pool(threads);
   ops::Scratch scratch;
   ops::TrainContext ctx{backend::cpu::train_kernels(), pool, scratch};
-  const double peak = product_peak(ctx, dtype);
-  const double registers = register_peak(ctx, dtype);
-  const auto model = make(shape, dtype, ctx);
-  train::Optimizer optimizer({}, model->parameters());
-  const int64_t context = options.context > 0 ? options.context : shape.context;
-  const train::Batch batch = random_batch(shape, context, options.tokens);
-  double best = 1e300;
+  train::Collective ranks(wire);
+  ranks.barrier("peak");
+  double peaks[] = {product_peak(ctx, ranks.size(), dtype),
+                    register_peak(ctx, ranks.size(), dtype)};
+  ranks.all_reduce(peaks, "peak");
+  Run run(shape, dtype, options, ctx, ranks);
+  Result result;
   for (int i = 0; i <= options.steps; ++i) {
-    const Stopwatch watch(ctx);
-    update(ctx, *model, optimizer, batch);
-    if (i > 0) best = std::min(best, watch.seconds());
+    ranks.barrier("update");
+    const Stopwatch watch(ctx, ranks.size());
+    run.update();
+    if (i > 0) result.seconds = std::min(result.seconds, watch.seconds());
   }
-  const double rate = static_cast<double>(batch.tokens()) / best;
-  const double flops = rate * model->flops_per_token(static_cast<double>(context));
+  result.tokens = run.tokens();
+  result.context = run.context();
+  result.parameters = run.parameters();
+  result.flops_per_token = run.flops_per_token();
+  result.peak = peaks[0];
+  result.registers = peaks[1];
+  return result;
+}
+
+// This process is rank 0; the others are forked, and end with it.
+Result measure_on_ranks(const Shape& shape, DType dtype, int threads, int ranks,
+                        const Options& options) {
+  constexpr Nanos kTimeout = 600 * kSecond;
+  const std::vector<std::vector<int>> mesh = train::make_socket_mesh(ranks);
+  const SystemClock clock;
+  std::vector<pid_t> others;
+  int rank = 0;
+  for (int other = 1; other < ranks && rank == 0; ++other) {
+    const pid_t pid = ::fork();
+    if (pid < 0) throw_error(ErrorCode::kIo, "--ranks", "rank {} could not be started", other);
+    if (pid == 0) {
+      rank = other;
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    } else {
+      others.push_back(pid);
+    }
+  }
+  for (int row = 0; row < ranks; ++row) {
+    for (const int socket : mesh[static_cast<size_t>(row)]) {
+      if (row != rank && socket >= 0) ::close(socket);
+    }
+  }
+  Result result;
+  {
+    train::SocketWire wire(rank, mesh[static_cast<size_t>(rank)], kTimeout, clock);
+    result = measure_as(shape, dtype, threads, options, &wire);
+  }
+  if (rank > 0) std::_Exit(0);
+  for (const pid_t pid : others) ::waitpid(pid, nullptr, 0);
+  return result;
+}
+
+void measure(const Shape& shape, DType dtype, int threads, int ranks, const Options& options) {
+  const Result r = ranks == 1 ? measure_as(shape, dtype, threads, options, nullptr)
+                              : measure_on_ranks(shape, dtype, threads, ranks, options);
+  const double rate = static_cast<double>(r.tokens) / r.seconds;
+  const double flops = rate * r.flops_per_token;
   const char* precision = dtype == DType::kBF16 ? "bf16" : "f32";
   fmt::print(
-      R"({{"bench":"train","model":"{}","parameters":{},"precision":"{}","threads":{},"tokens":{},)"
-      R"("context":{},"tokens_per_second":{:.1f},"gflops":{:.1f},"peak_gflops":{:.1f},)"
-      R"("share_of_peak":{:.3f},"register_gflops":{:.1f}}})"
+      R"({{"bench":"train","model":"{}","parameters":{},"precision":"{}","threads":{},"ranks":{},)"
+      R"("tokens":{},"context":{},"tokens_per_second":{:.1f},"gflops":{:.1f},)"
+      R"("peak_gflops":{:.1f},"share_of_peak":{:.3f},"register_gflops":{:.1f}}})"
       "\n",
-      shape.name, model->parameters().count(), precision, threads, batch.tokens(), context, rate,
-      flops / 1e9, peak / 1e9, flops / peak, registers / 1e9);
+      shape.name, r.parameters, precision, threads, ranks, r.tokens, r.context, rate, flops / 1e9,
+      r.peak / 1e9, flops / r.peak, r.registers / 1e9);
   std::fflush(stdout);
   fmt::print(stderr,
-             "{:<6} {:<5} {:>2} thr {:>9.0f} tokens/s {:>7.1f} GFLOP/s {:>4.0f} % of {:.0f}\n",
-             shape.name, precision, threads, rate, flops / 1e9, 100 * flops / peak, peak / 1e9);
+             "{:<6} {:<5} {:>2} rank {:>2} thr {:>9.0f} tokens/s {:>7.1f} GFLOP/s {:>4.0f} % of "
+             "{:.0f}\n",
+             shape.name, precision, ranks, threads, rate, flops / 1e9, 100 * flops / r.peak,
+             r.peak / 1e9);
 }
 
 Options parse(int argc, char** argv) {
@@ -187,6 +299,8 @@ Options parse(int argc, char** argv) {
       options.precision = value;
     } else if (flag == "--threads") {
       options.threads = std::atoi(value);
+    } else if (flag == "--ranks") {
+      options.ranks = std::atoi(value);
     } else if (flag == "--steps") {
       options.steps = std::atoi(value);
     } else if (flag == "--tokens") {
@@ -201,19 +315,29 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
-void run(const Options& options) {
-  std::vector<int> threads = {options.threads};
-  if (options.threads == 0) {
-    threads = {1};
-    const int cores = backend::cpu::ThreadPool(0).count();
-    if (cores > 1) threads.push_back(cores);
+struct Setting {
+  int threads = 1;
+  int ranks = 1;
+};
+
+std::vector<Setting> settings(const Options& options) {
+  if (options.threads > 0 || options.ranks > 0) {
+    return {{std::max(1, options.threads), std::max(1, options.ranks)}};
   }
+  const int cores = backend::cpu::usable_cores();
+  if (cores == 1) return {{1, 1}};
+  return {{1, 1}, {cores, 1}, {1, cores}};
+}
+
+void run(const Options& options) {
   for (const Shape& shape : kShapes) {
     if (!options.model.empty() && options.model != shape.name) continue;
     for (const DType dtype : {DType::kBF16, DType::kF32}) {
       const char* name = dtype == DType::kBF16 ? "bf16" : "f32";
       if (!options.precision.empty() && options.precision != name) continue;
-      for (int count : threads) measure(shape, dtype, count, options);
+      for (const Setting& s : settings(options)) {
+        measure(shape, dtype, s.threads, s.ranks, options);
+      }
     }
   }
 }

@@ -16,7 +16,9 @@ void add_data_command(CLI::App& app) {
       app.add_subcommand("data", "Make token shards for training: read, filter, tokenise, split");
   command->add_option("RECIPE", *path, "TOML: inputs, filters, split, output (docs/training.md)")
       ->required();
-  command->add_option("--threads", *threads, "0: one for each core")->capture_default_str();
+  command->add_option("--threads", *threads, "0: one for each core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   command->callback([path, threads] {
     TrainMachine machine(*threads);
     const train::DataReport report =

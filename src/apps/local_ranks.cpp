@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "apps/exit_codes.h"
 #include "base/error.h"
 #include "train/socket_wire.h"
 
@@ -52,7 +53,8 @@ class Crew {
   Crew(int ranks, const std::function<int(const LocalRank&)>& body, SignalGate& gate);
 
   struct Outcome {
-    int code = 0;  // 0: all did well
+    int code = 0;          // 0: none failed
+    bool stopped = false;  // on a signal, with a checkpoint
     enum class Again : bool { kNo, kMayHelp } again = Again::kNo;
   };
   // Until all have ended.
@@ -116,12 +118,17 @@ void Crew::send(int signal) const {
 void Crew::note(size_t rank, int status) {
   if (WIFEXITED(status)) {
     const int code = WEXITSTATUS(status);
-    outcome_.code = std::max(outcome_.code, code);
+    if (code == kExitStopped) {
+      outcome_.stopped = true;
+    } else {
+      outcome_.code = std::max(outcome_.code, code);
+    }
     if (code == kExitRankLost) outcome_.again = Outcome::Again::kMayHelp;
   } else if (WIFSIGNALED(status)) {
     std::fprintf(stderr, "rank %zu (pid %d) was killed by signal %d (%s)\n", rank,
                  static_cast<int>(pids_[rank]), WTERMSIG(status), strsignal(WTERMSIG(status)));
-    outcome_ = {std::max(outcome_.code, 1), Outcome::Again::kMayHelp};
+    outcome_.code = std::max(outcome_.code, 1);
+    outcome_.again = Outcome::Again::kMayHelp;
   }
   pids_[rank] = 0;
 }
@@ -173,6 +180,7 @@ int run_local_ranks(const LocalRanksOptions& options,
     if (helps && attempt == options.restarts) {
       std::fprintf(stderr, "the run ended; the same command goes on from its last checkpoint\n");
     }
+    if (outcome.code == 0) return outcome.stopped ? kExitStopped : 0;
     if (!helps || attempt == options.restarts) return outcome.code;
     std::fprintf(stderr, "start %d of %d, from the last checkpoint\n", attempt + 2,
                  options.restarts + 1);

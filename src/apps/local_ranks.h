@@ -17,12 +17,9 @@ struct LocalRanksOptions {
   int restarts = 0;  // after a rank was lost: how often all are started again
 };
 
-// What a rank's process exits with when it ended because another one was lost.
-constexpr int kExitRankLost = 75;
-
-// Forks the ranks, which call `body` and exit with what it returns. Passes SIGINT and SIGTERM on,
-// names a rank that a signal killed, ends the others then, and returns the exit code of the run. To
-// be called before there are other threads.
+// Forks the ranks, which call `body` and exit with what it returns (apps/exit_codes.h). Passes
+// SIGINT and SIGTERM on, names a rank that a signal killed, ends the others then, and returns the
+// exit code of the run. To be called before there are other threads.
 int run_local_ranks(const LocalRanksOptions& options,
                     const std::function<int(const LocalRank&)>& body);
 

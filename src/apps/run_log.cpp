@@ -51,6 +51,10 @@ std::string short_time(double seconds) {
   return fmt::format("{}m{:02d}s", whole / 60, whole % 60);
 }
 
+void TimeLeft::add_step(double seconds) {
+  mean_ = mean_ == 0 ? seconds : 0.95 * mean_ + 0.05 * seconds;
+}
+
 int64_t peak_memory_bytes() { return status_bytes("VmHWM"); }
 int64_t memory_bytes() { return status_bytes("VmRSS"); }
 

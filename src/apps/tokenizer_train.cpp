@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/commands.h"
+#include "base/error.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "train/bpe_trainer.h"
@@ -55,6 +56,10 @@ void run(const TokenizerTrain& options) {
                        });
   }
   const auto special = static_cast<int64_t>(options.special.size());
+  if (options.vocab_size < special + 256) {
+    throw_error(ErrorCode::kInvalidArgument, "--vocab-size",
+                "{} is less than the 256 bytes and {} special tokens", options.vocab_size, special);
+  }
   const train::BpeVocabulary vocabulary =
       train::train_bpe(words.counts(), options.vocab_size - special);
   std::filesystem::create_directories(options.out);

@@ -6,10 +6,12 @@
 #include <exception>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unistd.h>
 
 #include "apps/commands.h"
+#include "apps/exit_codes.h"
 #include "apps/json_log.h"
 #include "apps/local_ranks.h"
 #include "apps/run_log.h"
@@ -19,6 +21,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/file.h"
+#include "io/folder_lock.h"
 #include "io/json.h"
 #include "train/mpi_wire.h"
 #include "train/socket_wire.h"
@@ -65,17 +68,16 @@ class Progress final : public train::Observer {
     const double seconds = r.tokens_per_second > 0
                                ? static_cast<double>(config_.batch.tokens) / r.tokens_per_second
                                : 0;
-    mean_seconds_ = mean_seconds_ == 0 ? seconds : 0.95 * mean_seconds_ + 0.05 * seconds;
+    left_.add_step(seconds);
     if (!terminal_ && r.step % 10 != 0 && r.step != config_.schedule.steps) return;
-    const auto left = static_cast<double>(config_.schedule.steps - r.step);
     std::fprintf(stderr,
                  "%sstep %lld/%lld  loss %.4f  lr %.2e  norm %.3f  %.0f tok/s  %.0f%% of peak  ETA "
                  "%s%s%s",
                  terminal_ ? "\r\033[K" : "", static_cast<long long>(r.step),
                  static_cast<long long>(config_.schedule.steps), r.loss, r.learning_rate,
                  r.grad_norm, r.tokens_per_second, 100 * r.flops_per_second / peak_flops_,
-                 short_time(left * mean_seconds_).c_str(), r.left_out ? "  left out: a spike" : "",
-                 terminal_ && !r.left_out ? "" : "\n");
+                 left_.of(config_.schedule.steps - r.step).c_str(),
+                 r.left_out ? "  left out: a spike" : "", terminal_ && !r.left_out ? "" : "\n");
   }
 
   void on_validation(const train::ValidationReport& r) override {
@@ -113,7 +115,7 @@ class Progress final : public train::Observer {
   const train::TrainConfig& config_;
   double peak_flops_;
   bool terminal_;
-  double mean_seconds_ = 0;
+  TimeLeft left_;
   std::unique_ptr<JsonLog> log_;
 };
 
@@ -133,8 +135,9 @@ class Bystander final : public train::Observer {
   int rank_;
 };
 
-// One rank, or all there is. `neighbours`: ranks that share this machine's cores.
-void train_as(const train::TrainConfig& config, train::Wire* wire, int neighbours) {
+// One rank, or all there is; what it exits with. `neighbours`: ranks that share this machine's
+// cores.
+int train_as(const train::TrainConfig& config, train::Wire* wire, int neighbours) {
   const int rank = wire == nullptr ? 0 : wire->rank();
   const int ranks = wire == nullptr ? 1 : wire->size();
   int threads = static_cast<int>(config.run.threads);
@@ -152,12 +155,12 @@ void train_as(const train::TrainConfig& config, train::Wire* wire, int neighbour
   }
   std::signal(SIGXFSZ, SIG_IGN);  // a file over its limit is a failed write, not the end
   const bool done = trainer.run(*observer, stop_on_signal());
-  if (rank != 0) return;
-  if (done) {
+  if (rank == 0 && done) {
     std::fprintf(stderr, "\nthe model is in %s/model\n", config.run.out.c_str());
-  } else {
+  } else if (rank == 0) {
     std::fprintf(stderr, "\nstopped; the same command goes on from here\n");
   }
+  return done ? 0 : kExitStopped;
 }
 
 // Says why a rank ends; the exit code.
@@ -173,8 +176,9 @@ int train_over_mpi(const train::TrainConfig& config) {
   const SystemClock clock;
   train::MpiWire wire(timeout_of(config), clock);
   try {
-    train_as(config, wire.size() == 1 ? nullptr : &wire, wire.neighbours());
-    return 0;
+    std::optional<io::FolderLock> lock;
+    if (wire.rank() == 0) lock.emplace(config.run.out);
+    return train_as(config, wire.size() == 1 ? nullptr : &wire, wire.neighbours());
   } catch (const std::exception& error) {
     wire.abandon();
     return report_end(wire.rank(), error);
@@ -185,8 +189,7 @@ int train_on_sockets(const train::TrainConfig& config, const LocalRank& local) {
   try {
     const SystemClock clock;
     train::SocketWire wire(local.rank, local.sockets, timeout_of(config), clock);
-    train_as(config, &wire, local.size);
-    return 0;
+    return train_as(config, &wire, local.size);
   } catch (const std::exception& error) {
     return report_end(local.rank, error);
   }
@@ -199,12 +202,12 @@ int run_train(const std::string& path, const LocalRanksOptions& options) {
     throw_error(ErrorCode::kInvalidArgument, "--ranks", "mpirun has started the ranks already");
   }
   if (by_mpi) return train_over_mpi(config);
+  const io::FolderLock lock(config.run.out);
   if (options.ranks > 1) {
     return run_local_ranks(options,
                            [&](const LocalRank& local) { return train_on_sockets(config, local); });
   }
-  train_as(config, nullptr, 1);
-  return 0;
+  return train_as(config, nullptr, 1);
 }
 
 }  // namespace
@@ -232,7 +235,10 @@ void add_train_command(CLI::App& app) {
       ->add_option("--restarts", ranks->restarts,
                    "how often to go on from the last checkpoint after a rank was lost")
       ->check(CLI::Range(0, 1000000));
-  command->footer("Over several machines: mpirun -n 8 --hostfile HOSTS hearth train CONFIG");
+  command->footer(
+      "Over several machines: mpirun -n 8 --hostfile HOSTS hearth train CONFIG\n"
+      "SIGINT and SIGTERM leave a checkpoint; the exit status is then 3, and the same command goes "
+      "on.\n75: a rank was lost.");
   command->callback([path, show, plot, draw, follow, ranks] {
     if (*show) {
       std::fputs(train::to_toml({}).c_str(), stdout);

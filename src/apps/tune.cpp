@@ -1,8 +1,8 @@
 // hearth tune: an adapter for a model, from conversations or preferences, with a line of progress,
 // a log, and the memory it took beside what the planner expected.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,10 +10,13 @@
 #include <vector>
 
 #include "apps/commands.h"
+#include "apps/exit_codes.h"
+#include "apps/json_log.h"
 #include "apps/run_log.h"
 #include "apps/train_machine.h"
 #include "base/clock.h"
 #include "io/file.h"
+#include "io/folder_lock.h"
 #include "io/json.h"
 #include "train/plan_table.h"
 #include "train/tuner.h"
@@ -71,8 +74,11 @@ train::TuneConfig config_of(const Tune& t) {
 
 class Progress final : public train::TuneObserver {
  public:
-  Progress(const train::TuneConfig& config, int64_t memory_before)
-      : config_(config), memory_before_(memory_before), terminal_(isatty(STDERR_FILENO) != 0) {}
+  Progress(const train::TuneConfig& config, double peak_flops, int64_t memory_before)
+      : config_(config),
+        peak_flops_(peak_flops),
+        memory_before_(memory_before),
+        terminal_(isatty(STDERR_FILENO) != 0) {}
 
   void on_start(const train::TuneStart& start) override {
     steps_ = start.steps;
@@ -91,24 +97,30 @@ class Progress final : public train::TuneObserver {
     }
     const std::string path = config_.run.out + "/log.jsonl";
     io::write_file_atomic(path, log_lines_until(path, start.first_step));
-    log_.open(path, std::ios::app);
+    log_ = std::make_unique<JsonLog>(path);
   }
 
   void on_step(const train::TuneStep& r) override {
+    const double share = r.flops_per_second / peak_flops_;
     io::Json line = {{"step", r.step},           {"loss", r.loss},
                      {"grad_norm", r.grad_norm}, {"learning_rate", r.learning_rate},
                      {"tokens", r.tokens},       {"epoch", r.epoch},
-                     {"left_out", r.left_out},   {"tokens_per_second", r.tokens_per_second}};
+                     {"left_out", r.left_out},   {"tokens_per_second", r.tokens_per_second},
+                     {"share_of_peak", share}};
     if (preferences()) {
       line["accuracy"] = r.accuracy;
       line["margin"] = r.margin;
     }
-    log_ << io::dump_json(line) << std::endl;
+    log_->write(line);
+    left_.add_step(r.seconds);
     if (!terminal_ && r.step % 10 != 0 && r.step != steps_) return;
-    std::fprintf(stderr, "%sstep %lld/%lld  loss %.4f%s  lr %.2e  norm %.3f  %.0f tok/s%s",
+    std::fprintf(stderr,
+                 "%sstep %lld/%lld  loss %.4f%s  lr %.2e  norm %.3f  %.0f tok/s  %.0f%% of peak  "
+                 "ETA %s%s",
                  terminal_ ? "\r\033[K" : "", static_cast<long long>(r.step),
                  static_cast<long long>(steps_), r.loss, judged(r.accuracy, r.margin).c_str(),
-                 r.learning_rate, r.grad_norm, r.tokens_per_second,
+                 r.learning_rate, r.grad_norm, r.tokens_per_second, 100 * share,
+                 left_.of(steps_ - r.step).c_str(),
                  r.left_out ? "  left out: not finite\n" : (terminal_ ? "" : "\n"));
   }
 
@@ -118,7 +130,7 @@ class Progress final : public train::TuneObserver {
       line["validation_accuracy"] = r.accuracy;
       line["validation_margin"] = r.margin;
     }
-    log_ << io::dump_json(line) << std::endl;
+    log_->write(line);
     std::fprintf(stderr, "%sstep %lld  validation loss %.4f%s\n", terminal_ ? "\r\033[K" : "",
                  static_cast<long long>(r.step), r.loss, judged(r.accuracy, r.margin).c_str());
   }
@@ -134,8 +146,7 @@ class Progress final : public train::TuneObserver {
                  bytes_text(p.weights).c_str(),
                  bytes_text(p.gradients + p.master + p.moments).c_str(),
                  bytes_text(p.activations).c_str(), bytes_text(p.logits).c_str());
-    log_ << io::dump_json({{"peak_memory_bytes", measured}, {"planned_bytes", p.total()}})
-         << std::endl;
+    log_->write({{"peak_memory_bytes", measured}, {"planned_bytes", p.total()}});
   }
 
  private:
@@ -156,29 +167,38 @@ class Progress final : public train::TuneObserver {
   }
 
   const train::TuneConfig& config_;
+  double peak_flops_;
   int64_t memory_before_;
   bool terminal_;
   int64_t steps_ = 0;
   train::MemoryPieces planned_;
-  std::ofstream log_;
+  TimeLeft left_;
+  std::unique_ptr<JsonLog> log_;
 };
 
-void run(const Tune& options) {
+// What the program exits with.
+int run(const Tune& options) {
   if (options.defaults) {
     std::fputs(train::to_toml(train::TuneConfig{}).c_str(), stdout);
-    return;
+    return 0;
   }
   if (options.what.empty()) throw CLI::RequiredError("CONFIG or MODEL");
   const train::TuneConfig config = config_of(options);
+  const io::FolderLock lock(config.run.out);
+  const std::atomic<bool>& stop = stop_on_signal();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over its limit is a failed write, not the end
   TrainMachine machine(static_cast<int>(config.run.threads));
   const SystemClock clock;
-  Progress progress(config, memory_bytes());
+  const double peak =
+      machine.measure_peak(config.model.base == "f32" ? DType::kF32 : DType::kBF16, clock);
+  Progress progress(config, peak, memory_bytes());
   train::Tuner tuner(config, machine.context(), clock);
-  const bool done = tuner.run(progress, stop_on_signal());
+  const bool done = tuner.run(progress, stop);
   progress.report_memory();
   std::fprintf(stderr,
                done ? "the adapter is in %s\n" : "stopped; the same command goes on in %s\n",
                config.run.out.c_str());
+  return done ? 0 : kExitStopped;
 }
 
 void add_flags(CLI::App& command, Tune& t) {
@@ -216,7 +236,12 @@ void add_tune_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("tune", "Fine-tune a model: a LoRA adapter from chats or preferences");
   add_flags(*command, *options);
-  command->callback([options] { run(*options); });
+  command->footer(
+      "SIGINT and SIGTERM leave a checkpoint; the exit status is then 3, and the same command goes "
+      "on.");
+  command->callback([options] {
+    if (const int code = run(*options); code != 0) throw CLI::RuntimeError(code);
+  });
 }
 
 }  // namespace hearth::apps

@@ -3,6 +3,8 @@
 #include "base/error.h"
 #include "io/file.h"
 #include "train/internal/toml_fields.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
 
 namespace hearth::train {
 namespace {
@@ -76,9 +78,21 @@ void check_values(const TrainConfig& c, const std::string& where) {
   require(c.batch.micro_tokens > 0, where, "batch.micro_tokens", "above 0");
   require(c.schedule.steps > 0, where, "schedule.steps", "above 0");
   require(c.schedule.warmup_steps >= 0, where, "schedule.warmup_steps", "0 or more");
-  require(c.optimizer.learning_rate > 0, where, "optimizer.learning_rate", "above 0");
-  require(c.optimizer.clip_norm >= 0, where, "optimizer.clip_norm", "0 or more");
+  parse_schedule(c.schedule.kind, where + ": schedule.kind");
+  internal::require_share(c.schedule.final_fraction, where, "schedule.final_fraction");
+  internal::require_share(c.schedule.decay_fraction, where, "schedule.decay_fraction");
+  parse_optimizer(c.optimizer.name, where + ": optimizer.name");
+  internal::require_above_zero(c.optimizer.learning_rate, where, "optimizer.learning_rate");
+  internal::require_memory(c.optimizer.beta1, where, "optimizer.beta1");
+  internal::require_memory(c.optimizer.beta2, where, "optimizer.beta2");
+  internal::require_memory(c.optimizer.momentum, where, "optimizer.momentum");
+  internal::require_above_zero(c.optimizer.epsilon, where, "optimizer.epsilon");
+  internal::require_zero_or_more(c.optimizer.weight_decay, where, "optimizer.weight_decay");
+  internal::require_zero_or_more(c.optimizer.clip_norm, where, "optimizer.clip_norm");
+  internal::require_zero_or_more(c.optimizer.spike_deviations, where, "optimizer.spike_deviations");
   require(c.optimizer.spike_window > 1, where, "optimizer.spike_window", "2 or more");
+  internal::require_threads(c.run.threads, where);
+  internal::require_zero_or_more(c.run.sample_temperature, where, "run.sample_temperature");
   require(c.data.context >= 0, where, "data.context", "0 or more");
   require(c.run.checkpoints_kept > 0, where, "run.checkpoints_kept", "1 or more");
   require(c.run.sample_every == 0 || !c.data.tokenizer.empty(), where, "data.tokenizer",
@@ -87,7 +101,7 @@ void check_values(const TrainConfig& c, const std::string& where) {
           "a list of texts, for run.sample_every needs it");
   require(c.run.sample_tokens > 0, where, "run.sample_tokens", "above 0");
   require(c.parallel.zero == 1 || c.parallel.zero == 2, where, "parallel.zero", "1 or 2");
-  require(c.parallel.bucket_mb > 0, where, "parallel.bucket_mb", "above 0");
+  internal::require_above_zero(c.parallel.bucket_mb, where, "parallel.bucket_mb");
   require(c.parallel.timeout_s > 0, where, "parallel.timeout_s", "above 0");
   const auto one_of = [&](const char* key, const std::string& value, const char* a, const char* b) {
     if (value == a || value == b) return;

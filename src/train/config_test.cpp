@@ -81,6 +81,19 @@ TEST(TrainConfig, NamesWrongTypesAndValues) {
   EXPECT_NE(error_of(std::string(kSmallest) + "precision = \"f16\"\n").find("bf16 or f32"),
             std::string::npos);
   EXPECT_NE(error_of("[data").find("not valid TOML at line 1"), std::string::npos);
+  const std::pair<const char*, const char*> cases[] = {
+      {"[optimizer]\nlearning_rate = inf\n", "optimizer.learning_rate must be a number above 0"},
+      {"[optimizer]\nlearning_rate = nan\n", "optimizer.learning_rate must be a number above 0"},
+      {"[optimizer]\nbeta1 = 1.0\n", "optimizer.beta1 must be in [0, 1)"},
+      {"[optimizer]\nname = \"sgd\"\n", "expected adamw or muon, came 'sgd'"},
+      {"[schedule]\nkind = \"cosin\"\n", "came 'cosin'"},
+      {"[schedule]\nfinal_fraction = 2.0\n", "schedule.final_fraction must be from 0 to 1"},
+      {"threads = -3\n", "run.threads must be from 0 (all cores) to 1024"},
+      {"threads = 100000\n", "run.threads must be from 0 (all cores) to 1024"}};
+  for (const auto& [lines, part] : cases) {
+    const std::string said = error_of(std::string(kSmallest) + lines);
+    EXPECT_NE(said.find(part), std::string::npos) << lines << said;
+  }
 }
 
 TEST(TrainConfig, AModelHasOneShape) {

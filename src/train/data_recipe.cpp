@@ -109,6 +109,15 @@ DataRecipe parse_recipe(std::string_view text, const std::string& where,
                     "a folder with tokenizer.json");
   const double share = recipe.split.validation_share;
   internal::require(share >= 0 && share < 1, where, "split.validation_share", "in [0, 1)");
+  internal::require(recipe.split.validation_max >= 0, where, "split.validation_max", "0 or more");
+  const QualityConfig& q = recipe.quality;
+  internal::require(q.min_words >= 0, where, "quality.min_words", "0 or more");
+  internal::require(q.max_words >= 0, where, "quality.max_words", "0 or more");
+  internal::require_share(q.max_repeated_share, where, "quality.max_repeated_share");
+  internal::require_share(q.min_letter_share, where, "quality.min_letter_share");
+  internal::require_share(q.max_word_share, where, "quality.max_word_share");
+  internal::require(q.near_duplicate > 0 && q.near_duplicate <= 1, where, "quality.near_duplicate",
+                    "in (0, 1]");
   for (std::string& path : recipe.input.files) internal::anchor(path, folder);
   internal::anchor(recipe.output.tokenizer, folder);
   internal::anchor(recipe.output.folder, folder);

@@ -209,18 +209,28 @@ void Decoder::next_logits(ops::TrainContext& ctx, std::span<const int32_t> ids,
 
 io::Json Decoder::config() const { return *config_; }
 
+// Attention's products of one token, q·k and p·v, over half the context on average.
+double Decoder::attention_flops(double context) const {
+  double sum = 0;
+  for (const LayerShape& layer : shape_.layers) {
+    const AttentionShape& a = layer.attention;
+    const double seen =
+        a.window > 0 ? std::min(context / 2, static_cast<double>(a.window)) : context / 2;
+    sum += 4.0 * static_cast<double>(a.heads * a.head_dim) * seen;
+  }
+  return sum;
+}
+
+double Decoder::forward_flops_per_token(double context) const {
+  double products = 0;
+  for_linears([&](const Linear& linear) { products += linear.forward_flops_per_token(); });
+  return products + attention_flops(context);
+}
+
 double Decoder::flops_per_token(double context) const {
   double products = 0;
   for_linears([&](const Linear& linear) { products += linear.flops_per_token(); });
-  double attention = 0;
-  for (const LayerShape& layer : shape_.layers) {
-    const AttentionShape& a = layer.attention;
-    // q·k and p·v: two products forward, four backward, over half the context on average.
-    const double seen =
-        a.window > 0 ? std::min(context / 2, static_cast<double>(a.window)) : context / 2;
-    attention += 12.0 * static_cast<double>(a.heads * a.head_dim) * seen;
-  }
-  return products + attention;
+  return products + 3 * attention_flops(context);  // the backward pass has four products
 }
 
 }  // namespace hearth::train

@@ -26,6 +26,7 @@ class Decoder final : public Model {
                    std::span<float> logits) override;
   io::Json config() const override;
   double flops_per_token(double context) const override;
+  double forward_flops_per_token(double context) const override;
   int64_t context_max() const override { return shape_.context; }
 
  private:
@@ -41,6 +42,7 @@ class Decoder final : public Model {
   void forward(const Pass& pass);
   void backward(const Pass& pass, const GradientsReady& ready);
   Layer::Saved saved_of(size_t layer) const;
+  double attention_flops(double context) const;
 
   const DecoderShape shape_;
   const std::unique_ptr<const io::Json> config_;

@@ -65,10 +65,13 @@ bool Linear::joined() const {
                      [](const Piece& piece) { return piece.part != nullptr; });
 }
 
+double Linear::forward_flops_per_token() const {
+  return 2 * static_cast<double>(out_) * static_cast<double>(in_);
+}
+
 double Linear::flops_per_token() const {
   // A frozen matrix has no product for its own gradient.
-  const double products = ModelWeights::trained(weight_) ? 3 : 2;
-  return 2 * products * static_cast<double>(out_) * static_cast<double>(in_);
+  return (ModelWeights::trained(weight_) ? 3 : 2) * forward_flops_per_token();
 }
 
 int64_t Linear::unpacked_elements() const {

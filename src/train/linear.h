@@ -39,8 +39,9 @@ class Linear {
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
   bool joined() const;  // by an adapter
-  // Forward and backward; a multiply-add counts as two.
-  double flops_per_token() const;
+  // A multiply-add counts as two.
+  double forward_flops_per_token() const;
+  double flops_per_token() const;  // and backward
   // Elements of the largest piece that has to be unpacked.
   int64_t unpacked_elements() const;
 

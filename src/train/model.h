@@ -64,6 +64,7 @@ class Model {
   virtual io::Json config() const = 0;
   // Multiply-adds count as two; forward and backward of one token with `context` tokens before it.
   virtual double flops_per_token(double context) const = 0;
+  virtual double forward_flops_per_token(double context) const = 0;
   virtual int64_t context_max() const = 0;
 };
 

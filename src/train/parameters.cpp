@@ -1,6 +1,7 @@
 #include "train/parameters.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -93,6 +94,12 @@ TensorView Parameters::vector(size_t index) const {
 
 TensorView Parameters::vector_gradient(size_t index) const {
   return gradient(index).reshape({list_[index].count()});
+}
+
+bool Parameters::finite() const {
+  const float* values = master_->as<float>();
+  return std::all_of(values, values + master_->shape.count(),
+                     [](float value) { return std::isfinite(value); });
 }
 
 int64_t Parameters::count() const {

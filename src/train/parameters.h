@@ -90,6 +90,7 @@ class Parameters {
   TensorView flat_gradient() const { return gradient_; }
   TensorView flat_copy() const { return copy_; }  // empty where products read the master weights
   int64_t count() const;                          // without padding
+  bool finite() const;                            // every master weight is a number
   DType compute_type() const { return compute_type_; }
 
  private:

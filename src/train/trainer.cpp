@@ -359,6 +359,11 @@ bool Trainer::any_rank(const std::atomic<bool>& flag) {
 
 void Trainer::save() {
   weights_.gather_all("the model to save");
+  if (!model_->parameters().finite()) {
+    throw_error(ErrorCode::kDataLoss, config_.run.out,
+                "the model's weights are no longer numbers, and it is not written; lower "
+                "optimizer.learning_rate and begin in another folder");
+  }
   if (ranks_.rank() == 0) {
     save_model(
         config_.run.out + "/model", *model_,

@@ -6,12 +6,15 @@
 #include "base/error.h"
 #include "io/file.h"
 #include "train/internal/toml_fields.h"
+#include "train/schedule.h"
 
 namespace hearth::train {
 namespace {
 
 using internal::anchor;
 using internal::require;
+
+constexpr double kEpochsMax = 1e6;
 
 template <typename Config, typename Visit>
 void visit_fields(Config& c, const Visit& visit) {
@@ -102,12 +105,20 @@ void check_tune_config(const TuneConfig& c, const std::string& where) {
   require(c.data.validation_share >= 0 && c.data.validation_share < 1, where,
           "data.validation_share", "in [0, 1)");
   require(c.data.context >= 0, where, "data.context", "0 or more");
-  require(c.method.beta > 0, where, "method.beta", "above 0");
-  require(c.optimizer.learning_rate > 0, where, "optimizer.learning_rate", "above 0");
-  require(c.optimizer.clip_norm >= 0, where, "optimizer.clip_norm", "0 or more");
-  require(c.schedule.steps > 0 || c.schedule.epochs > 0, where, "schedule.epochs", "above 0");
-  require(c.schedule.warmup_share >= 0 && c.schedule.warmup_share <= 1, where,
-          "schedule.warmup_share", "in [0, 1]");
+  internal::require_above_zero(c.method.beta, where, "method.beta");
+  internal::require_above_zero(c.optimizer.learning_rate, where, "optimizer.learning_rate");
+  internal::require_memory(c.optimizer.beta1, where, "optimizer.beta1");
+  internal::require_memory(c.optimizer.beta2, where, "optimizer.beta2");
+  internal::require_above_zero(c.optimizer.epsilon, where, "optimizer.epsilon");
+  internal::require_zero_or_more(c.optimizer.weight_decay, where, "optimizer.weight_decay");
+  internal::require_zero_or_more(c.optimizer.clip_norm, where, "optimizer.clip_norm");
+  parse_schedule(c.schedule.kind, where + ": schedule.kind");
+  require(c.schedule.steps >= 0, where, "schedule.steps", "above 0, or 0 for schedule.epochs");
+  require(c.schedule.steps > 0 || (c.schedule.epochs > 0 && c.schedule.epochs <= kEpochsMax), where,
+          "schedule.epochs", "above 0, and at most a million");
+  internal::require_share(c.schedule.warmup_share, where, "schedule.warmup_share");
+  internal::require_share(c.schedule.final_fraction, where, "schedule.final_fraction");
+  internal::require_threads(c.run.threads, where);
   require(c.batch.examples > 0, where, "batch.examples", "above 0");
   require(c.batch.micro_tokens > 0, where, "batch.micro_tokens", "above 0");
   require(c.run.checkpoints_kept > 0, where, "run.checkpoints_kept", "1 or more");

@@ -131,6 +131,17 @@ void take(TuneExample example, TuneMethod method, int64_t context, TuneData& dat
   data.examples.push_back(std::move(example));
 }
 
+// What a template says of a conversation that it cannot write is said of the line.
+std::vector<TuneExample> read_line(const LineReader& reader, TuneMethod method,
+                                   const std::string& where) {
+  try {
+    return method == TuneMethod::kSupervised ? reader.supervised() : reader.preference();
+  } catch (const Error& error) {
+    if (error.where == where) throw;
+    throw_error(error.code, where, "{}", error.what());
+  }
+}
+
 void read_file(const std::string& path, TuneMethod method, const ConversationEncoder& encoder,
                int64_t context, TuneData& data) {
   std::ifstream in(path, std::ios::binary);
@@ -141,10 +152,8 @@ void read_file(const std::string& path, TuneMethod method, const ConversationEnc
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = fmt::format("{}:{}", path, number);
     const Json json = io::parse_json(line, where);
-    const LineReader reader(encoder, json, where);
     ++data.lines;
-    for (TuneExample& example :
-         method == TuneMethod::kSupervised ? reader.supervised() : reader.preference()) {
+    for (TuneExample& example : read_line(LineReader(encoder, json, where), method, where)) {
       take(std::move(example), method, context, data);
     }
   }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <numeric>
 #include <utility>
 
 #include "base/error.h"
@@ -12,7 +11,6 @@
 #include "io/json.h"
 #include "ops/optimizer.h"
 #include "train/hf_files.h"
-#include "train/preference.h"
 
 namespace hearth::train {
 namespace {
@@ -32,12 +30,6 @@ double base_bytes(const std::string& base) {
   return base == "q4" ? 0.5625 : 2;
 }
 
-std::vector<int64_t> all_of(const TuneData& data) {
-  std::vector<int64_t> all(data.examples.size());
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
-
 Schedule make_schedule(const TuneConfig& config, int64_t examples) {
   const TuneScheduleConfig& s = config.schedule;
   const int64_t each = (examples + config.batch.examples - 1) / config.batch.examples;
@@ -53,48 +45,19 @@ Schedule make_schedule(const TuneConfig& config, int64_t examples) {
 
 }  // namespace
 
-// One text of a batch: which example, and where its losses are.
-struct Tuner::Text {
-  int64_t example = 0;
-  bool other = false;  // the reply that was not preferred
-  size_t begin = 0;    // in the batch
-  size_t count = 0;
-  double loss = 0;  // nats, of the learned tokens
-};
-
-struct Tuner::Micro {
-  Batch batch;
-  std::vector<Text> texts;
-
-  void sum_losses(std::span<const float> each) {
-    for (Text& text : texts) {
-      text.loss = 0;
-      for (size_t i = 0; i < text.count; ++i) text.loss += each[text.begin + i];
-    }
-  }
-};
-
-struct Tuner::Sums {
-  double loss = 0;  // a learned token, or a pair
-  double accuracy = 0;
-  double margin = 0;
-  int64_t learned = 0;
-  int64_t tokens = 0;
-};
-
 Tuner::Tuner(const TuneConfig& config, ops::TrainContext ctx, const Clock& clock)
     : config_(config),
       ctx_(ctx),
       clock_(clock),
-      method_(config.method.name == "dpo" ? TuneMethod::kPreference : TuneMethod::kSupervised),
       lora_(adapter_config(config, kWhere), kWhere),
       files_(std::make_shared<io::Folder>(config.model.from)),
       writer_(config.run.out + "/checkpoints", config.run.checkpoints_kept, alone_, clock) {
   load_base();
-  read_data(config);
-  if (method_ == TuneMethod::kPreference) {
-    reference_ = reference(data_);
-    validation_reference_ = reference(validation_);
+  objective_ = std::make_unique<TuneObjective>(config_, ctx_, *model_, lora_);
+  read_data();
+  if (objective_->method() == TuneMethod::kPreference) {
+    objective_->ask_base(train_);
+    objective_->ask_base(validation_);
   }
   restore();
 }
@@ -122,28 +85,30 @@ void Tuner::load_base() {
   lora_.load(adapters::load_adapter(folder));
 }
 
-void Tuner::read_data(const TuneConfig& config) {
+void Tuner::read_data() {
+  const TuneDataConfig& config = config_.data;
   const auto tokenizer = tokenizer::Tokenizer::load(*files_);
   const auto chat = tokenizer::ChatTemplate::load(*files_);
   const ConversationEncoder encoder(*tokenizer, chat);
-  int64_t context = config.data.context == 0 ? model_->context_max() : config.data.context;
+  const int64_t context = config.context == 0 ? model_->context_max() : config.context;
   if (context > model_->context_max()) {
     throw_error(ErrorCode::kInvalidArgument, "data.context", "{} is longer than the model's {}",
                 context, model_->context_max());
   }
-  const auto seed = static_cast<uint64_t>(config.run.seed);
-  data_ = read_tune_data(config.data.train, method_, encoder, context);
-  if (config.data.validation.empty()) {
-    validation_ = split_off(data_, config.data.validation_share, seed);
+  const auto seed = static_cast<uint64_t>(config_.run.seed);
+  const TuneMethod method = objective_->method();
+  train_.data = read_tune_data(config.train, method, encoder, context);
+  if (config.validation.empty()) {
+    validation_.data = split_off(train_.data, config.validation_share, seed);
   } else {
-    validation_ = read_tune_data(config.data.validation, method_, encoder, context);
+    validation_.data = read_tune_data(config.validation, method, encoder, context);
   }
-  if (data_.examples.empty()) {
-    throw_error(ErrorCode::kInvalidArgument, config.data.train.front(),
-                "nothing to learn from in {} lines", data_.lines);
+  if (train_.size() == 0) {
+    throw_error(ErrorCode::kInvalidArgument, config.train.front(),
+                "nothing to learn from in {} lines", train_.data.lines);
   }
-  order_ = std::make_unique<TuneOrder>(std::ssize(data_.examples), seed);
-  schedule_ = make_schedule(config, std::ssize(data_.examples));
+  order_ = std::make_unique<TuneOrder>(train_.size(), seed);
+  schedule_ = make_schedule(config_, train_.size());
 }
 
 void Tuner::restore() {
@@ -154,7 +119,7 @@ void Tuner::restore() {
                                                             .epsilon = o.epsilon,
                                                             .weight_decay = o.weight_decay},
                                            model_->parameters());
-  const uint64_t fingerprint = data_.fingerprint(static_cast<uint64_t>(config_.run.seed));
+  const uint64_t fingerprint = train_.data.fingerprint(static_cast<uint64_t>(config_.run.seed));
   const std::string folder = config_.run.out + "/checkpoints";
   if (!load_checkpoint(folder, state_, model_->parameters(), *optimizer_)) {
     state_.data_fingerprint = fingerprint;
@@ -169,122 +134,12 @@ void Tuner::restore() {
   order_->seek(state_.position);
 }
 
-// Texts packed into batches of at most batch.micro_tokens predictions (a longer text stands alone).
-std::vector<Tuner::Micro> Tuner::micros(const TuneData& data,
-                                        const std::vector<int64_t>& examples) const {
-  std::vector<Micro> list;
-  const auto add = [&](int64_t example, const MarkedTokens& text, bool other) {
-    const auto count = std::ssize(text.tokens) - 1;
-    if (list.empty() || list.back().batch.tokens() + count > config_.batch.micro_tokens) {
-      list.emplace_back();
-    }
-    Micro& micro = list.back();
-    micro.texts.push_back({example, other, micro.batch.ids.size(), static_cast<size_t>(count), 0});
-    micro.batch.append(text.tokens, text.learn);
-  };
-  for (int64_t example : examples) {
-    const TuneExample& e = data.examples[static_cast<size_t>(example)];
-    add(example, e.text, false);
-    if (method_ == TuneMethod::kPreference) add(example, e.other, true);
-  }
-  return list;
-}
-
-std::vector<Tuner::Reference> Tuner::reference(const TuneData& data) {
-  std::vector<Reference> out(data.examples.size());
-  lora_.set_mode(LoraShared::Mode::kOff);
-  for (Micro& micro : micros(data, all_of(data))) {
-    std::vector<float> each(micro.batch.ids.size());
-    model_->losses(ctx_, micro.batch, each);
-    micro.sum_losses(each);
-    for (const Text& text : micro.texts) {
-      Reference& of = out[static_cast<size_t>(text.example)];
-      (text.other ? of.other : of.text) = -text.loss;
-    }
-  }
-  return out;
-}
-
-Tuner::Sums Tuner::learn(const std::vector<int64_t>& examples) {
-  std::vector<Micro> parts = micros(data_, examples);
-  const auto key = [&](size_t part) {
-    const auto number = static_cast<uint64_t>(state_.step) << 20 | part;
-    return split_mix(split_mix(static_cast<uint64_t>(config_.run.seed)) ^ number);
-  };
-  Sums sums;
-  for (const Micro& part : parts) {
-    sums.learned += part.batch.target_count();
-    sums.tokens += part.batch.tokens();
-  }
-  if (method_ == TuneMethod::kPreference) {
-    for (size_t i = 0; i < parts.size(); ++i) {
-      lora_.set_mode(LoraShared::Mode::kTrain, key(i));
-      std::vector<float> each(parts[i].batch.ids.size());
-      model_->losses(ctx_, parts[i].batch, each);
-      parts[i].sum_losses(each);
-    }
-    const Sums judged = learn_preferences(parts, examples.size());
-    sums.loss = judged.loss;
-    sums.accuracy = judged.accuracy;
-    sums.margin = judged.margin;
-  }
-  // One divisor for the whole update, so that its split into batches cannot be felt.
-  const double per_target = 1.0 / static_cast<double>(std::max<int64_t>(1, sums.learned));
-  const bool weighted = method_ == TuneMethod::kPreference;
-  double total = 0;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    lora_.set_mode(LoraShared::Mode::kTrain, key(i));
-    total += model_->forward_backward(ctx_, parts[i].batch,
-                                      weighted ? 1.0f : static_cast<float>(per_target));
-  }
-  if (!weighted) sums.loss = total * per_target;
-  return sums;
-}
-
-namespace {
-
-// The likelihoods of one example's replies, as its texts are met.
-struct Pair {
-  ReplyLikelihood preferred, other;
-};
-
-}  // namespace
-
-// Weighs each text of the batches by the slope of its pair's loss.
-Tuner::Sums Tuner::learn_preferences(std::vector<Micro>& parts, size_t examples) {
-  std::vector<Pair> pairs(data_.examples.size());
-  for (const Micro& part : parts) {
-    for (const Text& text : part.texts) {
-      const auto at = static_cast<size_t>(text.example);
-      (text.other ? pairs[at].other : pairs[at].preferred) = {
-          -text.loss, text.other ? reference_[at].other : reference_[at].text};
-    }
-  }
-  Sums sums;
-  const double each = 1.0 / static_cast<double>(examples);
-  for (Micro& part : parts) {
-    part.batch.weights.assign(part.batch.ids.size(), 0.0f);
-    for (const Text& text : part.texts) {
-      const Pair& pair = pairs[static_cast<size_t>(text.example)];
-      const PreferenceLoss loss = preference_loss(pair.preferred, pair.other, config_.method.beta);
-      // The model's losses are -log p, hence the signs.
-      const double weight = (text.other ? loss.slope : -loss.slope) * each;
-      std::fill_n(part.batch.weights.begin() + static_cast<ptrdiff_t>(text.begin), text.count,
-                  static_cast<float>(weight));
-      if (text.other) continue;
-      sums.loss += loss.loss * each;
-      sums.margin += loss.margin * each;
-      sums.accuracy += loss.margin > 0 ? each : 0;
-    }
-  }
-  return sums;
-}
-
 TuneStep Tuner::step() {
   const Nanos begin = clock_.now();
   Parameters& parameters = model_->parameters();
   parameters.clear_gradients();
-  const Sums sums = learn(order_->take(config_.batch.examples));
+  const TuneLoss sums =
+      objective_->learn(train_, order_->take(config_.batch.examples), state_.step);
   TuneStep report;
   report.loss = sums.loss;
   report.accuracy = sums.accuracy;
@@ -308,59 +163,31 @@ TuneStep Tuner::step() {
   const double seconds =
       std::max(1e-9, static_cast<double>(clock_.now() - begin) / static_cast<double>(kSecond));
   report.tokens_per_second = static_cast<double>(sums.tokens) / seconds;
+  report.flops_per_second = sums.flops / seconds;
+  report.seconds = seconds;
   return report;
 }
 
 TuneValidation Tuner::validate() {
-  TuneValidation report;
-  report.step = state_.step;
-  lora_.set_mode(LoraShared::Mode::kExact);
-  std::vector<Pair> pairs(validation_.examples.size());
-  double loss = 0;
-  int64_t learned = 0;
-  for (Micro& part : micros(validation_, all_of(validation_))) {
-    std::vector<float> each(part.batch.ids.size());
-    model_->losses(ctx_, part.batch, each);
-    part.sum_losses(each);
-    learned += part.batch.target_count();
-    for (const Text& text : part.texts) {
-      loss += text.loss;
-      (text.other ? pairs[static_cast<size_t>(text.example)].other
-                  : pairs[static_cast<size_t>(text.example)].preferred)
-          .trained = -text.loss;
-    }
-  }
-  report.loss = loss / static_cast<double>(std::max<int64_t>(1, learned));
-  if (method_ == TuneMethod::kSupervised) return report;
-  report.loss = 0;
-  const double share = 1.0 / static_cast<double>(pairs.size());
-  for (size_t i = 0; i < pairs.size(); ++i) {
-    pairs[i].preferred.base = validation_reference_[i].text;
-    pairs[i].other.base = validation_reference_[i].other;
-    const PreferenceLoss each =
-        preference_loss(pairs[i].preferred, pairs[i].other, config_.method.beta);
-    report.loss += each.loss * share;
-    report.margin += each.margin * share;
-    report.accuracy += each.margin > 0 ? share : 0;
-  }
-  return report;
+  const TuneLoss judged = objective_->judge(validation_);
+  return {.step = state_.step,
+          .loss = judged.loss,
+          .accuracy = judged.accuracy,
+          .margin = judged.margin};
 }
 
 // Predictions of the largest batch: of the first epoch's updates, of validation, and of the base's
 // own likelihoods.
 int64_t Tuner::largest_batch() const {
-  int64_t largest = 0;
-  const auto see = [&](const TuneData& data, const std::vector<int64_t>& examples) {
-    for (const Micro& part : micros(data, examples)) {
-      largest = std::max(largest, part.batch.tokens());
-    }
-  };
-  TuneOrder order(std::ssize(data_.examples), static_cast<uint64_t>(config_.run.seed));
-  while (order.position().epoch == 0 && order.position().next < std::ssize(data_.examples)) {
-    see(data_, order.take(config_.batch.examples));
+  int64_t largest = objective_->largest_batch(validation_, validation_.all());
+  TuneOrder order(train_.size(), static_cast<uint64_t>(config_.run.seed));
+  while (order.position().epoch == 0 && order.position().next < train_.size()) {
+    const std::vector<int64_t> update = order.take(config_.batch.examples);
+    largest = std::max(largest, objective_->largest_batch(train_, update));
   }
-  see(validation_, all_of(validation_));
-  if (method_ == TuneMethod::kPreference) see(data_, all_of(data_));
+  if (objective_->method() == TuneMethod::kPreference) {
+    largest = std::max(largest, objective_->largest_batch(train_, train_.all()));
+  }
   return largest;
 }
 
@@ -389,14 +216,21 @@ void Tuner::checkpoint() {
   writer_.write(state_, model_->parameters(), *optimizer_);
 }
 
-// One that could not be written (a full disk) leaves the older ones, and the job goes on.
-void Tuner::finish_checkpoint() {
+// One that could not be written (a full disk) leaves the older ones, and the job goes on. False:
+// that is what happened.
+bool Tuner::finish_checkpoint() {
   const std::optional<CheckpointReport> report = writer_.finish();
-  if (!report || report->failure.empty()) return;
+  if (!report || report->failure.empty()) return true;
   log::warn("no checkpoint of step={} reason=\"{}\"", report->step, report->failure);
+  return false;
 }
 
 void Tuner::save() const {
+  if (!model_->parameters().finite()) {
+    throw_error(ErrorCode::kDataLoss, config_.run.out,
+                "the adapter's values are no longer numbers, and it is not written; lower "
+                "optimizer.learning_rate and begin in another folder");
+  }
   adapters::save_adapter(config_.run.out, lora_.adapter(),
                          config_.run.save_dtype == "bf16" ? DType::kBF16 : DType::kF32);
 }
@@ -409,8 +243,8 @@ bool Tuner::run(TuneObserver& observer, const std::atomic<bool>& stop) {
   observer.on_start({.base_parameters = base,
                      .trained_parameters = model_->parameters().count(),
                      .modules = static_cast<int64_t>(lora_.modules()),
-                     .data = data_,
-                     .validation_examples = std::ssize(validation_.examples),
+                     .data = train_.data,
+                     .validation_examples = validation_.size(),
                      .first_step = state_.step,
                      .steps = schedule_.steps,
                      .planned = planned()});
@@ -418,16 +252,24 @@ bool Tuner::run(TuneObserver& observer, const std::atomic<bool>& stop) {
   while (state_.step < schedule_.steps && !stop.load()) {
     observer.on_step(step());
     const bool last = state_.step == schedule_.steps;
-    if (!validation_.examples.empty() && (last || due(run.validate_every))) {
+    if (validation_.size() > 0 && (last || due(run.validate_every))) {
       observer.on_validation(validate());
     }
     if (!last && due(run.checkpoint_every)) checkpoint();
   }
   checkpoint();
-  finish_checkpoint();
-  if (state_.step < schedule_.steps) return false;
-  save();
-  return true;
+  const bool kept = finish_checkpoint();
+  if (state_.step == schedule_.steps) {
+    save();
+    return true;
+  }
+  if (!kept) {
+    throw_error(ErrorCode::kIo, run.out + "/checkpoints",
+                "the checkpoint of step {} could not be written; make room and run the same "
+                "command again",
+                state_.step);
+  }
+  return false;
 }
 
 }  // namespace hearth::train

@@ -17,7 +17,7 @@
 #include "train/plan.h"
 #include "train/schedule.h"
 #include "train/tune_config.h"
-#include "train/tune_data.h"
+#include "train/tune_objective.h"
 
 namespace hearth::train {
 
@@ -43,7 +43,9 @@ struct TuneStep {
   bool left_out = false;  // not finite: the adapter did not move
   int64_t tokens = 0;     // learned so far
   int64_t epoch = 0;
+  double seconds = 0;
   double tokens_per_second = 0;
+  double flops_per_second = 0;
 };
 
 struct TuneValidation {
@@ -69,45 +71,33 @@ class Tuner {
   ~Tuner();
 
   // Runs to the last step, or until *stop; either way leaves a checkpoint. True: the job is done
-  // and run.out holds the adapter.
+  // and run.out holds the adapter. Throws Error when a stopped job's checkpoint could not be
+  // written.
   bool run(TuneObserver& observer, const std::atomic<bool>& stop);
 
   Model& model() { return *model_; }
   LoraSet& adapter() { return lora_; }
 
  private:
-  struct Text;
-  struct Micro;
-  struct Sums;
-  // log p of both replies under the base, for each example.
-  struct Reference {
-    double text = 0, other = 0;
-  };
-
   void load_base();
-  void read_data(const TuneConfig& config);
+  void read_data();
   void restore();
-  std::vector<Micro> micros(const TuneData& data, const std::vector<int64_t>& examples) const;
-  std::vector<Reference> reference(const TuneData& data);
-  Sums learn(const std::vector<int64_t>& examples);
-  Sums learn_preferences(std::vector<Micro>& parts, size_t examples);
   TuneStep step();
   TuneValidation validate();
   MemoryPieces planned() const;
   int64_t largest_batch() const;
   void checkpoint();
-  void finish_checkpoint();
+  bool finish_checkpoint();
   void save() const;
 
   TuneConfig config_;
   ops::TrainContext ctx_;
   const Clock& clock_;
-  TuneMethod method_;
   LoraSet lora_;
   std::shared_ptr<io::FileSource> files_;
   std::unique_ptr<Model> model_;
-  TuneData data_, validation_;
-  std::vector<Reference> reference_, validation_reference_;
+  std::unique_ptr<TuneObjective> objective_;
+  TuneSet train_, validation_;
   std::unique_ptr<TuneOrder> order_;
   Schedule schedule_;
   std::unique_ptr<Optimizer> optimizer_;

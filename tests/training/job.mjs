@@ -1,4 +1,5 @@
-// A training job of the real program, small enough for seconds: its data, its config, its processes.
+// A training or tuning job of the real program, small enough for seconds: its data, its config, its processes.
+import assert from 'node:assert';
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -41,15 +42,7 @@ export function prepareData() {
   run('data', path.join(folder, 'recipe.toml'));
 }
 
-// The config of a job; `changes`: { 'run.seed': 2 }.
-export function writeConfig(name, changes = {}) {
-  const fields = {
-    'model.hidden_size': 32, 'model.intermediate_size': 64, 'model.num_hidden_layers': 2, 'model.num_attention_heads': 4,
-    'model.num_key_value_heads': 2, 'model.max_position_embeddings': 64, 'data.train': ['data/train.tok'],
-    'data.validation': ['data/validation.tok'], 'data.tokenizer': 'tokenizer', 'schedule.steps': 40, 'schedule.warmup_steps': 4,
-    'batch.tokens': 600, 'batch.micro_tokens': 200, 'parallel.bucket_mb': 0.02, 'run.out': name, 'run.threads': 1,
-    'run.checkpoint_every': 3, 'run.validate_every': 0, ...changes,
-  };
+function writeToml(name, fields) {
   const sections = new Map();
   for (const [key, value] of Object.entries(fields)) {
     const [section, field] = key.split('.');
@@ -57,12 +50,46 @@ export function writeConfig(name, changes = {}) {
   }
   const file = path.join(folder, `${name}.toml`);
   fs.writeFileSync(file, [...sections.values()].join('\n'));
-  return { file, out: path.join(folder, name) };
+  return file;
+}
+
+// The config of a job; `changes`: { 'run.seed': 2 }.
+export function writeConfig(name, changes = {}) {
+  const file = writeToml(name, {
+    'model.hidden_size': 32, 'model.intermediate_size': 64, 'model.num_hidden_layers': 2, 'model.num_attention_heads': 4,
+    'model.num_key_value_heads': 2, 'model.max_position_embeddings': 64, 'data.train': ['data/train.tok'],
+    'data.validation': ['data/validation.tok'], 'data.tokenizer': 'tokenizer', 'schedule.steps': 40, 'schedule.warmup_steps': 4,
+    'batch.tokens': 600, 'batch.micro_tokens': 200, 'parallel.bucket_mb': 0.02, 'run.out': name, 'run.threads': 1,
+    'run.checkpoint_every': 3, 'run.validate_every': 0, ...changes,
+  });
+  return { command: 'train', file, out: path.join(folder, name) };
+}
+
+// A base to tune and what to tune it on: folder/base/model, chats.jsonl, pairs.jsonl.
+export async function prepareBase() {
+  await complete(writeConfig('base', { 'run.checkpoint_every': 0 }));
+  const lines = corpus().split('\n').filter(Boolean).slice(0, 120).map((line, i) => [`Tell me about number ${i}.`, JSON.parse(line).text]);
+  const ask = (content) => [{ role: 'user', content }];
+  const reply = (content) => [{ role: 'assistant', content }];
+  const write = (name, rows) => fs.writeFileSync(path.join(folder, name), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  write('chats.jsonl', lines.map(([question, text]) => ({ messages: [...ask(question), ...reply(text)] })));
+  write('pairs.jsonl', lines.map(([question, text]) => ({
+    input: { messages: ask(question) }, preferred_output: reply(text), non_preferred_output: reply('No.'),
+  })));
+}
+
+export function writeTuneConfig(name, changes = {}) {
+  const file = writeToml(name, {
+    'model.from': 'base/model', 'model.name': 'base', 'adapter.r': 4, 'adapter.lora_dropout': 0.1, 'data.train': ['chats.jsonl'],
+    'schedule.steps': 40, 'batch.examples': 4, 'batch.micro_tokens': 100, 'optimizer.learning_rate': 0.01, 'run.out': name,
+    'run.threads': 1, 'run.checkpoint_every': 3, 'run.validate_every': 0, ...changes,
+  });
+  return { command: 'tune', file, out: path.join(folder, name) };
 }
 
 // Starts the program (or `launcher` that starts it) and collects what it says.
 export function start(config, flags = [], launcher = [], env = {}) {
-  const [command, ...args] = [...launcher, hearth, 'train', config.file, ...flags];
+  const [command, ...args] = [...launcher, hearth, config.command, config.file, ...flags];
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, ...env } });
   let said = '';
   child.stderr.on('data', (chunk) => { said += chunk; });
@@ -72,7 +99,7 @@ export function start(config, flags = [], launcher = [], env = {}) {
 
 export async function complete(...args) {
   const end = await start(...args).ended;
-  if (end.code !== 0) throw new Error(`hearth train ended with ${end.code ?? end.signal}:\n${end.said}`);
+  if (end.code !== 0) throw new Error(`it ended with ${end.code ?? end.signal}:\n${end.said}`);
   return end;
 }
 
@@ -112,3 +139,32 @@ export function ranksOf(pid) {
 }
 
 export const alive = (pid) => fs.existsSync(`/proc/${pid}`) && !/^\S+ \(.*\) Z/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+
+export const lastStep = (config) => curve(config).at(-1)?.step ?? 0;
+
+const kills = slow ? 20 : 5;
+// Steps of a run that is to be killed so often.
+export const stepsOfDeaths = 30 + 8 * kills;
+
+// Runs to the end through deaths at random steps; `kill(job)` does it.
+export async function runThroughDeaths(config, flags, kill) {
+  const said = [];
+  for (let death = 0; death < kills; ++death) {
+    const begun = checkpoints(config).length ? Number(checkpoints(config).at(-1).slice(5)) : 0;
+    const target = begun + 1 + below(8);
+    const old = logFile(config);
+    const job = start(config, flags);
+    // A run begins with a log of its own, which keeps the lines up to its checkpoint.
+    const reached = await until(job, () => logFile(config) !== old && lastStep(config) >= target);
+    assert.ok(reached, `it ended before step ${target}:\n${job.said()}`);
+    kill(job);
+    const end = await job.ended;
+    assert.notEqual(end.code, 0, 'it was killed, and ended well');
+    said.push(end.said);
+  }
+  await complete(config, flags);
+  return said;
+}
+
+// What they exit with when a signal asked them to stop (src/apps/exit_codes.h).
+export const stopped = 3;

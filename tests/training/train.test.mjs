@@ -5,49 +5,26 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import {
-  alive, below, checkpoints, complete, curve, dispose, folder, log, logFile, prepareData, ranksOf, slow, start, until, writeConfig,
+  alive, below, checkpoints, complete, curve, dispose, folder, lastStep, log, prepareData, ranksOf, runThroughDeaths, start, stepsOfDeaths,
+  stopped, until, writeConfig,
 } from './job.mjs';
-
-const kills = slow ? 20 : 5;
 
 before(prepareData);
 after(dispose);
 
-const lastStep = (config) => curve(config).at(-1)?.step ?? 0;
-
-// Runs to the end through `kills` deaths at random steps; `kill(job)` does it.
-async function runThroughDeaths(config, flags, kill) {
-  const said = [];
-  for (let death = 0; death < kills; ++death) {
-    const begun = checkpoints(config).length ? Number(checkpoints(config).at(-1).slice(5)) : 0;
-    const target = begun + 1 + below(8);
-    const old = logFile(config);
-    const job = start(config, flags);
-    // A run begins with a log of its own, which keeps the lines up to its checkpoint.
-    const reached = await until(job, () => logFile(config) !== old && lastStep(config) >= target);
-    assert.ok(reached, `it ended before step ${target}:\n${job.said()}`);
-    kill(job);
-    const end = await job.ended;
-    assert.notEqual(end.code, 0, 'it was killed, and ended well');
-    said.push(end.said);
-  }
-  await complete(config, flags);
-  return said;
-}
-
 test('killed with signal 9 at random steps, the curve is the undisturbed one bit for bit', async () => {
-  const whole = writeConfig('whole', { 'schedule.steps': 30 + 8 * kills });
-  const killed = writeConfig('killed', { 'schedule.steps': 30 + 8 * kills });
+  const whole = writeConfig('whole', { 'schedule.steps': stepsOfDeaths });
+  const killed = writeConfig('killed', { 'schedule.steps': stepsOfDeaths });
   await complete(whole);
   await runThroughDeaths(killed, [], (job) => process.kill(job.pid, 'SIGKILL'));
-  assert.equal(curve(whole).length, 30 + 8 * kills);
+  assert.equal(curve(whole).length, stepsOfDeaths);
   assert.deepEqual(curve(killed), curve(whole));
   assert.deepEqual(fs.readFileSync(path.join(killed.out, 'model/model.safetensors')), fs.readFileSync(path.join(whole.out, 'model/model.safetensors')));
   assert.ok(checkpoints(killed).length <= 2);
 });
 
 test('ranks killed at random: the dead one is named, the curve is the undisturbed one bit for bit', async () => {
-  const changes = { 'schedule.steps': 30 + 8 * kills, 'parallel.zero': 2, 'optimizer.name': 'muon' };
+  const changes = { 'schedule.steps': stepsOfDeaths, 'parallel.zero': 2, 'optimizer.name': 'muon' };
   const whole = writeConfig('ranks-whole', changes);
   const killed = writeConfig('ranks-killed', changes);
   await complete(whole, ['--ranks', '3']);
@@ -101,7 +78,7 @@ test('SIGTERM leaves a checkpoint, and another number of ranks goes on', async (
     await until(job, () => lastStep(config) >= target);
     process.kill(job.pid, 'SIGTERM');
     const end = await job.ended;
-    assert.equal(end.code, 0, end.said);
+    assert.equal(end.code, stopped, end.said);
     assert.match(end.said, /stopped; the same command goes on/);
   }
   await complete(config, ['--ranks', '3']);
@@ -111,6 +88,24 @@ test('SIGTERM leaves a checkpoint, and another number of ranks goes on', async (
     assert.ok(Math.abs(line.loss - b[i].loss) < 1e-4, `step ${line.step}: ${line.loss} and ${b[i].loss}`);
     assert.equal(line.tokens, b[i].tokens);
   });
+});
+
+test('a second process in the same folder is refused, and told who works there', async () => {
+  const config = writeConfig('shared', { 'schedule.steps': 100000 });
+  const job = start(config, ['--ranks', '2']);
+  await until(job, () => checkpoints(config).length > 0);
+  for (const flags of [[], ['--ranks', '2']]) {
+    const end = await start(config, flags).ended;
+    assert.equal(end.code, 1);
+    assert.match(end.said, new RegExp(`${config.out}: another process works in this folder \\(.*, process ${job.pid}\\)`));
+  }
+  process.kill(job.pid, 'SIGKILL');
+  await job.ended;
+  const next = start(config);
+  const step = lastStep(config);
+  assert.ok(await until(next, () => lastStep(config) > step), next.said());
+  process.kill(next.pid, 'SIGTERM');
+  assert.equal((await next.ended).code, stopped);
 });
 
 test('over MPI: the bits of --ranks', async (t) => {
@@ -182,7 +177,7 @@ test('a full disk costs checkpoints, not the run', async () => {
   await until(job, () => checkpoints(config).at(-1) > kept);
   process.kill(job.pid, 'SIGTERM');
   const end = await job.ended;
-  assert.equal(end.code, 0, end.said);
+  assert.equal(end.code, stopped, end.said);
   assert.match(end.said, /could not be written .*the run goes on, and what was saved before stays/);
   const steps = curve(config).map((line) => line.step);
   assert.deepEqual(steps, Array.from({ length: steps.length }, (_, i) => i + 1), 'a line of the log is lost');

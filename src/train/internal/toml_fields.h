@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <sstream>
 #include <string>
@@ -148,6 +149,24 @@ std::string write_toml(const Config& config, const VisitFields& visit_fields) {
 
 inline void require(bool holds, const std::string& where, const char* key, const char* what) {
   if (!holds) throw_error(ErrorCode::kInvalidArgument, where, "{} must be {}", key, what);
+}
+
+// Numbers as they are asked for again and again; TOML knows inf and nan.
+inline void require_above_zero(double value, const std::string& where, const char* key) {
+  require(std::isfinite(value) && value > 0, where, key, "a number above 0");
+}
+inline void require_zero_or_more(double value, const std::string& where, const char* key) {
+  require(std::isfinite(value) && value >= 0, where, key, "a number from 0 on");
+}
+inline void require_share(double value, const std::string& where, const char* key) {
+  require(value >= 0 && value <= 1, where, key, "from 0 to 1");
+}
+// Of a moving mean.
+inline void require_memory(double value, const std::string& where, const char* key) {
+  require(value >= 0 && value < 1, where, key, "in [0, 1)");
+}
+inline void require_threads(int64_t value, const std::string& where) {
+  require(value >= 0 && value <= 1024, where, "run.threads", "from 0 (all cores) to 1024");
 }
 
 inline std::string folder_of(const std::string& path) {

@@ -333,20 +333,18 @@ inline void backward_row(const float* scores, const float* dweights, Seen seen, 
   const float scale = args.scale;
   clear(weights, 0, seen.first);
   clear(dscores, 0, seen.first);
-  if (args.softcap == 0.0f) {
+  const auto fill = [&](const auto& cap_slope) {
     for (int64_t i = seen.first; i < seen.end; ++i) {
       const float p = exp_fast(scores[i] - lse);
       weights[i] = from_float<E>(p);
-      dscores[i] = from_float<E>(p * (dweights[i] - dot) * scale);
+      dscores[i] = from_float<E>(p * (dweights[i] - dot) * scale * cap_slope(scores[i]));
     }
+  };
+  if (args.softcap == 0.0f) {
+    fill([](float) { return 1.0f; });
   } else {
     const float unit = 1.0f / args.softcap;
-    for (int64_t i = seen.first; i < seen.end; ++i) {
-      const float p = exp_fast(scores[i] - lse);
-      const float share = scores[i] * unit;
-      weights[i] = from_float<E>(p);
-      dscores[i] = from_float<E>(p * (dweights[i] - dot) * scale * (1.0f - share * share));
-    }
+    fill([unit](float score) { return 1.0f - score * unit * (score * unit); });
   }
   clear(weights, seen.end, even(keys));
   clear(dscores, seen.end, even(keys));
