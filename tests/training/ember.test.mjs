@@ -12,11 +12,11 @@ const recipe = path.join(root, 'models/ember/recipe');
 const work = path.join(folder, 'ember');
 const stories = 120;
 const make = ['bash', [path.join(recipe, 'make'), path.join(root, 'models/ember'), String(stories)]];
-const environment = { ...process.env, WORK: work, OUT: path.join(folder, 'adapters') };
+const environment = { ...process.env, WORK: work };
 
 after(dispose);
 
-const run = (command, args) => spawnSync(command, args, { env: environment, encoding: 'utf8' });
+const run = (command, args, changes = {}) => spawnSync(command, args, { env: { ...environment, ...changes }, encoding: 'utf8' });
 const lines = (name) => fs.readFileSync(path.join(work, name), 'utf8').split('\n').filter(Boolean);
 
 // Waits until `there()`, then ends the script and what it runs.
@@ -48,6 +48,14 @@ test('one command makes a model, killed on the way or not', { skip: !slow && 'th
   const evaluated = run(process.env.HEARTH, ['eval', path.join(work, 'run/model'), path.join(work, 'stories-held.jsonl')]);
   assert.equal(evaluated.status, 0, evaluated.stderr);
   assert.match(evaluated.stdout, /bits per byte/);
+
+  const out = path.join(folder, 'adapters');
+  const adapters = run('bash', [path.join(recipe, 'adapters/make'), path.join(work, 'stories-train.jsonl'), '40'], {
+    WORK: path.join(folder, 'adapters-work'), OUT: out,
+  });
+  assert.equal(adapters.status, 0, adapters.stderr);
+  assert.deepEqual(fs.readdirSync(out).sort(), ['moral', 'pirate', 'verse']);
+  for (const style of fs.readdirSync(out)) assert.ok(fs.existsSync(path.join(out, style, 'adapter_model.safetensors')));
 
   const other = run('bash', [make[1][0], make[1][1], '50']);
   assert.equal(other.status, 1);
