@@ -20,6 +20,7 @@ void add_quantize_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
+void add_forge_command(CLI::App& app);
 void add_sim_command(CLI::App& app);
 // Below `hearth sim`.
 void add_sim_forge(CLI::App& sim);

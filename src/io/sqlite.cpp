@@ -81,6 +81,19 @@ Statement& Statement::bind(std::string_view value) {
   return *this;
 }
 
+Statement& Statement::bind_bytes(std::string_view value) {
+  check(sqlite3_bind_blob64(impl_->handle, ++impl_->bound, value.data(), value.size(),
+                            SQLITE_TRANSIENT),
+        impl_->database(), impl_->path);
+  return *this;
+}
+
+Statement& Statement::again() {
+  sqlite3_reset(impl_->handle);
+  impl_->bound = 0;
+  return *this;
+}
+
 bool Statement::step() {
   const int code = sqlite3_step(impl_->handle);
   check(code, impl_->database(), impl_->path);
@@ -95,7 +108,7 @@ void Statement::run() {
 int64_t Statement::integer(int column) { return sqlite3_column_int64(impl_->handle, column); }
 
 std::string Statement::text(int column) {
-  const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(impl_->handle, column));
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(impl_->handle, column));
   const auto size = static_cast<size_t>(sqlite3_column_bytes(impl_->handle, column));
   return bytes ? std::string(bytes, size) : std::string();
 }

@@ -18,12 +18,15 @@ class Statement {
   // Values for the '?' from left to right.
   Statement& bind(int64_t value);
   Statement& bind(std::string_view value);
+  Statement& bind_bytes(std::string_view value);  // any bytes, as they are
+  // Ready to be bound and run once more.
+  Statement& again();
   // True when there is a row.
   bool step();
   // To the end, without rows.
   void run();
   int64_t integer(int column);
-  std::string text(int column);
+  std::string text(int column);  // or bytes
 
  private:
   friend class Database;

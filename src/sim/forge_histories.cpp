@@ -6,7 +6,12 @@
 #include <memory>
 
 #include "base/random.h"
+#include "forge/agent/host.h"
+#include "forge/codec/messages.h"
+#include "forge/server/control.h"
+#include "sim/forge_hands.h"
 #include "sim/forge_laws.h"
+#include "sim/forge_memory_store.h"
 
 namespace hearth::sim {
 
@@ -77,14 +82,18 @@ class History {
       : options_(options),
         random_(split_mix(options.seed)),
         fleet_(random_fleet(random_)),
-        policy_(options.policy ? options.policy : &policies()[random_.below(policies().size())]) {
+        policy_(options.policy ? options.policy : &policies()[random_.below(policies().size())]),
+        store_(fleet_) {
     report_.seed = options.seed;
-    scheduler_ = std::make_unique<Scheduler>(fleet_, *policy_, terms_);
+    const bool no_fence = options.fault == ForgeFault::kNoLease;
     for (size_t n = 0; n < fleet_.nodes.size(); ++n) {
-      agents_.emplace_back(static_cast<NodeId>(n), 1, terms_);
+      machines_.push_back({.hands = std::make_unique<SimulatedHands>(SimulatedHands::Options{
+                               .seed = random_.next(),
+                               .ignore_fence = no_fence,
+                               .stops_at_once = options.fault == ForgeFault::kEarlyFree})});
+      start_agent(static_cast<NodeId>(n));
     }
-    parted_until_.assign(fleet_.nodes.size(), 0);
-    dead_until_.assign(fleet_.nodes.size(), 0);
+    start_server();
     loss_ = random_.chance(0.5) ? 0.0 : random_.uniform() * 0.3;
     copies_ = random_.uniform() * 0.3;
     slowest_ = random_.between(1, 20) * kStep;
@@ -101,7 +110,7 @@ class History {
       if (jobs_left_ == 0 && now_ > kStorm && all_over()) break;
       now_ += kStep;
     }
-    for (const Job& job : scheduler_->jobs()) {
+    for (const Job& job : scheduler().jobs()) {
       report_.succeeded += job.state == JobState::kSucceeded;
       report_.starts += job.starts;
       report_.preemptions += job.preemptions;
@@ -115,14 +124,24 @@ class History {
   }
 
  private:
-  struct ToAgent {
+  // A node: its hands, which live as long as the machine is on, and the agent's program.
+  struct Machine {
+    std::unique_ptr<SimulatedHands> hands;
+    std::unique_ptr<AgentHost> agent;  // null: not running
+    Millis parted_until = 0;
+    Millis off_until = 0;
+    Millis agent_back_at = 0;
+  };
+  // Messages travel as the bytes that the real ones are.
+  struct Letter {
     NodeId node;
-    Command command;
+    std::string bytes;
   };
 
   bool storm() const { return now_ < kStorm; }
-  bool reachable(NodeId node) const { return now_ >= parted_until_[static_cast<size_t>(node)]; }
-  bool alive(NodeId node) const { return now_ >= dead_until_[static_cast<size_t>(node)]; }
+  const Scheduler& scheduler() const { return control_->scheduler(); }
+  Machine& machine(NodeId node) { return machines_[static_cast<size_t>(node)]; }
+  bool reachable(NodeId node) { return now_ >= machine(node).parted_until; }
   void fail(std::string text) {
     if (report_.failure.empty()) report_.failure = std::move(text);
   }
@@ -131,46 +150,79 @@ class History {
     if (storm()) misfortune();
     submit_some();
     deliver();
-    if (options_.fault != ForgeFault::kNoResend) feed(Tick{});
-    for (size_t n = 0; n < agents_.size(); ++n) run_agent(static_cast<NodeId>(n));
+    feed({});
+    for (size_t n = 0; n < machines_.size(); ++n) run_machine(static_cast<NodeId>(n));
   }
 
   void misfortune() {
-    for (size_t n = 0; n < agents_.size(); ++n) {
-      if (random_.chance(0.002)) parted_until_[n] = now_ + random_.between(1, 90'000);
-      if (random_.chance(0.001)) die(n);
+    for (size_t n = 0; n < machines_.size(); ++n) {
+      if (random_.chance(0.002)) machines_[n].parted_until = now_ + random_.between(1, 90'000);
+      if (random_.chance(0.001)) power_off(machines_[n]);
+      if (random_.chance(0.002)) kill_agent(machines_[n]);
     }
-    if (random_.chance(0.004)) restart_scheduler();
-    if (random_.chance(0.003)) feed(Drain{some_node()});
-    if (random_.chance(0.01)) feed(Undrain{some_node()});
-    if (random_.chance(0.003) && !truth_.specs.empty()) {
-      feed(Cancel{static_cast<JobId>(random_.below(truth_.specs.size()))});
-    }
+    if (random_.chance(0.004)) restart_server();
+    if (random_.chance(0.003)) feed({Drain{some_node()}});
+    if (random_.chance(0.01)) feed({Undrain{some_node()}});
+    if (!truth_.specs.empty())
+      trouble_a_job(static_cast<JobId>(random_.below(truth_.specs.size())));
     if (now_ + kStep >= kStorm) {
-      for (size_t n = 0; n < agents_.size(); ++n) feed(Undrain{static_cast<NodeId>(n)});
+      for (size_t n = 0; n < machines_.size(); ++n) feed({Undrain{static_cast<NodeId>(n)}});
     }
   }
 
-  NodeId some_node() { return static_cast<NodeId>(random_.below(agents_.size())); }
+  void trouble_a_job(JobId job) {
+    if (random_.chance(0.003)) feed({Cancel{job}});
+    if (random_.chance(0.003)) {
+      const auto low = static_cast<int32_t>(random_.between(1, 2));
+      feed({Resize{job, low, low + static_cast<int32_t>(random_.below(3))}});
+    }
+    if (random_.chance(0.003)) {
+      const auto cluster = static_cast<ClusterId>(random_.below(fleet_.clusters.size()));
+      feed({Move{job, random_.chance(0.5) ? std::vector{cluster} : std::vector<ClusterId>{}}});
+    }
+  }
 
-  // The machine goes, with all that runs on it, and comes back with a newer incarnation.
-  void die(size_t n) {
-    dead_until_[n] = now_ + random_.between(1'000, 60'000);
-    agents_[n] = Agent(static_cast<NodeId>(n), agents_[n].incarnation() + 1, terms_);
-    progress_.erase(static_cast<NodeId>(n));
+  NodeId some_node() { return static_cast<NodeId>(random_.below(machines_.size())); }
+
+  // The machine goes, with all that runs on it.
+  void power_off(Machine& machine) {
+    machine.off_until = now_ + random_.between(1'000, 60'000);
+    machine.agent_back_at = machine.off_until;
+    machine.agent.reset();
+    machine.hands->power_off();
     ++report_.nodes_lost;
   }
 
-  void restart_scheduler() {
+  // Only the agent's program goes; the workers run on.
+  void kill_agent(Machine& machine) {
+    if (!machine.agent) return;
+    machine.agent.reset();
+    machine.agent_back_at = now_ + random_.between(0, 60'000);
+    ++report_.agents_lost;
+  }
+
+  void start_agent(NodeId node) {
+    Machine& m = machine(node);
+    m.hands->advance(now_);
+    m.agent = std::make_unique<AgentHost>(node, incarnations_ += 1'000, *m.hands, terms_);
+  }
+
+  void start_server() {
+    control_ = std::make_unique<Control>(store_, fleet_, *policy_, terms_, now_);
+  }
+
+  void restart_server() {
     ++report_.restarts;
-    const uint64_t before = scheduler_->fingerprint();
-    if (options_.fault == ForgeFault::kLostJournal && journal_.size() > 5) {
-      journal_.resize(journal_.size() - 5);
+    const uint64_t before = scheduler().fingerprint();
+    const bool early = options_.fault == ForgeFault::kEarlyWord;
+    if (early) store_.undo_last_commit();
+    try {
+      start_server();
+    } catch (const Error& error) {
+      return fail(error.what());
     }
-    scheduler_ = std::make_unique<Scheduler>(fleet_, *policy_, terms_);
-    std::vector<Command> said;
-    for (const auto& [at, event] : journal_) scheduler_->apply(at, event, said);
-    if (scheduler_->fingerprint() != before) fail("the journal gives another state");
+    if (!early && scheduler().fingerprint() != before) fail("the store gives another state");
+    feed({});
   }
 
   void submit_some() {
@@ -181,105 +233,104 @@ class History {
     truth_.done.push_back(false);
     Submit submit{spec};
     if (options_.fault == ForgeFault::kWrongRegion) submit.spec.regions.clear();
-    feed(submit);
+    feed({submit});
   }
 
-  void feed(const Event& event) {
-    ++report_.events;
-    journal_.emplace_back(now_, event);
+  // One turn of the server.
+  void feed(const std::vector<Event>& events) {
+    report_.events += static_cast<int64_t>(events.size());
+    std::vector<Request> requests;
+    for (const Event& event : events) requests.push_back({event, {}});
+    if (options_.fault == ForgeFault::kLostRows && storm() && random_.chance(0.01))
+      store_.lose_next_row();
     std::vector<Command> commands;
-    scheduler_->apply(now_, event, commands);
+    control_->turn(now_, std::move(requests), commands);
     for (const Command& command : commands) {
       const NodeId node = std::visit([](const auto& c) { return c.node; }, command);
-      if (options_.fault == ForgeFault::kEarlyFree) report_early(command);
-      post(to_agents_, ToAgent{node, command}, node);
+      post(to_agents_, {node, codec::encode_command(command)});
     }
-    fail_if(check_books(*scheduler_, truth_));
-    fail_if(check_agents(fleet_, agents_, truth_));
-    if (std::string_view(policy_->name) == "hearth") fail_if(check_guarantees(*scheduler_));
+    fail_if(check_books(scheduler(), truth_));
+    check_hands();
+    if (std::string_view(policy_->name) == "hearth") fail_if(check_guarantees(scheduler()));
+  }
+
+  void check_hands() {
+    std::vector<const SimulatedHands*> hands;
+    for (const Machine& machine : machines_) hands.push_back(machine.hands.get());
+    fail_if(check_workers(fleet_, hands, truth_));
   }
 
   void fail_if(const std::string& broken) {
     if (!broken.empty()) fail(broken);
   }
 
-  void report_early(const Command& command) {
-    const auto* stop = std::get_if<Stop>(&command);
-    if (!stop) return;
-    post(to_scheduler_,
-         Event(Ended{stop->node, stop->incarnation, stop->job, stop->epoch, Outcome::kSaved}),
-         stop->node);
-  }
-
-  template <typename Message>
-  void post(std::multimap<Millis, Message>& queue, const Message& message, NodeId node) {
+  void post(std::multimap<Millis, Letter>& queue, const Letter& letter) {
     const int copies = 1 + (storm() && random_.chance(copies_));
     for (int i = 0; i < copies; ++i) {
-      if (storm() && (random_.chance(loss_) || !reachable(node))) continue;
-      queue.emplace(now_ + (storm() ? random_.between(0, slowest_) : 0), message);
+      if (storm() && (random_.chance(loss_) || !reachable(letter.node))) continue;
+      queue.emplace(now_ + (storm() ? random_.between(0, slowest_) : 0), letter);
     }
   }
 
   void deliver() {
     while (!to_agents_.empty() && to_agents_.begin()->first <= now_) {
-      const ToAgent letter = to_agents_.begin()->second;
+      const Letter letter = to_agents_.begin()->second;
       to_agents_.erase(to_agents_.begin());
-      if (!alive(letter.node) || (storm() && !reachable(letter.node))) continue;
-      hand_over(letter);
+      if (!machine(letter.node).agent || !reachable(letter.node)) continue;
+      hand_over(letter.node, codec::decode_command(letter.bytes));
+      send(letter.node);
+      check_hands();
     }
-    while (!to_scheduler_.empty() && to_scheduler_.begin()->first <= now_) {
-      Event event = to_scheduler_.begin()->second;
-      to_scheduler_.erase(to_scheduler_.begin());
-      if (options_.fault == ForgeFault::kStaleEpoch) {
-        if (auto* ended = std::get_if<Ended>(&event))
-          ended->epoch = scheduler_->job(ended->job).epoch;
+    // What arrived together is one turn.
+    std::vector<Event> events;
+    while (!to_server_.empty() && to_server_.begin()->first <= now_) {
+      for (Event& event : codec::decode_events(to_server_.begin()->second.bytes)) {
+        if (options_.fault == ForgeFault::kStaleEpoch) {
+          if (auto* ended = std::get_if<Ended>(&event))
+            ended->epoch = scheduler().job(ended->job).epoch;
+        }
+        events.push_back(std::move(event));
       }
-      feed(event);
+      to_server_.erase(to_server_.begin());
     }
+    if (!events.empty()) feed(events);
   }
 
-  void hand_over(const ToAgent& letter) {
-    Agent& agent = agents_[static_cast<size_t>(letter.node)];
-    std::vector<Event> replies;
-    const auto* stop = std::get_if<Stop>(&letter.command);
-    if (options_.fault == ForgeFault::kForgetfulStop && stop &&
-        !agent.running().contains(stop->job)) {
-      replies.push_back(
-          Ended{stop->node, stop->incarnation, stop->job, stop->epoch, Outcome::kKilled});
-    } else {
-      agent.receive(now_, letter.command, replies);
-    }
-    send(letter.node, replies);
-    fail_if(check_agents(fleet_, agents_, truth_));
+  void hand_over(NodeId node, const Command& command) {
+    AgentHost& agent = *machine(node).agent;
+    const auto* stop = std::get_if<Stop>(&command);
+    const bool idle = stop && !agent.agent().running().contains(stop->job);
+    if (options_.fault != ForgeFault::kForgetfulStop || !idle) return agent.receive(now_, command);
+    post(to_server_, {node, codec::encode_events({Ended{stop->node, stop->incarnation, stop->job,
+                                                        stop->epoch, Outcome::kKilled}})});
   }
 
-  void send(NodeId node, const std::vector<Event>& events) {
-    for (const Event& event : events) post(to_scheduler_, event, node);
+  void send(NodeId node) {
+    const std::vector<Event> events = machine(node).agent->take_events();
+    if (!events.empty()) post(to_server_, {node, codec::encode_events(events)});
   }
 
   // Workers run on their node's own time; a gang ends when each of its nodes has done its part.
-  void run_agent(NodeId node) {
-    if (!alive(node)) return;
-    Agent& agent = agents_[static_cast<size_t>(node)];
-    std::vector<Event> out;
-    std::vector<std::pair<JobId, Outcome>> exits;
-    std::map<JobId, std::pair<Epoch, Millis>>& progress = progress_[node];
-    for (const auto& [job, work] : agent.running()) {
-      auto& [epoch, ran] = progress[job];
-      if (epoch != work.epoch) epoch = work.epoch, ran = 0;
-      ran += kStep;
-      if (ran > truth_.specs[static_cast<size_t>(job)].expected)
-        exits.emplace_back(job, Outcome::kSucceeded);
-      else if (storm() && random_.chance(0.0005))
-        exits.emplace_back(job, Outcome::kFailed);
+  void run_machine(NodeId node) {
+    Machine& m = machine(node);
+    if (now_ < m.off_until) return;
+    for (const Worker& worker : m.hands->workers()) {
+      const bool done =
+          m.hands->ran(worker, kStep) > truth_.specs[static_cast<size_t>(worker.job)].expected;
+      if (done) {
+        m.hands->exit(worker, Outcome::kSucceeded);
+      } else if (storm() && random_.chance(0.0005)) {
+        m.hands->exit(worker, Outcome::kFailed);
+      }
     }
-    for (const auto& [job, outcome] : exits) agent.exited(job, outcome, out);
-    if (options_.fault == ForgeFault::kNoLease) {
-      agent.receive(now_, Lease{node, agent.incarnation(), now_}, out);
-      out.push_back(Joined{node, agent.incarnation()});
-    }
-    agent.advance(now_, out);
-    send(node, out);
+    m.hands->advance(now_);
+    check_hands();
+    if (!m.agent && now_ >= m.agent_back_at) start_agent(node);
+    if (!m.agent) return;
+    if (options_.fault == ForgeFault::kNoLease)
+      m.agent->receive(now_, Lease{node, m.agent->agent().incarnation(), now_});
+    m.agent->advance(now_);
+    send(node);
   }
 
   bool over(const Job& job) const {
@@ -290,11 +341,11 @@ class History {
     return job.state == JobState::kQueued && job.why.reason == Reason::kOverQuota;
   }
   bool all_over() {
-    for (const Job& job : scheduler_->jobs()) truth_.done[static_cast<size_t>(job.id)] = job.over();
+    for (const Job& job : scheduler().jobs()) truth_.done[static_cast<size_t>(job.id)] = job.over();
     const auto running = [](const Job& job) {
       return !job.over() && job.state != JobState::kQueued;
     };
-    const std::vector<Job>& jobs = scheduler_->jobs();
+    const std::vector<Job>& jobs = scheduler().jobs();
     const bool busy = std::any_of(jobs.begin(), jobs.end(), running);
     // What its limits never let run may wait; everything else must end.
     return std::all_of(jobs.begin(), jobs.end(),
@@ -302,7 +353,7 @@ class History {
   }
   std::string unfinished() const {
     std::string text;
-    for (const Job& job : scheduler_->jobs()) {
+    for (const Job& job : scheduler().jobs()) {
       if (!over(job))
         text += fmt::format(" {} (state {}, reason {})", job.id, static_cast<int>(job.state),
                             static_cast<int>(job.why.reason));
@@ -316,15 +367,13 @@ class History {
   const Policy* policy_;
   LeaseTerms terms_;
   ForgeHistoryReport report_;
-  std::unique_ptr<Scheduler> scheduler_;
-  std::vector<Agent> agents_;
-  std::vector<Millis> parted_until_;
-  std::vector<Millis> dead_until_;
-  std::map<NodeId, std::map<JobId, std::pair<Epoch, Millis>>> progress_;
+  MemoryStore store_;
+  std::unique_ptr<Control> control_;
+  std::vector<Machine> machines_;
+  Incarnation incarnations_ = 0;  // of fresh agents, as a wall clock gives them: with gaps
   ForgeTruth truth_;
-  std::vector<std::pair<Millis, Event>> journal_;
-  std::multimap<Millis, ToAgent> to_agents_;
-  std::multimap<Millis, Event> to_scheduler_;
+  std::multimap<Millis, Letter> to_agents_;
+  std::multimap<Millis, Letter> to_server_;
   Millis now_ = 0;
   double loss_ = 0;
   double copies_ = 0;
@@ -350,6 +399,7 @@ ForgeHistoryReport run_forge_histories(ForgeHistoryOptions options, int64_t coun
     total.starts += one.starts;
     total.preemptions += one.preemptions;
     total.nodes_lost += one.nodes_lost;
+    total.agents_lost += one.agents_lost;
     total.restarts += one.restarts;
   }
   return total;

@@ -1,7 +1,8 @@
-// Random histories of Forge in virtual time: the real scheduler, the real agents, and a network
-// that loses, copies, delays and reorders; nodes die, links part, jobs fail, the scheduler is
-// killed and rebuilt from its journal. Everything follows from the seed, and the laws of
-// forge_laws.h hold after each event.
+// Random histories of Forge in virtual time: the real server and agents around a fake disk, fake
+// processes and a network that loses, copies, delays and reorders. Machines lose power, agents are
+// killed while their workers run on, links part, jobs fail, their owners resize, move and cancel
+// them, the server is killed and starts again from its store. Everything follows from the seed, and
+// the laws of forge_laws.h hold after each turn.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +15,13 @@ namespace hearth::sim {
 // Bugs planted in the hands around the cores, each of which some law must find.
 enum class ForgeFault {
   kNone,
-  kNoLease,        // agents run on when nobody has heard them for a lease
+  kNoLease,        // agents and workers run on when nobody has heard them for a lease
   kForgetfulStop,  // an agent that has nothing to stop does not remember the epoch
   kEarlyFree,      // a stop is reported before the workers are dead
   kStaleEpoch,     // a word about an old epoch is taken for one about the present
-  kLostJournal,    // the last entries of the journal are not on disk when the scheduler dies
+  kLostRows,       // a row that was committed is not on disk
   kWrongRegion,    // a job's residency does not reach the scheduler
-  kNoResend,       // the clock's ticks do not reach the scheduler
+  kEarlyWord,      // commands leave before the commit, which a crash then takes back
 };
 
 struct ForgeHistoryOptions {
@@ -41,6 +42,7 @@ struct ForgeHistoryReport {
   int32_t starts = 0;
   int32_t preemptions = 0;
   int32_t nodes_lost = 0;
+  int32_t agents_lost = 0;
   int32_t restarts = 0;  // of the scheduler
   bool ok() const { return failure.empty(); }
 };

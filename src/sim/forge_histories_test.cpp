@@ -11,6 +11,7 @@ void expect_lawful(int64_t count) {
     EXPECT_EQ(report.failure, "");
     EXPECT_GT(report.succeeded, 0);
     EXPECT_GT(report.nodes_lost, 0);
+    EXPECT_GT(report.agents_lost, 0);
     EXPECT_GT(report.restarts, 0);
   }
 }
@@ -37,8 +38,8 @@ TEST_P(PlantedForgeBug, IsFound) {
 INSTANTIATE_TEST_SUITE_P(All, PlantedForgeBug,
                          testing::Values(ForgeFault::kNoLease, ForgeFault::kForgetfulStop,
                                          ForgeFault::kEarlyFree, ForgeFault::kStaleEpoch,
-                                         ForgeFault::kLostJournal, ForgeFault::kWrongRegion,
-                                         ForgeFault::kNoResend));
+                                         ForgeFault::kLostRows, ForgeFault::kWrongRegion,
+                                         ForgeFault::kEarlyWord));
 
 }  // namespace
 }  // namespace hearth::sim

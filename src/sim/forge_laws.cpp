@@ -25,20 +25,21 @@ std::string check_place(const FleetSpec& fleet, const JobSpec& spec, JobId job, 
 
 }  // namespace
 
-std::string check_agents(const FleetSpec& fleet, const std::vector<Agent>& agents,
-                         const ForgeTruth& truth) {
+std::string check_workers(const FleetSpec& fleet, const std::vector<const SimulatedHands*>& hands,
+                          const ForgeTruth& truth) {
   std::map<std::pair<NodeId, int32_t>, int32_t> used;
   std::map<JobId, Epoch> epochs;
-  for (const Agent& agent : agents) {
-    for (const auto& [job, work] : agent.running()) {
+  for (const SimulatedHands* node : hands) {
+    for (const Worker& worker : node->workers()) {
+      const JobId job = worker.job;
       if (truth.done[static_cast<size_t>(job)])
         return fmt::format("job {} runs after its end", job);
-      const auto [epoch, fresh] = epochs.try_emplace(job, work.epoch);
-      if (!fresh && epoch->second != work.epoch) {
+      const auto [epoch, fresh] = epochs.try_emplace(job, worker.epoch);
+      if (!fresh && epoch->second != worker.epoch) {
         return fmt::format("job {} runs twice, in epochs {} and {}", job, epoch->second,
-                           work.epoch);
+                           worker.epoch);
       }
-      for (const Slot& slot : work.slots) {
+      for (const Slot& slot : node->slots(worker)) {
         int32_t& milli = used[{slot.node, slot.device}];
         milli += slot.milli;
         if (milli > kWholeDevice) {
@@ -84,7 +85,7 @@ std::string check_books(const Scheduler& scheduler, const ForgeTruth& truth) {
 
 std::string check_guarantees(const Scheduler& scheduler) {
   const Fleet& fleet = scheduler.planned();
-  Quota quota(scheduler.spec(), fleet.present_milli());
+  Quota quota(scheduler.spec());
   for (const Job& job : scheduler.jobs()) {
     if (!job.target.empty())
       quota.charge(job.spec.vc, int64_t{job.spec.min_workers} * job.spec.share_milli);

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "forge/core/agent.h"
 #include "forge/core/scheduler.h"
+#include "sim/forge_hands.h"
 
 namespace hearth::sim {
 
@@ -19,8 +19,8 @@ struct ForgeTruth {
 
 // No device is given twice, no job runs in two epochs or after its end, residency and kind are
 // kept.
-std::string check_agents(const forge::FleetSpec& fleet, const std::vector<forge::Agent>& agents,
-                         const ForgeTruth& truth);
+std::string check_workers(const forge::FleetSpec& fleet,
+                          const std::vector<const SimulatedHands*>& hands, const ForgeTruth& truth);
 
 // The two fleets agree with the jobs; gangs are whole; no job has left the books.
 std::string check_books(const forge::Scheduler& scheduler, const ForgeTruth& truth);

@@ -4,85 +4,110 @@
 
 namespace hearth::forge {
 
-void Agent::receive(Millis now, const Command& command, std::vector<Event>& out) {
+void Agent::receive(Millis now, const Command& command, AgentOutput& out) {
   const Incarnation meant = std::visit([](const auto& c) { return c.incarnation; }, command);
-  if (meant != incarnation_) return;
+  if (meant != incarnation_ || leaving_) return;
   if (const auto* start_command = std::get_if<Start>(&command)) {
     start(*start_command, out);
   } else if (const auto* stop_command = std::get_if<Stop>(&command)) {
     stop(*stop_command, out);
   } else if (const auto* ack = std::get_if<Acknowledge>(&command)) {
-    const auto found = ends_.find(ack->job);
-    if (found != ends_.end() && found->second.epoch == ack->epoch)
+    const auto found = memory_.ends.find(ack->job);
+    if (found != memory_.ends.end() && found->second.epoch == ack->epoch)
       found->second.acknowledged = true;
   } else if (const auto* lease = std::get_if<Lease>(&command)) {
-    joined_ = true;
-    lease_until_ = std::max(lease_until_, lease->sent_at + terms_.lease_ms);
+    memory_.fence_at =
+        std::max(memory_.fence_at, lease->sent_at + terms_.lease_ms - terms_.fence_ms);
   } else {
-    rejoin(now);
+    leave(out);
+    advance(now, out);
   }
 }
 
-void Agent::start(const Start& command, std::vector<Event>& out) {
+void Agent::start(const Start& command, AgentOutput& out) {
   // Without a lease nobody would notice that this node went silent.
-  if (!joined_) return;
-  const auto past = ends_.find(command.job);
-  if (past != ends_.end() && past->second.epoch >= command.epoch) {
-    out.push_back(ended(command.job, past->second));
+  if (!joined()) return;
+  const auto past = memory_.ends.find(command.job);
+  if (past != memory_.ends.end() && past->second.epoch >= command.epoch) {
+    out.events.emplace_back(ended(command.job, past->second));
     return;
   }
-  const auto [work, fresh] = running_.try_emplace(command.job, Work{command.epoch, command.slots});
+  const auto [work, fresh] =
+      memory_.running.try_emplace(command.job, AgentMemory::Work{command.epoch, command.slots});
   // An older epoch still here: the scheduler starts a new one only after it knows the old one's
   // end, so this is a late command.
   if (!fresh && work->second.epoch != command.epoch) return;
-  out.push_back(Started{node_, incarnation_, command.job, command.epoch});
+  if (fresh) out.actions.emplace_back(command);
+  out.events.emplace_back(Started{node_, incarnation_, command.job, command.epoch});
 }
 
-void Agent::stop(const Stop& command, std::vector<Event>& out) {
-  const auto past = ends_.find(command.job);
-  if (past != ends_.end() && past->second.epoch >= command.epoch) {
-    if (past->second.epoch == command.epoch) out.push_back(ended(command.job, past->second));
+void Agent::stop(const Stop& command, AgentOutput& out) {
+  const auto past = memory_.ends.find(command.job);
+  if (past != memory_.ends.end() && past->second.epoch >= command.epoch) {
+    if (past->second.epoch == command.epoch)
+      out.events.emplace_back(ended(command.job, past->second));
     return;
   }
-  const auto work = running_.find(command.job);
-  if (work != running_.end() && work->second.epoch > command.epoch) return;
-  const bool ran = work != running_.end() && work->second.epoch == command.epoch;
-  // Remembered even when its Start never came: that Start may still be under way.
-  const bool saved = ran && command.mode == StopMode::kCheckpoint;
-  end(command.job, command.epoch, saved ? Outcome::kSaved : Outcome::kKilled, out);
+  const auto work = memory_.running.find(command.job);
+  if (work == memory_.running.end()) {
+    // Remembered even when its Start never came: that Start may still be under way.
+    out.actions.emplace_back(Bury{command.job, command.epoch});
+    end(command.job, command.epoch, Outcome::kKilled, out);
+  } else if (work->second.epoch == command.epoch) {
+    halt(command.job, work->second, command.mode, out);
+  }
 }
 
-void Agent::exited(JobId job, Outcome outcome, std::vector<Event>& out) {
-  const auto work = running_.find(job);
-  if (work != running_.end()) end(job, work->second.epoch, outcome, out);
+void Agent::halt(JobId job, AgentMemory::Work& work, StopMode mode, AgentOutput& out) {
+  if (work.stopping && (work.mode == mode || work.mode == StopMode::kKill)) return;
+  work.stopping = true;
+  work.mode = mode;
+  out.actions.emplace_back(Halt{job, work.epoch, mode});
 }
 
-void Agent::end(JobId job, Epoch epoch, Outcome outcome, std::vector<Event>& out) {
-  running_.erase(job);
-  ends_[job] = {epoch, outcome, false};
-  out.push_back(ended(job, ends_[job]));
+void Agent::exited(JobId job, Epoch epoch, Outcome outcome, AgentOutput& out) {
+  const auto work = memory_.running.find(job);
+  if (work != memory_.running.end() && work->second.epoch == epoch) end(job, epoch, outcome, out);
 }
 
-Event Agent::ended(JobId job, const End& end) const {
+void Agent::end(JobId job, Epoch epoch, Outcome outcome, AgentOutput& out) {
+  memory_.running.erase(job);
+  memory_.ends[job] = {epoch, outcome, false};
+  out.events.emplace_back(ended(job, memory_.ends[job]));
+}
+
+Event Agent::ended(JobId job, const AgentMemory::End& end) const {
   return Ended{node_, incarnation_, job, end.epoch, end.outcome};
 }
 
-void Agent::advance(Millis now, std::vector<Event>& out) {
-  if (joined_ && now >= lease_until_) rejoin(now);
+void Agent::advance(Millis now, AgentOutput& out) {
+  if (joined() && now >= fence_at()) leave(out);
+  if (leaving_) {
+    if (!memory_.running.empty()) return;
+    begin_again(now);
+  }
   if (now < next_beat_) return;
   next_beat_ = now + terms_.heartbeat_ms;
-  if (!joined_) out.push_back(Joined{node_, incarnation_});
-  out.push_back(Heartbeat{node_, incarnation_, now});
-  for (const auto& [job, end] : ends_) {
-    if (!end.acknowledged) out.push_back(ended(job, end));
+  // Who remembers anything is no newcomer: a scheduler that does not know it says so.
+  if (!joined() && memory_.running.empty() && memory_.ends.empty())
+    out.events.emplace_back(Joined{node_, incarnation_});
+  out.events.emplace_back(Heartbeat{node_, incarnation_, now});
+  for (const auto& [job, end] : memory_.ends) {
+    if (!end.acknowledged) out.events.emplace_back(ended(job, end));
   }
 }
 
-void Agent::rejoin(Millis now) {
-  running_.clear();
-  ends_.clear();
+void Agent::leave(AgentOutput& out) {
+  if (leaving_) return;
+  leaving_ = true;
+  memory_.fence_at = 0;
+  for (auto& [job, work] : memory_.running) halt(job, work, StopMode::kKill, out);
+}
+
+void Agent::begin_again(Millis now) {
+  memory_ = {};
+  leaving_ = false;
   ++incarnation_;
-  joined_ = false;
   next_beat_ = now;
 }
 

@@ -25,7 +25,6 @@ std::string waiting_because(const Scheduler& scheduler, const Job& job) {
       return fmt::format(
           "virtual cluster '{}' has used its guarantee of {} and may borrow no more now", vc.name,
           vc.guarantee);
-      return "what is free is kept for guarantees";
     case Reason::kInOrder:
       return "the policy puts jobs before it that wait themselves";
     case Reason::kPreempted:
@@ -36,6 +35,10 @@ std::string waiting_because(const Scheduler& scheduler, const Job& job) {
       return "its node is being drained and no other place is free";
     case Reason::kExited:
       return "it failed and will be started again";
+    case Reason::kMoved:
+      return "its owner moved it to where no place is free yet";
+    case Reason::kResized:
+      return "its owner asked for more workers than are free together";
     default:
       return "it has not been looked at yet";
   }
@@ -54,6 +57,10 @@ std::string placed_because(const Scheduler& scheduler, const Job& job) {
       return "moved, so that the hole it left fits a larger job";
     case Reason::kDrained:
       return "moved off a node that is being drained";
+    case Reason::kMoved:
+      return "its owner moved it here";
+    case Reason::kResized:
+      return "its owner asked for this size";
     default:
       return "this was the tightest free place that it may use";
   }
@@ -90,6 +97,7 @@ std::string verdict_of(const FleetSpec& spec, const JobSpec& job, const Node& no
     return list.empty() || std::find(list.begin(), list.end(), id) != list.end();
   };
   if (!allows(job.regions, cluster.region)) return "residency";
+  if (!allows(job.clusters, node.cluster)) return "other cluster";
   if (!allows(job.kinds, node.kind)) return "other kind";
   if (kind.memory_gb < job.memory_gb_min) return "too little memory";
   if (cluster.spot == Spot::kAllowed && job.spot == Spot::kRefused) return "spot";
@@ -102,6 +110,21 @@ const char* to_string(JobState state) {
   constexpr const char* kNames[] = {"queued",    "starting", "running",  "stopping",
                                     "succeeded", "failed",   "cancelled"};
   return kNames[static_cast<int>(state)];
+}
+
+const char* to_string(Reason reason) {
+  constexpr const char* kNames[] = {"new",      "no such place", "no room",   "over quota",
+                                    "in order", "best fit",      "reclaimed", "preempted",
+                                    "shrunk",   "grown",         "migrated",  "node lost",
+                                    "drained",  "exited",        "moved",     "resized"};
+  return kNames[static_cast<int>(reason)];
+}
+
+const char* to_string(NoteKind kind) {
+  constexpr const char* kNames[] = {"submitted", "started", "running",  "stopping",
+                                    "ended",     "queued",  "over",     "node_up",
+                                    "node_lost", "drained", "undrained"};
+  return kNames[static_cast<int>(kind)];
 }
 
 Explanation explain(const Scheduler& scheduler, JobId id) {

@@ -1,7 +1,6 @@
 #include "forge/core/fleet.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/check.h"
 
@@ -14,19 +13,21 @@ int32_t nodes_of(const Placement& slots) {
 }
 
 Fleet::Fleet(const FleetSpec& spec) : spec_(&spec) {
-  std::map<std::pair<ClusterId, KindId>, int32_t> pool_of;
-  int32_t devices = 0;
-  for (const Node& node : spec.nodes) {
-    const auto [pool, fresh] =
-        pool_of.try_emplace({node.cluster, node.kind}, static_cast<int32_t>(pools_.size()));
-    if (fresh) pools_.push_back({.cluster = node.cluster, .kind = node.kind});
-    Pool& p = pools_[static_cast<size_t>(pool->second)];
-    if (p.buckets.size() < static_cast<size_t>(node.devices) + 1)
-      p.buckets.resize(static_cast<size_t>(node.devices) + 1);
-    nodes_.push_back({.first_device = devices, .pool = pool->second});
-    devices += node.devices;
-  }
-  device_free_.assign(static_cast<size_t>(devices), 0);
+  for (size_t n = 0; n < spec.nodes.size(); ++n) add_node();
+}
+
+void Fleet::add_node() {
+  const Node& node = spec_->nodes[nodes_.size()];
+  const auto [pool, fresh] = pool_of_.try_emplace({node.cluster, node.kind}, pools_.size());
+  if (fresh) pools_.push_back({.cluster = node.cluster, .kind = node.kind});
+  Pool& p = pools_[pool->second];
+  const auto devices = static_cast<size_t>(node.devices);
+  if (p.buckets.size() < devices + 1) p.buckets.resize(devices + 1);
+  p.devices += node.devices;
+  p.largest = std::max(p.largest, node.devices);
+  nodes_.push_back({.first_device = static_cast<int32_t>(device_free_.size()),
+                    .pool = static_cast<int32_t>(pool->second)});
+  device_free_.resize(device_free_.size() + devices, 0);
 }
 
 bool Fleet::pool_eligible(const JobSpec& job, const Pool& pool) const {
@@ -34,13 +35,36 @@ bool Fleet::pool_eligible(const JobSpec& job, const Pool& pool) const {
   const auto has = [](const auto& list, auto id) {
     return list.empty() || std::find(list.begin(), list.end(), id) != list.end();
   };
-  if (!has(job.regions, cluster.region) || !has(job.kinds, pool.kind)) return false;
+  if (!has(job.regions, cluster.region) || !has(job.clusters, pool.cluster)) return false;
+  if (!has(job.kinds, pool.kind)) return false;
   if (cluster.spot == Spot::kAllowed && job.spot == Spot::kRefused) return false;
   return spec_->kinds[static_cast<size_t>(pool.kind)].memory_gb >= job.memory_gb_min;
 }
 
 bool Fleet::eligible(const JobSpec& job, NodeId node) const {
   return pool_eligible(job, pools_[static_cast<size_t>(nodes_[static_cast<size_t>(node)].pool)]);
+}
+
+bool Fleet::ever_fits(const JobSpec& job) const {
+  std::map<std::pair<RegionId, KindId>, int32_t> by_region;
+  std::map<KindId, int32_t> by_kind;
+  int32_t most = 0;
+  for (const Pool& pool : pools_) {
+    if (!pool_eligible(job, pool)) continue;
+    const RegionId region = spec_->clusters[static_cast<size_t>(pool.cluster)].region;
+    // Parts of devices are only looked for within one cluster.
+    const bool within = job.share_milli < kWholeDevice || job.locality == Locality::kCluster;
+    if (job.locality == Locality::kNode) {
+      most = std::max(most, pool.largest);
+    } else if (within) {
+      most = std::max(most, pool.devices);
+    } else if (job.locality == Locality::kRegion) {
+      most = std::max(most, by_region[{region, pool.kind}] += pool.devices);
+    } else {
+      most = std::max(most, by_kind[pool.kind] += pool.devices);
+    }
+  }
+  return job.min_workers <= most;
 }
 
 std::optional<Placement> Fleet::find(const JobSpec& job, int32_t workers, KindId kind) const {

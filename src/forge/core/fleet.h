@@ -5,6 +5,7 @@
 // fullest node that still fits, so that large holes stay large. Owned by the scheduler.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -26,6 +27,8 @@ class Fleet {
   void take(const Placement& slots);
   void release(const Placement& slots);  // slots on nodes that are gone are skipped
 
+  // The spec's lists have grown by a node; it is away at first.
+  void add_node();
   // A node that is away has no devices; what was taken there is forgotten.
   void set_present(NodeId node, bool present);
   // A closed node keeps what runs on it and takes nothing new.
@@ -38,6 +41,9 @@ class Fleet {
   int64_t present_milli() const { return present_milli_; }
   int32_t free_devices(NodeId node) const { return nodes_[static_cast<size_t>(node)].whole; }
   const FleetSpec& spec() const { return *spec_; }
+
+  // Could it hold the job with its fewest workers, were all its nodes up and empty?
+  bool ever_fits(const JobSpec& job) const;
 
   // May `job` use devices of this node, free or not?
   bool eligible(const JobSpec& job, NodeId node) const;
@@ -62,6 +68,8 @@ class Fleet {
     std::vector<std::set<NodeId>> buckets;  // by wholly free devices
     std::set<Part> parts;                   // devices partly used
     int32_t whole = 0;
+    int32_t devices = 0;  // of all nodes, those away included
+    int32_t largest = 0;  // node
   };
 
   bool pool_eligible(const JobSpec& job, const Pool& pool) const;
@@ -78,6 +86,7 @@ class Fleet {
   void unindex(NodeId node);
 
   const FleetSpec* spec_;
+  std::map<std::pair<ClusterId, KindId>, size_t> pool_of_;
   std::vector<NodeState> nodes_;
   std::vector<int32_t> device_free_;  // milli, by first_device + index
   std::vector<Pool> pools_;

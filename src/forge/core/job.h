@@ -26,7 +26,11 @@ enum class Reason {
   kNodeLost,
   kDrained,
   kExited,
+  kMoved,    // its owner asked for another place
+  kResized,  // its owner asked for another size
 };
+const char* to_string(Reason reason);
+
 struct Why {
   Reason reason = Reason::kSubmitted;
   JobId other = -1;
@@ -65,6 +69,8 @@ struct Job {
 
   bool over() const { return state >= JobState::kSucceeded; }
   bool active() const { return !over() && !cancelled; }
+  // What it takes with the fewest workers.
+  int64_t need_milli() const { return int64_t{spec.min_workers} * spec.share_milli; }
   int32_t workers() const { return static_cast<int32_t>(target.size()); }
   // Run time and device time up to now.
   Millis ran_until(Millis now) const {

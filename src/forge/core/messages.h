@@ -28,7 +28,30 @@ struct Measured {
   std::shared_ptr<const RateTable> rates;
   double work_left = 0;
 };
+struct Resize {
+  JobId job = 0;
+  int32_t min_workers = 1;
+  int32_t max_workers = 1;
+};
+// To these clusters, and from now on nowhere else; empty: anywhere.
+struct Move {
+  JobId job = 0;
+  std::vector<ClusterId> clusters;
+};
+// A node that nobody knew. It is away until it joins.
+struct Enroll {
+  Node node;
+};
+// The fleet's lists but the nodes. They may change and grow, never shrink or change places.
+struct Configure {
+  FleetSpec fleet;
+};
 struct Tick {};
+// Nobody has heard this incarnation for a lease: see Scheduler::expired.
+struct Lost {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+};
 
 // --- events: from agents ---
 // The agent runs nothing, and everything it ran as an earlier incarnation is dead.
@@ -62,8 +85,8 @@ struct Ended {
   Outcome outcome = Outcome::kKilled;
 };
 
-using Event =
-    std::variant<Submit, Cancel, Drain, Undrain, Measured, Tick, Joined, Heartbeat, Started, Ended>;
+using Event = std::variant<Submit, Cancel, Drain, Undrain, Measured, Resize, Move, Enroll,
+                           Configure, Tick, Lost, Joined, Heartbeat, Started, Ended>;
 
 // --- commands: to agents ---
 struct Start {
@@ -71,7 +94,11 @@ struct Start {
   Incarnation incarnation = 0;
   JobId job = 0;
   Epoch epoch = 0;
-  Placement slots;  // on this node
+  Placement slots;         // on this node
+  int32_t first_rank = 0;  // of the workers here; they count on from it
+  int32_t world = 0;       // workers of the whole gang
+  std::string meet_at;     // the address of the node of rank 0
+  std::shared_ptr<const Program> program;
 };
 enum class StopMode { kCheckpoint, kKill };
 struct Stop {
@@ -105,6 +132,7 @@ using Command = std::variant<Start, Stop, Acknowledge, Lease, Rejoin>;
 // The two sides' common understanding of time.
 struct LeaseTerms {
   Millis lease_ms = 30'000;     // an agent unheard for so long has killed what it ran
+  Millis fence_ms = 5'000;      // so long before the end of its lease an agent begins to kill
   Millis heartbeat_ms = 5'000;  // between heartbeats
   Millis resend_ms = 2'000;     // an unanswered command is sent again after
 };

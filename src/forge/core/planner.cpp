@@ -7,6 +7,8 @@
 namespace hearth::forge {
 
 void Planner::set(Job& job, Placement slots, Reason reason, JobId other) {
+  const int gained = static_cast<int>(job.target.empty()) - static_cast<int>(slots.empty());
+  if (gained != 0) claims_.charge(job.spec.vc, gained * job.need_milli());
   job.target = std::move(slots);
   job.why = {reason, other, now_};
   if (reason == Reason::kPreempted || reason == Reason::kShrunk) job.moved = job.why;
@@ -39,7 +41,7 @@ bool Planner::replace(JobId id, int32_t workers, Reason reason, KindId kind, Job
   return true;
 }
 
-void Planner::shrink(JobId id, int32_t workers, JobId other) {
+void Planner::shrink(JobId id, int32_t workers, JobId other, Reason reason) {
   Job& job = mutable_job(id);
   CHECK(workers >= job.spec.min_workers, "job {} needs {} workers", id, job.spec.min_workers);
   if (job.workers() <= workers) return;
@@ -53,7 +55,7 @@ void Planner::shrink(JobId id, int32_t workers, JobId other) {
   std::sort(kept.begin(), kept.end());
   fleet_.release(job.target);
   fleet_.take(kept);
-  set(job, std::move(kept), Reason::kShrunk, other);
+  set(job, std::move(kept), reason, other);
 }
 
 void Planner::evict(JobId id, Reason reason, JobId other) {
@@ -82,32 +84,7 @@ void Planner::explain(JobId id, Reason reason, JobId other) {
   job.why = {reason, other, now_};
 }
 
-bool Planner::ever_fits(const Job& job) const {
-  std::map<std::pair<ClusterId, KindId>, int32_t> by_pool;
-  std::map<std::pair<RegionId, KindId>, int32_t> by_region;
-  std::map<KindId, int32_t> by_kind;
-  int32_t largest_node = 0;
-  for (size_t i = 0; i < spec().nodes.size(); ++i) {
-    const Node& node = spec().nodes[i];
-    if (!fleet_.eligible(job.spec, static_cast<NodeId>(i))) continue;
-    largest_node = std::max(largest_node, node.devices);
-    by_pool[{node.cluster, node.kind}] += node.devices;
-    by_region[{spec().clusters[static_cast<size_t>(node.cluster)].region, node.kind}] +=
-        node.devices;
-    by_kind[node.kind] += node.devices;
-  }
-  const auto most = [](const auto& counts) {
-    int32_t best = 0;
-    for (const auto& [key, count] : counts) best = std::max(best, count);
-    return best;
-  };
-  const int32_t need = job.spec.min_workers;
-  if (job.spec.locality == Locality::kNode) return need <= largest_node;
-  // Parts of devices are only looked for within one cluster.
-  const bool one_pool = job.spec.share_milli < kWholeDevice;
-  if (one_pool || job.spec.locality == Locality::kCluster) return need <= most(by_pool);
-  return need <= (job.spec.locality == Locality::kRegion ? most(by_region) : most(by_kind));
-}
+bool Planner::ever_fits(const Job& job) const { return fleet_.ever_fits(job.spec); }
 
 bool Planner::draining(JobId id) const {
   const Job& j = job(id);

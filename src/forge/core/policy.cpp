@@ -9,14 +9,14 @@ namespace hearth::forge {
 std::span<const Policy> policies() {
   static constexpr Policy kPolicies[] = {
       {"fifo", "in the order of arrival; the first that does not fit blocks the rest", plan_fifo,
-       0},
+       nullptr, 0},
       {"backfill", "in the order of arrival; who fits goes ahead of who does not", plan_backfill,
-       0},
-      {"srtf", "shortest remaining time first, with preemption", plan_srtf, 0},
+       nullptr, 0},
+      {"srtf", "shortest remaining time first, with preemption", plan_srtf, nullptr, 0},
       {"sia", "goodput shared out among elastic jobs, kinds compared, every minute", plan_sia,
-       60'000},
+       nullptr, 60'000},
       {"hearth", "guarantees first, cheapest reclaim, elastic growth, defragmentation", plan_hearth,
-       0},
+       arrive_hearth, 0},
   };
   return kPolicies;
 }

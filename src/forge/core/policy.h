@@ -13,6 +13,9 @@ struct Policy {
   const char* name;
   const char* summary;
   void (*plan)(Planner& planner);
+  // Places a job that has just come, when that takes nothing from anybody and a whole plan would do
+  // the same; false: a plan is needed. Null: it always is.
+  bool (*arrive)(Planner& planner, JobId id);
   Millis round_ms;  // between two plans; 0: after every event that changes something
 };
 
@@ -26,5 +29,6 @@ void plan_backfill(Planner& planner);
 void plan_srtf(Planner& planner);
 void plan_sia(Planner& planner);
 void plan_hearth(Planner& planner);
+bool arrive_hearth(Planner& planner, JobId id);
 
 }  // namespace hearth::forge

@@ -24,11 +24,12 @@ constexpr int32_t kRestCosts = 10;
 
 struct Ranked {
   JobId id = 0;
-  // 0-2: guaranteed premium, standard, basic; 3-5: the same, borrowing; 6: may not run now.
+  // 0-2: guaranteed premium, standard, basic; 3-5: the same, borrowing; 6, 7: may not run now.
   int32_t rank = 0;
 };
 constexpr int32_t kBorrowing = 3;
-constexpr int32_t kBarred = 6;
+constexpr int32_t kNothingLeft = 6;
+constexpr int32_t kBarred = 7;
 
 class Round {
  public:
@@ -51,9 +52,8 @@ class Round {
 
  private:
   const Job& job(JobId id) const { return planner_.job(id); }
-  static int64_t need(const Job& job) {
-    return int64_t{job.spec.min_workers} * job.spec.share_milli;
-  }
+  static int64_t need(const Job& job) { return job.need_milli(); }
+  int64_t capacity() const { return planner_.fleet().present_milli(); }
   // What stopping it now would waste: the move itself, and the start it has just paid for.
   Millis cost(const Job& j) const {
     const Millis ran = planner_.now() - j.changed_at;
@@ -69,11 +69,11 @@ class Round {
       const Job &x = job(a), &y = job(b);
       return std::pair(x.spec.tier, x.target.empty()) < std::pair(y.spec.tier, y.target.empty());
     });
-    Quota quota(planner_.spec(), planner_.fleet().present_milli());
+    Quota quota(planner_.spec());
     std::vector<JobId> beyond;
     for (JobId id : jobs) {
       const Job& j = job(id);
-      if (quota.cover(j.spec.vc, need(j)) == Cover::kOwn) {
+      if (quota.cover(j.spec.vc, need(j), capacity()) == Cover::kOwn) {
         quota.charge(j.spec.vc, need(j));
         order_.push_back({id, static_cast<int32_t>(j.spec.tier)});
       } else {
@@ -82,9 +82,11 @@ class Round {
     }
     for (JobId id : beyond) {
       const Job& j = job(id);
-      const bool may = quota.cover(j.spec.vc, need(j)) != Cover::kRefused;
-      if (may) quota.charge(j.spec.vc, need(j));
-      order_.push_back({id, may ? kBorrowing + static_cast<int32_t>(j.spec.tier) : kBarred});
+      const Cover cover = quota.cover(j.spec.vc, need(j), capacity());
+      if (may_run(cover)) quota.charge(j.spec.vc, need(j));
+      const int32_t barred = cover == Cover::kFull ? kNothingLeft : kBarred;
+      order_.push_back(
+          {id, may_run(cover) ? kBorrowing + static_cast<int32_t>(j.spec.tier) : barred});
     }
     std::stable_sort(order_.begin(), order_.end(), [&](const Ranked& a, const Ranked& b) {
       return std::pair(a.rank, job(a.id).target.empty()) <
@@ -105,7 +107,10 @@ class Round {
   void place(const Ranked& r) {
     const Job& j = job(r.id);
     if (!j.target.empty()) return;
-    if (r.rank == kBarred) return planner_.explain(r.id, Reason::kOverQuota);
+    if (r.rank >= kNothingLeft) {
+      const Reason why = r.rank == kBarred ? Reason::kOverQuota : Reason::kNoRoom;
+      return planner_.explain(r.id, planner_.ever_fits(j) ? why : Reason::kNoSuchPlace);
+    }
     if (planner_.place(r.id, j.spec.min_workers) || reclaim(r)) return;
     waiting_.insert(r.id);
     planner_.explain(r.id, planner_.ever_fits(j) ? Reason::kNoRoom : Reason::kNoSuchPlace);
@@ -113,15 +118,10 @@ class Round {
 
   // A later job's reclaim can free more than it takes: those that found no place before look again.
   void fill_left_over() {
-    Quota quota(planner_.spec(), planner_.fleet().present_milli());
-    for (JobId id : planner_.active()) {
-      if (!job(id).target.empty()) quota.charge(job(id).spec.vc, need(job(id)));
-    }
     for (auto it = waiting_.begin(); it != waiting_.end();) {
       const Job& j = job(*it);
-      const bool may = quota.cover(j.spec.vc, need(j)) != Cover::kRefused;
+      const bool may = may_run(planner_.claims().cover(j.spec.vc, need(j), capacity()));
       if (may && planner_.place(*it, j.spec.min_workers)) {
-        quota.charge(j.spec.vc, need(j));
         it = waiting_.erase(it);
       } else {
         ++it;
@@ -151,9 +151,10 @@ class Round {
       const bool lower = v.rank > r.rank;
       const bool extra = victim.workers() > victim.spec.min_workers;
       if ((!lower && !extra) || v.id == r.id || !may_take(taker, victim)) continue;
-      // Within the same kind of claim a job that has just started is left alone.
+      // Within the same tier and kind of claim a job that has just started is left alone.
       const bool fresh = planner_.now() - victim.changed_at < kRestCosts * victim.spec.stop_cost;
-      if (fresh && (r.rank >= kBorrowing || v.rank < kBorrowing)) continue;
+      const bool alike = taker.spec.tier >= victim.spec.tier;
+      if (fresh && alike && (r.rank >= kBorrowing || v.rank < kBorrowing)) continue;
       victims.push_back(v);
       could_free += int64_t{victim.workers()} * victim.spec.share_milli;
     }
@@ -222,5 +223,13 @@ class Round {
 }  // namespace
 
 void plan_hearth(Planner& planner) { Round(planner).run(); }
+
+// Who waits has found no place, and a newcomer leaves them none the fewer that they could use.
+bool arrive_hearth(Planner& planner, JobId id) {
+  const Job& job = planner.job(id);
+  const Cover cover =
+      planner.claims().cover(job.spec.vc, job.need_milli(), planner.fleet().present_milli());
+  return may_run(cover) && planner.place(id, job.spec.min_workers);
+}
 
 }  // namespace hearth::forge

@@ -9,24 +9,26 @@
 namespace hearth::forge {
 
 // kOwn: within the guarantee of the job's virtual cluster or of one above it. kBorrowed: beyond.
-enum class Cover { kOwn, kBorrowed, kRefused };
+// kRefused: a limit of borrowing or lending stands against it; kFull: all devices are in use.
+enum class Cover { kOwn, kBorrowed, kRefused, kFull };
+inline bool may_run(Cover cover) { return cover == Cover::kOwn || cover == Cover::kBorrowed; }
 
 class Quota {
  public:
-  // `capacity_milli`: devices present now.
-  Quota(const FleetSpec& spec, int64_t capacity_milli);
+  explicit Quota(const FleetSpec& spec);
 
-  Cover cover(VcId vc, int64_t milli) const;
+  // `capacity_milli`: devices present now.
+  Cover cover(VcId vc, int64_t milli, int64_t capacity_milli) const;
+  // Negative: gives back.
   void charge(VcId vc, int64_t milli);
 
   // What of the fleet's devices a borrower in `vc` may still use when every other virtual cluster
   // keeps what its lending limit holds back.
-  int64_t lendable(VcId vc) const;
+  int64_t lendable(VcId vc, int64_t capacity_milli) const;
   int64_t used(VcId vc) const { return used_[static_cast<size_t>(vc)]; }
 
  private:
-  const FleetSpec& spec_;
-  int64_t capacity_milli_;
+  const FleetSpec* spec_;
   int64_t total_used_ = 0;
   std::vector<int64_t> used_;  // of the whole subtree
 };

@@ -1,33 +1,13 @@
 #include "forge/core/scheduler.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/check.h"
 #include "base/error.h"
-#include "base/random.h"
 
 namespace hearth::forge {
 namespace {
-
-void check_spec(const JobSpec& spec, const FleetSpec& fleet) {
-  const auto known = [](int32_t id, size_t count) {
-    return id >= 0 && id < static_cast<int32_t>(count);
-  };
-  const auto refuse = [&](const char* field, const std::string& expected) {
-    throw_error(ErrorCode::kInvalidArgument, std::string("job ") + field, "expected {}", expected);
-  };
-  if (!known(spec.vc, fleet.virtual_clusters.size()))
-    refuse("vc", "a virtual cluster of the fleet");
-  if (spec.min_workers < 1) refuse("min_workers", "at least 1");
-  if (spec.max_workers < spec.min_workers) refuse("max_workers", "at least min_workers");
-  if (spec.share_milli < 1 || spec.share_milli > kWholeDevice) refuse("share_milli", "1 to 1000");
-  for (RegionId region : spec.regions) {
-    if (!known(region, fleet.regions.size())) refuse("regions", "regions of the fleet");
-  }
-  for (KindId kind : spec.kinds) {
-    if (!known(kind, fleet.kinds.size())) refuse("kinds", "kinds of the fleet");
-  }
-}
 
 Placement on_node(const Placement& slots, NodeId node) {
   Placement out;
@@ -37,15 +17,12 @@ Placement on_node(const Placement& slots, NodeId node) {
   return out;
 }
 
-}  // namespace
+void drop_active(std::vector<JobId>& active, JobId id) {
+  const auto at = std::lower_bound(active.begin(), active.end(), id);
+  if (at != active.end() && *at == id) active.erase(at);
+}
 
-Scheduler::Scheduler(FleetSpec spec, const Policy& policy, LeaseTerms terms)
-    : spec_(std::move(spec)),
-      policy_(&policy),
-      terms_(terms),
-      planned_(spec_),
-      actual_(spec_),
-      nodes_(spec_.nodes.size()) {}
+}  // namespace
 
 const Job& Scheduler::job(JobId id) const {
   if (id < 0 || id >= static_cast<JobId>(jobs_.size())) {
@@ -55,31 +32,64 @@ const Job& Scheduler::job(JobId id) const {
 }
 
 void Scheduler::apply(Millis now, const Event& event, std::vector<Command>& out) {
+  apply(now, std::span(&event, 1), out);
+}
+
+void Scheduler::apply(Millis now, std::span<const Event> events, std::vector<Command>& out) {
   CHECK(now >= now_, "time went back from {} to {}", now_, now);
   now_ = now;
   out_ = &out;
-  std::visit([this](const auto& e) { on(e); }, event);
-  if (dirty_ && now_ >= planned_at_ + policy_->round_ms) plan();
+  changes_ = {};
+  for (const Event& event : events) std::visit([this](const auto& e) { on(e); }, event);
+  if (now_ >= planned_at_ + policy_->round_ms) {
+    if (!dirty_) place_arrivals();
+    if (dirty_) plan();
+  }
   const std::vector<JobId> waiting(waiting_.begin(), waiting_.end());
-  for (JobId id : waiting) reconcile(jobs_[static_cast<size_t>(id)]);
+  for (JobId id : waiting) reconcile(id);
+  const auto once = [](auto& ids) {
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  };
+  once(changes_.jobs), once(changes_.nodes);
   out_ = nullptr;
 }
 
+Job& Scheduler::change(JobId id) {
+  changes_.jobs.push_back(id);
+  return jobs_[static_cast<size_t>(id)];
+}
+
+void Scheduler::note(NoteKind kind, const Job& job, NodeId node, Outcome outcome) {
+  // Who made it go says more than what it waits for now.
+  const bool made_to = job.moved.at == now_ && job.moved.other >= 0;
+  const Why& why = made_to ? job.moved : job.why;
+  changes_.notes.push_back(
+      {now_, kind, job.id, job.epoch, node, why.reason, why.other, outcome, job.state});
+}
+
+void Scheduler::note(NoteKind kind, NodeId node) {
+  changes_.notes.push_back({.at = now_, .kind = kind, .node = node});
+}
+
 void Scheduler::on(const Submit& event) {
-  check_spec(event.spec, spec_);
-  Job& job = jobs_.emplace_back();
-  job.id = static_cast<JobId>(jobs_.size()) - 1;
+  const auto id = static_cast<JobId>(jobs_.size());
+  if (!event.spec.key.empty() && !keys_.emplace(event.spec.key, id).second) return;
+  jobs_.emplace_back();
+  Job& job = change(id);
+  job.id = id;
   job.spec = event.spec;
   job.submitted_at = job.changed_at = job.why.at = now_;
   active_.push_back(job.id);
-  dirty_ = true;
+  arrivals_.push_back(job.id);
+  note(NoteKind::kSubmitted, job);
 }
 
 void Scheduler::on(const Cancel& event) {
-  Job& job = jobs_[static_cast<size_t>(this->job(event.job).id)];
-  if (!job.active()) return;
+  if (!job(event.job).active()) return;
+  Job& job = change(event.job);
   job.cancelled = true;
-  std::erase(active_, job.id);
+  drop_active(active_, job.id);
   drop_target(job);
   dirty_ = true;
   if (job.state == JobState::kQueued) return finish(job, JobState::kCancelled);
@@ -87,26 +97,90 @@ void Scheduler::on(const Cancel& event) {
 }
 
 void Scheduler::on(const Drain& event) {
+  if (!planned_.open(event.node)) return;
   planned_.set_open(event.node, false);
+  mark(event.node);
+  note(NoteKind::kDrained, event.node);
   dirty_ = true;
 }
 
 void Scheduler::on(const Undrain& event) {
+  if (planned_.open(event.node)) return;
   planned_.set_open(event.node, true);
+  mark(event.node);
+  note(NoteKind::kUndrained, event.node);
   dirty_ = true;
 }
 
 void Scheduler::on(const Measured& event) {
-  Job& job = jobs_[static_cast<size_t>(this->job(event.job).id)];
+  Job& job = change(event.job);
   if (event.rates) job.spec.rates = event.rates;
   job.work_left = event.work_left;
   dirty_ = true;
 }
 
-void Scheduler::on(const Tick&) {
-  for (size_t n = 0; n < nodes_.size(); ++n) {
-    if (nodes_[n].up && now_ >= nodes_[n].lease_until) lose_node(static_cast<NodeId>(n));
+void Scheduler::on(const Resize& event) {
+  if (!job(event.job).active()) return;
+  Job& job = change(event.job);
+  const int64_t before = job.need_milli();
+  job.spec.min_workers = event.min_workers;
+  job.spec.max_workers = event.max_workers;
+  dirty_ = true;
+  if (job.target.empty()) return;
+  claims_.charge(job.spec.vc, job.need_milli() - before);
+  with_planner([&](Planner& planner) {
+    if (job.workers() > event.max_workers) {
+      planner.shrink(job.id, event.max_workers, -1, Reason::kResized);
+    } else if (job.workers() < event.min_workers &&
+               !planner.replace(job.id, event.min_workers, Reason::kResized)) {
+      planner.evict(job.id, Reason::kResized);
+    }
+  });
+}
+
+void Scheduler::on(const Move& event) {
+  if (!job(event.job).active()) return;
+  Job& job = change(event.job);
+  job.spec.clusters = event.clusters;
+  dirty_ = true;
+  const bool stays = std::all_of(job.target.begin(), job.target.end(), [&](const Slot& slot) {
+    return planned_.eligible(job.spec, slot.node);
+  });
+  if (stays) return;
+  with_planner([&](Planner& planner) {
+    if (!planner.replace(job.id, job.workers(), Reason::kMoved))
+      planner.evict(job.id, Reason::kMoved);
+  });
+}
+
+void Scheduler::on(const Enroll& event) {
+  const auto id = static_cast<NodeId>(spec_.nodes.size());
+  const auto [known, fresh] = node_names_.try_emplace(event.node.name, id);
+  if (!fresh) {
+    spec_.nodes[static_cast<size_t>(known->second)].address = event.node.address;
+    return mark(known->second);
   }
+  spec_.nodes.push_back(event.node);
+  nodes_.emplace_back();
+  planned_.add_node();
+  actual_.add_node();
+  mark(id);
+}
+
+void Scheduler::on(const Configure& event) {
+  spec_.kinds = event.fleet.kinds;
+  spec_.regions = event.fleet.regions;
+  spec_.clusters = event.fleet.clusters;
+  spec_.virtual_clusters = event.fleet.virtual_clusters;
+  claims_ = Quota(spec_);
+  for (JobId id : active_) {
+    if (!job(id).target.empty()) claims_.charge(job(id).spec.vc, job(id).need_milli());
+  }
+  changes_.fleet = dirty_ = true;
+}
+
+// When a command was sent last is no part of an image: after a restart all are sent again.
+void Scheduler::on(const Tick&) {
   const std::vector<JobId> unsettled(unsettled_.begin(), unsettled_.end());
   for (JobId id : unsettled) {
     Job& job = jobs_[static_cast<size_t>(id)];
@@ -116,6 +190,18 @@ void Scheduler::on(const Tick&) {
       if (part.state == PartState::kStopping) send_stop(job, node);
     }
   }
+}
+
+void Scheduler::expired(Millis now, std::vector<Event>& out) const {
+  for (size_t n = 0; n < nodes_.size(); ++n) {
+    const NodeState& node = nodes_[n];
+    if (node.up && now >= node.lease_until)
+      out.emplace_back(Lost{static_cast<NodeId>(n), node.incarnation});
+  }
+}
+
+void Scheduler::on(const Lost& event) {
+  if (current(event.node, event.incarnation)) lose_node(event.node);
 }
 
 bool Scheduler::current(NodeId node, Incarnation incarnation) const {
@@ -133,27 +219,30 @@ void Scheduler::on(const Joined& event) {
   node.up = true;
   planned_.set_present(event.node, true);
   actual_.set_present(event.node, true);
+  mark(event.node);
+  note(NoteKind::kNodeUp, event.node);
   dirty_ = true;
 }
 
 void Scheduler::on(const Heartbeat& event) {
   NodeState& node = nodes_[static_cast<size_t>(event.node)];
   if (!current(event.node, event.incarnation)) {
-    out_->push_back(Rejoin{event.node, event.incarnation});
+    out_->emplace_back(Rejoin{event.node, event.incarnation});
     return;
   }
   // It arrives after it was sent, so this lease ends no earlier than the agent's.
   node.lease_until = now_ + terms_.lease_ms;
-  out_->push_back(Lease{event.node, event.incarnation, event.sent_at});
+  out_->emplace_back(Lease{event.node, event.incarnation, event.sent_at});
 }
 
 void Scheduler::on(const Started& event) {
   if (!current(event.node, event.incarnation)) return;
-  Job& job = jobs_[static_cast<size_t>(event.job)];
-  const auto part = job.parts.find(event.node);
-  if (job.epoch != event.epoch || part == job.parts.end()) return;
-  if (part->second.state != PartState::kStarting) return;
-  part->second.state = PartState::kRunning;
+  const Job& told = jobs_[static_cast<size_t>(event.job)];
+  const auto known = told.parts.find(event.node);
+  if (told.epoch != event.epoch || known == told.parts.end()) return;
+  if (known->second.state != PartState::kStarting) return;
+  Job& job = change(event.job);
+  job.parts.at(event.node).state = PartState::kRunning;
   const bool all = std::all_of(job.parts.begin(), job.parts.end(), [](const auto& entry) {
     return entry.second.state == PartState::kRunning;
   });
@@ -162,11 +251,12 @@ void Scheduler::on(const Started& event) {
   job.state = JobState::kRunning;
   job.changed_at = now_;
   if (job.first_run_at < 0) job.first_run_at = now_;
+  note(NoteKind::kRunning, job);
 }
 
 void Scheduler::on(const Ended& event) {
   if (!current(event.node, event.incarnation)) return;
-  out_->push_back(Acknowledge{event.node, event.incarnation, event.job, event.epoch});
+  out_->emplace_back(Acknowledge{event.node, event.incarnation, event.job, event.epoch});
   Job& job = jobs_[static_cast<size_t>(event.job)];
   const auto part = job.parts.find(event.node);
   if (job.epoch != event.epoch || part == job.parts.end()) return;
@@ -181,6 +271,8 @@ void Scheduler::on(const Ended& event) {
 void Scheduler::lose_node(NodeId id) {
   NodeState& node = nodes_[static_cast<size_t>(id)];
   node.up = false;
+  mark(id);
+  note(NoteKind::kNodeLost, id);
   const std::set<JobId> affected = node.jobs;
   for (JobId job_id : affected) {
     Job& job = jobs_[static_cast<size_t>(job_id)];
@@ -200,6 +292,8 @@ void Scheduler::lose_node(NodeId id) {
 }
 
 void Scheduler::end_part(Job& job, NodeId node, Outcome outcome) {
+  change(job.id);
+  note(NoteKind::kEnded, job, node, outcome);
   Part& part = job.parts.at(node);
   part.state = PartState::kEnded;
   part.outcome = outcome;
@@ -208,7 +302,9 @@ void Scheduler::end_part(Job& job, NodeId node, Outcome outcome) {
 }
 
 void Scheduler::drop_target(Job& job) {
+  change(job.id);
   planned_.release(job.target);
+  if (!job.target.empty()) claims_.charge(job.spec.vc, -job.need_milli());
   job.target.clear();
   waiting_.erase(job.id);
 }
@@ -220,9 +316,11 @@ void Scheduler::account(Job& job) {
 }
 
 void Scheduler::begin_stop(Job& job, StopMode mode) {
+  change(job.id);
   account(job);
   job.state = JobState::kStopping;
   job.stop_mode = mode;
+  note(NoteKind::kStopping, job);
   unsettled_.insert(job.id);
   for (auto& [node, part] : job.parts) {
     if (part.state == PartState::kEnded) continue;
@@ -233,17 +331,23 @@ void Scheduler::begin_stop(Job& job, StopMode mode) {
 
 void Scheduler::send_stop(Job& job, NodeId node) {
   job.parts.at(node).sent_at = now_;
-  out_->push_back(
+  out_->emplace_back(
       Stop{node, nodes_[static_cast<size_t>(node)].incarnation, job.id, job.epoch, job.stop_mode});
 }
 
 void Scheduler::send_start(Job& job, NodeId node) {
   job.parts.at(node).sent_at = now_;
-  out_->push_back(Start{node, nodes_[static_cast<size_t>(node)].incarnation, job.id, job.epoch,
-                        on_node(job.placed, node)});
+  const auto first = std::find_if(job.placed.begin(), job.placed.end(),
+                                  [&](const Slot& slot) { return slot.node == node; });
+  out_->emplace_back(
+      Start{node, nodes_[static_cast<size_t>(node)].incarnation, job.id, job.epoch,
+            on_node(job.placed, node), static_cast<int32_t>(first - job.placed.begin()),
+            static_cast<int32_t>(job.placed.size()),
+            spec_.nodes[static_cast<size_t>(job.placed[0].node)].address, job.spec.program});
 }
 
 void Scheduler::launch(Job& job) {
+  change(job.id);
   job.placed = job.target;
   actual_.take(job.placed);
   waiting_.erase(job.id);
@@ -256,6 +360,7 @@ void Scheduler::launch(Job& job) {
   for (const Slot& slot : job.placed) job.parts.try_emplace(slot.node);
   for (const auto& [node, part] : job.parts) {
     nodes_[static_cast<size_t>(node)].jobs.insert(job.id);
+    note(NoteKind::kStarted, job, node);
     send_start(job, node);
   }
 }
@@ -267,6 +372,7 @@ void Scheduler::settle(Job& job) {
                        [&](const auto& entry) { return predicate(entry.second); });
   };
   if (!all([](const Part& part) { return part.state == PartState::kEnded; })) return;
+  change(job.id);
   if (job.state != JobState::kStopping) account(job);
   unsettled_.erase(job.id);
   job.state = JobState::kQueued;
@@ -281,16 +387,19 @@ void Scheduler::settle(Job& job) {
   if (job.cancelled) return finish(job, JobState::kCancelled);
   if (job.failures > job.spec.max_failures) return finish(job, JobState::kFailed);
   if (failed) job.why = {Reason::kExited, -1, now_};
+  note(NoteKind::kQueued, job);
   if (!job.target.empty()) waiting_.insert(job.id);
 }
 
 void Scheduler::finish(Job& job, JobState state) {
   drop_target(job);
-  std::erase(active_, job.id);
+  drop_active(active_, job.id);
   job.state = state;
+  note(NoteKind::kOver, job);
 }
 
-void Scheduler::reconcile(Job& job) {
+void Scheduler::reconcile(JobId id) {
+  Job& job = jobs_[static_cast<size_t>(id)];
   const bool live = job.state == JobState::kStarting || job.state == JobState::kRunning;
   if (live && job.target != job.placed) {
     ++job.preemptions;
@@ -306,35 +415,35 @@ void Scheduler::reconcile(Job& job) {
   }
 }
 
-void Scheduler::plan() {
-  dirty_ = false;
-  planned_at_ = now_;
+// Lets `work` move targets, and makes them come true.
+void Scheduler::with_planner(const std::function<void(Planner&)>& work) {
   std::vector<JobId> touched;
-  Planner planner(now_, jobs_, active_, planned_, touched);
-  policy_->plan(planner);
+  Planner planner(now_, jobs_, active_, planned_, claims_, touched);
+  work(planner);
   std::sort(touched.begin(), touched.end());
   touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
+  changes_.jobs.insert(changes_.jobs.end(), touched.begin(), touched.end());
   // Stops before starts: what they give back may be what the others wait for.
-  for (JobId id : touched) reconcile(jobs_[static_cast<size_t>(id)]);
+  for (JobId id : touched) reconcile(id);
 }
 
-uint64_t Scheduler::fingerprint() const {
-  uint64_t print = 0;
-  const auto mix = [&](auto value) { print = split_mix(print ^ static_cast<uint64_t>(value)); };
-  for (const Job& job : jobs_) {
-    for (int64_t v :
-         {int64_t{job.id}, static_cast<int64_t>(job.state), job.epoch, job.ran_ms, job.device_ms,
-          job.changed_at, int64_t{job.failures}, int64_t{job.cancelled}}) {
-      mix(v);
+void Scheduler::place_arrivals() {
+  if (arrivals_.empty()) return;
+  with_planner([&](Planner& planner) {
+    for (JobId id : arrivals_) {
+      // A newcomer may have been cancelled in the same turn.
+      if (!job(id).active() || !job(id).target.empty()) continue;
+      dirty_ = dirty_ || !policy_->arrive || !policy_->arrive(planner, id);
     }
-    for (const Placement* slots : {&job.target, &job.placed}) {
-      for (const Slot& slot : *slots) mix(slot.node * 4096 + slot.device);
-    }
-    for (const auto& [node, part] : job.parts) mix(node * 8 + static_cast<int>(part.state));
-  }
-  for (const NodeState& node : nodes_) mix(node.incarnation * 2 + node.up), mix(node.lease_until);
-  mix(planned_.free_milli()), mix(actual_.free_milli()), mix(planned_at_), mix(dirty_);
-  return print;
+  });
+  arrivals_.clear();
+}
+
+void Scheduler::plan() {
+  dirty_ = false;
+  arrivals_.clear();
+  planned_at_ = now_;
+  with_planner(policy_->plan);
 }
 
 }  // namespace hearth::forge

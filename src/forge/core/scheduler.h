@@ -1,5 +1,5 @@
 // The core of Forge: events in, commands out. No clock, no threads, no randomness: the same events
-// give the same state, so a restart is a replay of the journal of events.
+// give the same state. What must survive is an Image; a restart makes a scheduler from it.
 //
 // Two pictures of the fleet: `planned` follows the jobs' targets, `actual` follows what agents may
 // still be running. A job starts when its target is free in both. Devices come back only when the
@@ -7,10 +7,16 @@
 // killed them itself. Each start has a new epoch; words about another epoch are void.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
+#include "forge/core/image.h"
 #include "forge/core/policy.h"
 
 namespace hearth::forge {
@@ -18,20 +24,36 @@ namespace hearth::forge {
 class Scheduler {
  public:
   Scheduler(FleetSpec spec, const Policy& policy, LeaseTerms terms = {});
+  // From what a store kept. Every node that was up has a whole lease from `now` on: no shorter than
+  // what its agent was given.
+  Scheduler(Image image, Millis now, const Policy& policy, LeaseTerms terms = {});
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  // Takes one event and appends what to send. Time never goes back.
+  // Throws Error when the event cannot be taken: it names what does not exist.
+  void check(const Event& event) const;
+  // Takes events that check() would take, plans once, and appends what to send. Time never goes
+  // back.
+  void apply(Millis now, std::span<const Event> events, std::vector<Command>& out);
   void apply(Millis now, const Event& event, std::vector<Command>& out);
+  // Of the last apply().
+  const Changes& changes() const { return changes_; }
+  // Nodes whose lease is over, as events to be applied.
+  void expired(Millis now, std::vector<Event>& out) const;
 
   const std::vector<Job>& jobs() const { return jobs_; }
+  const std::vector<JobId>& active() const { return active_; }  // not over nor cancelled
   const Job& job(JobId id) const;
   const FleetSpec& spec() const { return spec_; }
+  NodeImage node_image(NodeId node) const;
+  NodeId node_named(std::string_view name) const;  // -1: none
+  JobId job_keyed(const std::string& key) const;   // -1: none
+  const std::set<JobId>& jobs_on(NodeId node) const;
   const Fleet& actual() const { return actual_; }
   const Fleet& planned() const { return planned_; }
   const Policy& policy() const { return *policy_; }
   Millis now() const { return now_; }
-  // Of the whole state: two schedulers with equal prints behave the same from here on.
+  // Of everything that an image keeps.
   uint64_t fingerprint() const;
 
  private:
@@ -47,12 +69,21 @@ class Scheduler {
   void on(const Drain& event);
   void on(const Undrain& event);
   void on(const Measured& event);
+  void on(const Resize& event);
+  void on(const Move& event);
+  void on(const Enroll& event);
+  void on(const Configure& event);
   void on(const Tick& event);
+  void on(const Lost& event);
   void on(const Joined& event);
   void on(const Heartbeat& event);
   void on(const Started& event);
   void on(const Ended& event);
 
+  Job& change(JobId id);
+  void mark(NodeId node) { changes_.nodes.push_back(node); }
+  void note(NoteKind kind, const Job& job, NodeId node = -1, Outcome outcome = Outcome::kKilled);
+  void note(NoteKind kind, NodeId node);
   bool current(NodeId node, Incarnation incarnation) const;
   void lose_node(NodeId node);
   void end_part(Job& job, NodeId node, Outcome outcome);
@@ -64,7 +95,9 @@ class Scheduler {
   void finish(Job& job, JobState state);
   void drop_target(Job& job);
   void account(Job& job);
-  void reconcile(Job& job);
+  void reconcile(JobId id);
+  void with_planner(const std::function<void(Planner&)>& work);
+  void place_arrivals();
   void plan();
 
   FleetSpec spec_;
@@ -73,13 +106,18 @@ class Scheduler {
   Millis now_ = 0;
   Millis planned_at_ = 0;
   bool dirty_ = false;
+  std::vector<JobId> arrivals_;  // since the last plan
   Fleet planned_;
   Fleet actual_;
+  Quota claims_;  // of the jobs that have a target
   std::vector<NodeState> nodes_;
+  std::map<std::string, NodeId, std::less<>> node_names_;
   std::vector<Job> jobs_;
-  std::vector<JobId> active_;
+  std::unordered_map<std::string, JobId> keys_;
+  std::vector<JobId> active_;  // ascending
   std::set<JobId> waiting_;    // have a target and are not started
   std::set<JobId> unsettled_;  // await an agent's word
+  Changes changes_;
   std::vector<Command>* out_ = nullptr;
 };
 

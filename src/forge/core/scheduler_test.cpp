@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include "base/error.h"
 #include "forge/core/agent.h"
 #include "forge/core/explain.h"
 
@@ -29,7 +30,7 @@ JobSpec job_of(VcId vc, int32_t workers) {
   return spec;
 }
 
-// The scheduler with agents that hear everything at once.
+// The scheduler with agents that hear everything at once and whose workers stop at once.
 class House {
  public:
   House(int32_t nodes, const char* policy) : scheduler(small_fleet(nodes), policy_named(policy)) {
@@ -39,37 +40,50 @@ class House {
   }
   void advance(Millis to) {
     now = to;
-    for (Agent& agent : agents) {
-      std::vector<Event> out;
-      agent.advance(now, out);
-      for (const Event& event : out) apply(event);
+    for (NodeId n = 0; n < static_cast<NodeId>(agents.size()); ++n) {
+      AgentOutput out;
+      if (n != silent) agents[static_cast<size_t>(n)].advance(now, out);
+      obey(agents[static_cast<size_t>(n)], std::move(out));
     }
-    apply(Tick{});
+    std::vector<Event> events;
+    scheduler.expired(now, events);
+    events.emplace_back(Tick{});
+    for (const Event& event : events) apply(event);
   }
   void apply(const Event& event) {
     std::vector<Command> commands;
     scheduler.apply(now, event, commands);
     for (const Command& command : commands) {
       const NodeId node = std::visit([](const auto& c) { return c.node; }, command);
-      std::vector<Event> out;
-      agents[static_cast<size_t>(node)].receive(now, command, out);
-      for (const Event& answer : out) apply(answer);
+      AgentOutput out;
+      if (node != silent) agents[static_cast<size_t>(node)].receive(now, command, out);
+      obey(agents[static_cast<size_t>(node)], std::move(out));
     }
+  }
+  void obey(Agent& agent, AgentOutput out) {
+    for (size_t i = 0; i < out.actions.size(); ++i) {
+      const auto* halt = std::get_if<Halt>(&out.actions[i]);
+      if (halt) agent.exited(halt->job, halt->epoch, Outcome::kSaved, out);
+    }
+    for (const Event& event : out.events) apply(event);
   }
   JobState state(JobId job) const { return scheduler.job(job).state; }
 
   Scheduler scheduler;
   std::vector<Agent> agents;
   Millis now = 0;
+  NodeId silent = -1;
 };
 
 TEST(Scheduler, RunsAJobAndEndsIt) {
   House house(2, "hearth");
   house.apply(Submit{job_of(0, 3)});
   EXPECT_EQ(house.state(0), JobState::kRunning);
-  std::vector<Event> out;
-  for (Agent& agent : house.agents) agent.exited(0, Outcome::kSucceeded, out);
-  for (const Event& event : out) house.apply(event);
+  for (Agent& agent : house.agents) {
+    AgentOutput out;
+    agent.exited(0, 1, Outcome::kSucceeded, out);
+    house.obey(agent, out);
+  }
   EXPECT_EQ(house.state(0), JobState::kSucceeded);
   EXPECT_EQ(house.scheduler.actual().free_milli(), 8 * kWholeDevice);
 }
@@ -112,36 +126,105 @@ TEST(Scheduler, FifoWaitsWhereBackfillPasses) {
 TEST(Scheduler, ResumesElsewhereWhenANodeFallsSilent) {
   House house(2, "hearth");
   house.apply(Submit{job_of(0, 4)});
-  const NodeId node = house.scheduler.job(0).placed[0].node;
-  const Agent silent = house.agents[static_cast<size_t>(node)];
-  for (Millis t = 5'000; t <= 40'000; t += 5'000) {
-    house.advance(t);
-    house.agents[static_cast<size_t>(node)] = silent;
-  }
+  house.silent = house.scheduler.job(0).placed[0].node;
+  for (Millis t = 5'000; t < 30'000; t += 5'000) house.advance(t);
+  EXPECT_EQ(house.scheduler.job(0).epoch, 1);
+  house.advance(30'001);
   EXPECT_EQ(house.state(0), JobState::kRunning);
+  EXPECT_EQ(house.scheduler.job(0).epoch, 2);
+  EXPECT_NE(house.scheduler.job(0).placed[0].node, house.silent);
+}
+
+TEST(Scheduler, AnImageGivesTheSameSchedulerAgain) {
+  House house(2, "hearth");
+  for (int i = 0; i < 4; ++i) house.apply(Submit{job_of(i % 2, 3)});
+  house.apply(Drain{0});
+  house.apply(Cancel{1});
+  Image image{house.scheduler.spec(), {}, house.scheduler.jobs(), house.scheduler.now()};
+  for (NodeId n = 0; n < 2; ++n) image.nodes.push_back(house.scheduler.node_image(n));
+  const Scheduler again(image, house.now, policy_named("hearth"));
+  EXPECT_EQ(again.fingerprint(), house.scheduler.fingerprint());
+}
+
+TEST(Scheduler, AKeyIsTakenOnce) {
+  House house(1, "hearth");
+  JobSpec spec = job_of(0, 1);
+  spec.key = "mine";
+  house.apply(Submit{spec});
+  house.apply(Submit{spec});
+  EXPECT_EQ(house.scheduler.jobs().size(), 1U);
+  EXPECT_EQ(house.scheduler.job_keyed("mine"), 0);
+}
+
+TEST(Scheduler, ResizesAndMovesAsTheOwnerSays) {
+  House house(2, "hearth");
+  house.apply(Submit{job_of(0, 1)});
+  house.apply(Resize{0, 2, 2});
+  EXPECT_EQ(house.scheduler.job(0).placed.size(), 2U);
+  EXPECT_EQ(house.state(0), JobState::kRunning);
+  EXPECT_THROW(house.scheduler.check(Resize{0, 2, 1}), Error);
+  EXPECT_THROW(house.scheduler.check(Move{0, {1}}), Error);
+  house.apply(Move{0, {0}});
+  EXPECT_EQ(house.state(0), JobState::kRunning);
+}
+
+TEST(Scheduler, ANodeEnrolsOnceAndIsUsedWhenItJoins) {
+  House house(1, "hearth");
+  house.apply(Submit{job_of(0, 5)});
+  EXPECT_EQ(house.scheduler.job(0).why.reason, Reason::kNoSuchPlace);
+  const Node node{"late", 0, 0, 8, ""};
+  house.apply(Enroll{node});
+  house.apply(Enroll{node});
+  EXPECT_EQ(house.scheduler.spec().nodes.size(), 2U);
+  house.agents.emplace_back(1, 1, LeaseTerms{});
+  house.advance(10);
+  EXPECT_EQ(house.state(0), JobState::kStarting);
+  // Its first start came before its lease and was not taken.
+  house.advance(5'000);
+  EXPECT_EQ(house.state(0), JobState::kRunning);
+  EXPECT_THROW(house.scheduler.check(Enroll{{"late", 0, 0, 9, ""}}), Error);
 }
 
 TEST(Agent, NeverStartsAnEpochThatWasStopped) {
   Agent agent(0, 1, {});
-  std::vector<Event> out;
+  AgentOutput out;
   agent.receive(0, Lease{0, 1, 0}, out);
   agent.receive(1, Stop{0, 1, 5, 2, StopMode::kCheckpoint}, out);
+  ASSERT_EQ(out.actions.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Bury>(out.actions[0]));
   agent.receive(2, Start{0, 1, 5, 2, {{0, 0, kWholeDevice}}}, out);
   EXPECT_TRUE(agent.running().empty());
   agent.receive(3, Start{0, 1, 5, 3, {{0, 0, kWholeDevice}}}, out);
   EXPECT_EQ(agent.running().size(), 1U);
 }
 
-TEST(Agent, KillsEverythingWhenItsLeaseRunsOut) {
+TEST(Agent, IsNobodyNewBeforeItsWorkersAreDead) {
   Agent agent(0, 1, {});
-  std::vector<Event> out;
+  AgentOutput out;
   agent.receive(0, Lease{0, 1, 0}, out);
   agent.receive(0, Start{0, 1, 5, 1, {{0, 0, kWholeDevice}}}, out);
-  agent.advance(29'999, out);
-  EXPECT_EQ(agent.running().size(), 1U);
-  agent.advance(30'000, out);
-  EXPECT_TRUE(agent.running().empty());
+  out = {};
+  agent.advance(24'999, out);
+  EXPECT_TRUE(out.actions.empty());
+  out = {};
+  agent.advance(25'000, out);
+  ASSERT_EQ(out.actions.size(), 1U);
+  EXPECT_EQ(std::get<Halt>(out.actions[0]).mode, StopMode::kKill);
+  agent.advance(60'000, out);
+  EXPECT_EQ(agent.incarnation(), 1);
+  agent.exited(5, 1, Outcome::kKilled, out);
+  agent.advance(60'001, out);
   EXPECT_EQ(agent.incarnation(), 2);
+}
+
+TEST(Agent, WhoRemembersWorkersIsNoNewcomer) {
+  AgentMemory memory;
+  memory.running[5] = {1, {{0, 0, kWholeDevice}}};
+  Agent agent(0, 1, {}, memory);
+  AgentOutput out;
+  agent.advance(0, out);
+  ASSERT_EQ(out.events.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<Heartbeat>(out.events[0]));
 }
 
 TEST(Fleet, KeepsLargeHolesLarge) {

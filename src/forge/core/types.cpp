@@ -2,17 +2,13 @@
 
 #include <algorithm>
 
+#include "forge/core/names.h"
+
 namespace hearth::forge {
 
-const char* to_string(Tier tier) {
-  constexpr const char* kNames[] = {"premium", "standard", "basic"};
-  return kNames[static_cast<int>(tier)];
-}
+const char* to_string(Tier tier) { return name_of(tier, kTierNames); }
 
-const char* to_string(JobType type) {
-  constexpr const char* kNames[] = {"training", "inference", "batch", "command"};
-  return kNames[static_cast<int>(type)];
-}
+const char* to_string(JobType type) { return name_of(type, kTypeNames); }
 
 int32_t service_level_milli(Tier tier) {
   constexpr int32_t kLevels[] = {950, 700, 0};

@@ -56,6 +56,7 @@ struct Node {
   ClusterId cluster = 0;
   KindId kind = 0;
   int32_t devices = 0;
+  std::string address;  // where the workers of a gang find each other; empty: nowhere
 };
 
 // A share of the fleet. The guarantee is for the whole subtree, in whole devices.
@@ -82,6 +83,19 @@ struct RateTable {
   double at(KindId kind, int32_t workers) const;
 };
 
+// One process for each worker, or one for each node that then makes its workers itself.
+enum class Spawn { kPerWorker, kPerNode };
+
+// What the workers of a job run. The core carries it to the agents and never looks inside.
+struct Program {
+  std::vector<std::string> command;  // words; {rank}, {world}, {workers}, {devices} are filled in
+  std::string directory;             // empty: one of the run's own
+  std::vector<std::string> environment;  // NAME=value
+  Spawn spawn = Spawn::kPerWorker;
+  Millis grace_ms = 30'000;  // from the request to stop to the kill
+  int32_t saved_exit = 75;   // the status that says: asked to stop, and everything is saved
+};
+
 struct JobSpec {
   std::string name;
   VcId vc = 0;
@@ -99,6 +113,9 @@ struct JobSpec {
   Millis expected = 0;        // run time at min_workers, as its owner believes; 0: unknown
   int32_t max_failures = 2;   // exits other than 0 before the job is given up
   std::shared_ptr<const RateTable> rates;  // null: every kind the same, no gain from more workers
+  std::vector<ClusterId> clusters;         // empty: any
+  std::shared_ptr<const Program> program;  // null in simulations
+  std::string key;  // its owner's own name for this submission: sent twice, taken once
 };
 
 // One worker's place. A placement is its job's slots sorted by node, all of one kind.

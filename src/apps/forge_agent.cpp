@@ -1,0 +1,94 @@
+// hearth forge agent: the program of a node. hearth forge keeper: what it starts for each run.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <thread>
+#include <unistd.h>
+
+#include "apps/forge.h"
+#include "apps/forge_node.h"
+#include "base/error.h"
+#include "forge/agent/keeper.h"
+#include "io/file.h"
+
+namespace hearth::apps {
+namespace {
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 && name[0] ? name : "node";
+}
+
+int32_t gpus() {
+  int32_t count = 0;
+  while (std::filesystem::exists(fmt::format("/dev/nvidia{}", count))) ++count;
+  return count;
+}
+
+void run_agent(ForgeNode node, const std::string& token_file) {
+  static const SystemClock clock;
+  if (!token_file.empty()) node.agent.token = io::read_file(token_file);
+  std::string& token = node.agent.token;
+  while (!token.empty() && (token.back() == '\n' || token.back() == ' ')) token.pop_back();
+  if (node.state_dir.empty()) node.state_dir = default_forge_dir() + "/agent-" + node.agent.name;
+  run_forge_node(std::move(node), clock);
+}
+
+}  // namespace
+
+void add_node_flags(CLI::App& command, ForgeNode& node) {
+  forge::AgentOptions& agent = node.agent;
+  agent.name = host_name();
+  agent.devices = gpus();
+  if (agent.devices > 0) agent.device_variable = "CUDA_VISIBLE_DEVICES";
+  if (agent.devices == 0)
+    agent.devices = std::max(1, static_cast<int32_t>(std::thread::hardware_concurrency()));
+  command.add_option("--node", agent.name, "Name of this node")->capture_default_str();
+  command.add_option("--cluster", agent.cluster, "Its cluster; default: the fleet's first");
+  command.add_option("--kind", agent.kind, "Kind of its devices; default: the fleet's first");
+  command
+      .add_option("--devices", agent.devices,
+                  "How many it has; default: its GPUs, or else its cores")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command.add_option("--device-variable", agent.device_variable,
+                     "Environment variable that lists a worker's devices, besides HEARTH_DEVICES");
+  command.add_option("--address", agent.address,
+                     "Where the workers of a gang find this node; default 127.0.0.1");
+  command.add_option("--state", node.state_dir, "Folder that survives restarts of this agent");
+}
+
+void run_forge_node(ForgeNode node, const Clock& clock) {
+  std::signal(SIGPIPE, SIG_IGN);
+  if (node.agent.address.empty()) node.agent.address = "127.0.0.1";
+  node.agent.state_dir = std::filesystem::absolute(node.state_dir).string();
+  node.agent.keeper = {"/proc/self/exe", "--log-level", "warn", "forge", "keeper"};
+  node.agent.keeper[0] = std::filesystem::read_symlink("/proc/self/exe").string();
+  forge::AgentService(node.agent, clock).run();
+}
+
+void add_forge_agent(CLI::App& forge) {
+  CLI::App* agent = forge.add_subcommand("agent", "The program of a node: runs what it is told");
+  auto node = std::make_shared<ForgeNode>();
+  auto token_file = std::make_shared<std::string>();
+  agent->add_option("--url", node->agent.url, "The server, http://HOST:PORT")
+      ->envname("HEARTH_FORGE_URL")
+      ->required();
+  agent->add_option("--token", node->agent.token, "What the server's file forge.token holds")
+      ->envname("HEARTH_FORGE_TOKEN");
+  agent->add_option("--token-file", *token_file, "A copy of that file")->check(CLI::ExistingFile);
+  add_node_flags(*agent, *node);
+  agent->callback([node, token_file] { run_agent(*node, *token_file); });
+
+  CLI::App* keeper = forge.add_subcommand("keeper", "");
+  keeper->group("");  // not for people
+  auto folder = std::make_shared<std::string>();
+  keeper->add_option("FOLDER", *folder)->required();
+  keeper->callback([folder] {
+    if (const int status = forge::keep_run(*folder); status != 0) throw CLI::RuntimeError(status);
+  });
+}
+
+}  // namespace hearth::apps

@@ -1,0 +1,239 @@
+#include "forge/agent/keeper.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fstream>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "forge/agent/process_executor.h"
+#include "forge/agent/run_folder.h"
+#include "forge/agent/worker_process.h"
+
+namespace hearth::forge {
+namespace {
+
+constexpr int kLookMs = 50;  // between two looks at the fence and the grace
+
+class Keeper {
+ public:
+  Keeper(std::string folder, const KeeperLimits& limits)
+      : folder_(std::move(folder)), limits_(limits) {}
+
+  int run() {
+    take_signals();
+    // Held until this process ends. Whoever finds it free may write the end of this run.
+    if (lock_run(folder_) < 0 || read_exit(folder_)) return 0;
+    order_ = read_order(folder_);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    start_workers();
+    while (std::any_of(workers_.begin(), workers_.end(), [](const auto& w) { return !w.ended; }))
+      turn();
+    sweep();
+    for (Kept& worker : workers_) copy_log(worker);
+    write_exit(folder_, {outcome(), statuses(), note_});
+    return 0;
+  }
+
+ private:
+  struct Kept {
+    WorkerProcess process;
+    int log = -1;
+    int64_t logged = 0;
+    bool ended = false;
+    int32_t status = 0;
+  };
+
+  // Before the lock: who has the lock can be sent signals.
+  void take_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (int signal : {SIGTERM, SIGINT, SIGCHLD}) {
+      std::signal(signal, SIG_DFL);
+      sigaddset(&set, signal);
+    }
+    std::signal(SIGHUP, SIG_IGN);
+    sigprocmask(SIG_SETMASK, &set, nullptr);
+    signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  }
+
+  void start_workers() {
+    // A fence that has passed is a start that nobody wants any more.
+    if (boot_millis() >= fence()) return note_end("its lease was over before it started");
+    const Start& start = order_.start;
+    const bool each = !start.program || start.program->spawn == Spawn::kPerWorker;
+    for (size_t first = 0; first < start.slots.size();) {
+      const size_t count = each ? 1 : start.slots.size();
+      const auto rank = start.first_rank + static_cast<int32_t>(first);
+      Kept kept{start_worker(order_, folder_, rank, {&start.slots[first], count})};
+      kept.log =
+          open(log_path(folder_, rank).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+      workers_.push_back(kept);
+      first += count;
+    }
+  }
+
+  void note_end(const std::string& why) {
+    fenced_ = true;
+    note_ = why;
+  }
+
+  void turn() {
+    std::vector<pollfd> wait{{signals_, POLLIN, 0}};
+    for (const Kept& worker : workers_) {
+      if (worker.process.output >= 0) wait.push_back({worker.process.output, POLLIN, 0});
+    }
+    poll(wait.data(), wait.size(), kLookMs);
+    take_requests();
+    for (Kept& worker : workers_) copy_log(worker);
+    reap();
+    const Millis now = boot_millis();
+    if (!fenced_ && now >= fence()) {
+      note_end("its agent was silent for a lease");
+      kill_all();
+    }
+    if (stopping_ && now >= kill_at_) kill_all();
+  }
+
+  void take_requests() {
+    signalfd_siginfo info{};
+    while (read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      if (info.ssi_signo == SIGTERM) {
+        asked_ = true;
+        ask_to_stop();
+      } else if (info.ssi_signo == SIGINT) {
+        asked_ = true;
+        kill_all();
+      }
+    }
+  }
+
+  void ask_to_stop() {
+    if (stopping_) return;
+    stopping_ = true;
+    kill_at_ = boot_millis() + (order_.start.program ? order_.start.program->grace_ms : 0);
+    // To the first process only: it knows its children, and may take a second signal for haste.
+    for (const Kept& worker : workers_) {
+      if (!worker.ended) kill(worker.process.pid, SIGTERM);
+    }
+  }
+
+  void kill_all() {
+    for (const Kept& worker : workers_) {
+      if (!worker.ended) kill(-worker.process.pid, SIGKILL);
+    }
+  }
+
+  void reap() {
+    int status = 0;
+    for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+      for (Kept& worker : workers_) {
+        if (worker.process.pid != pid) continue;
+        worker.ended = true;
+        worker.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+        // A gang that lost one is stopped; the others may save what they have.
+        if (worker.status != 0) ask_to_stop();
+      }
+    }
+  }
+
+  // Nothing of the run lives when this returns: every orphan has become a child of this process.
+  void sweep() {
+    const std::string mark =
+        run_mark(order_.start.job, order_.start.epoch, order_.start.incarnation);
+    for (;;) {
+      int status = 0;
+      const pid_t pid = waitpid(-1, &status, WNOHANG);
+      if (pid < 0 && errno == ECHILD) break;
+      if (pid > 0) continue;
+      for (pid_t child : children()) kill(child, SIGKILL);
+      kill_marked(mark, kLookMs);
+    }
+    kill_cgroup(order_);
+  }
+
+  static std::vector<pid_t> children() {
+    std::ifstream in(fmt::format("/proc/self/task/{}/children", getpid()));
+    std::vector<pid_t> out;
+    for (pid_t pid = 0; in >> pid;) out.push_back(pid);
+    return out;
+  }
+
+  void copy_log(Kept& worker) {
+    char part[16384];
+    for (;;) {
+      if (worker.process.output < 0) return;
+      const ssize_t n = read(worker.process.output, part, sizeof part);
+      if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+      if (n <= 0) {
+        close(worker.process.output);
+        worker.process.output = -1;
+        return;
+      }
+      const int64_t room = std::max<int64_t>(0, limits_.log_bytes_max - worker.logged);
+      const auto kept = static_cast<size_t>(std::min<int64_t>(n, room));
+      if (kept > 0 && write(worker.log, part, kept) < 0) note_ = "its log could not be written";
+      if (kept < static_cast<size_t>(n) && note_.empty())
+        note_ = fmt::format("its log is longer than {} MiB: the rest was dropped",
+                            limits_.log_bytes_max >> 20);
+      worker.logged += n;
+    }
+  }
+
+  std::vector<int32_t> statuses() const {
+    std::vector<int32_t> out;
+    for (const Kept& worker : workers_) out.push_back(worker.status);
+    return out;
+  }
+
+  Outcome outcome() const {
+    if (fenced_) return Outcome::kKilled;
+    const int32_t saved = order_.start.program ? order_.start.program->saved_exit : -1;
+    const auto all = [&](auto holds) {
+      return std::all_of(workers_.begin(), workers_.end(),
+                         [&](const Kept& worker) { return holds(worker.status); });
+    };
+    if (all([](int32_t status) { return status == 0; })) return Outcome::kSucceeded;
+    if (!asked_) return Outcome::kFailed;
+    const bool safe = all([&](int32_t status) { return status == 0 || status == saved; });
+    return safe ? Outcome::kSaved : Outcome::kKilled;
+  }
+
+  Millis fence() const {
+    int64_t at = 0;
+    const int fd = open(order_.fence_path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    const bool whole = pread(fd, &at, sizeof at, 0) == static_cast<ssize_t>(sizeof at);
+    close(fd);
+    return whole ? at : 0;
+  }
+
+  std::string folder_;
+  KeeperLimits limits_;
+  RunOrder order_;
+  int signals_ = -1;
+  std::vector<Kept> workers_;
+  bool asked_ = false;
+  bool stopping_ = false;
+  bool fenced_ = false;
+  Millis kill_at_ = 0;
+  std::string note_;
+};
+
+}  // namespace
+
+int keep_run(const std::string& folder, const KeeperLimits& limits) {
+  return Keeper(folder, limits).run();
+}
+
+}  // namespace hearth::forge

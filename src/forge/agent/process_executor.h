@@ -1,0 +1,73 @@
+// Hands with processes. Each run, an epoch of a job on this node, has a folder and a keeper: a
+// small process that starts the workers, keeps their logs, and writes down how they ended. It
+// outlives the agent and kills everything when the fence passes, so nothing runs that nobody
+// watches.
+//
+//   STATE/incarnation            number and boot; another boot, and everything has died
+//   STATE/fence                  when all must be dead, on the clock of boot_millis()
+//   STATE/runs/INCARNATION/JOB.EPOCH/
+//     order                      what to run; here before the keeper is
+//     lock                       locked by the keeper as long as it lives (its pid: F_GETLK)
+//     exit                       how it ended; here once all its processes are dead
+//     RANK.log
+#pragma once
+
+#include <map>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+#include "forge/agent/executor.h"
+
+namespace hearth::forge {
+
+struct ProcessExecutorOptions {
+  std::string state_dir;            // of this agent alone
+  std::vector<std::string> keeper;  // the command of a keeper; its folder comes as the last word
+  std::string node;                 // its name, for the workers' environment
+  std::string cgroup;               // a cgroup v2 folder of this agent's own; empty: none
+  std::string device_variable;      // lists a worker's devices besides HEARTH_DEVICES; or empty
+};
+
+class ProcessExecutor final : public Executor {
+ public:
+  // Throws Error(kIo) when the folder cannot be made, and kUnavailable when another agent has it.
+  explicit ProcessExecutor(ProcessExecutorOptions options);
+  ~ProcessExecutor() override;
+
+  Recovered recover() override;
+  void begin(Incarnation incarnation) override;
+  void start(const Start& order) override;
+  void halt(JobId job, Epoch epoch, StopMode mode) override;
+  void bury(JobId job, Epoch epoch) override;
+  void set_fence(Millis at) override;
+  std::vector<Exit> poll(Millis now) override;
+
+  // Of the present incarnation's runs.
+  std::string run_dir(JobId job, Epoch epoch) const;
+
+ private:
+  struct Run {
+    pid_t keeper = 0;  // our child, or 0: an earlier agent's, or over
+    Millis halted_at = -1;
+    StopMode mode = StopMode::kCheckpoint;
+  };
+  using Key = std::pair<JobId, Epoch>;
+
+  std::string runs_dir() const;
+  pid_t spawn_keeper(const std::string& folder) const;
+  void signal(const Key& key, const Run& run) const;
+
+  ProcessExecutorOptions options_;
+  Incarnation incarnation_ = 0;
+  int lock_ = -1;
+  int fence_ = -1;
+  Millis fence_at_ = 0;
+  std::map<Key, Run> running_;
+};
+
+// Milliseconds since the machine started, time asleep included: the one clock that an agent, the
+// next agent and the keepers share.
+Millis boot_millis();
+
+}  // namespace hearth::forge

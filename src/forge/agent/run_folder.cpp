@@ -1,0 +1,143 @@
+#include "forge/agent/run_folder.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "forge/codec/binary.h"
+#include "forge/codec/fields.h"
+#include "io/file.h"
+
+namespace hearth::forge {
+namespace {
+
+constexpr Millis kLookAgainMs = 10;
+
+template <typename T>
+void write_record(const std::string& path, const T& value) {
+  codec::Writer out;
+  out.put(value);
+  io::write_file_atomic(path, out.bytes());
+}
+
+struct flock whole_file(short type) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+// Short reads of /proc; a process that has gone reads as nothing.
+std::string read_all(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  std::string out;
+  if (fd < 0) return out;
+  char part[16384];
+  for (ssize_t n = 0; (n = read(fd, part, sizeof part)) > 0;)
+    out.append(part, static_cast<size_t>(n));
+  close(fd);
+  return out;
+}
+
+bool is_zombie(pid_t pid) {
+  const std::string stat = read_all(fmt::format("/proc/{}/stat", pid));
+  const size_t name_end = stat.rfind(')');
+  return name_end != std::string::npos && stat.substr(name_end, 4).find('Z') != std::string::npos;
+}
+
+}  // namespace
+
+template <typename A, Is<RunOrder> T>
+void fields(A& a, T& v) {
+  a(v.start, v.node, v.fence_path, v.cgroup, v.device_variable);
+}
+template <typename A, Is<RunExit> T>
+void fields(A& a, T& v) {
+  a(v.outcome, v.statuses, v.note);
+}
+
+void write_order(const std::string& folder, const RunOrder& order) {
+  write_record(folder + "/order", order);
+}
+
+RunOrder read_order(const std::string& folder) {
+  RunOrder order;
+  codec::Reader(io::read_file(folder + "/order")).get(order);
+  return order;
+}
+
+void write_exit(const std::string& folder, const RunExit& exit) {
+  write_record(folder + "/exit", exit);
+}
+
+std::optional<RunExit> read_exit(const std::string& folder) {
+  if (!io::file_exists(folder + "/exit")) return std::nullopt;
+  RunExit exit;
+  const std::string bytes = io::read_file(folder + "/exit");
+  codec::Reader(bytes).get(exit);
+  return exit;
+}
+
+int lock_run(const std::string& folder) {
+  const std::string path = folder + "/lock";
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) throw_error(ErrorCode::kIo, path, "cannot be opened: {}", std::strerror(errno));
+  struct flock lock = whole_file(F_WRLCK);
+  if (fcntl(fd, F_SETLK, &lock) == 0) return fd;
+  close(fd);
+  return -1;
+}
+
+pid_t run_keeper(const std::string& folder) {
+  const int fd = open((folder + "/lock").c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) return 0;
+  struct flock lock = whole_file(F_WRLCK);
+  const bool asked = fcntl(fd, F_GETLK, &lock) == 0;
+  close(fd);
+  return asked && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+}
+
+std::string log_path(const std::string& folder, int32_t rank) {
+  return fmt::format("{}/{}.log", folder, rank);
+}
+
+std::string run_mark(JobId job, Epoch epoch, Incarnation incarnation) {
+  return fmt::format("HEARTH_FENCE={}.{}.{}", job, epoch, incarnation);
+}
+
+std::vector<pid_t> marked_processes(const std::string& mark) {
+  std::vector<pid_t> out;
+  DIR* proc = opendir("/proc");
+  if (!proc) return out;
+  const std::string first = mark + '\0', later = '\0' + first;
+  while (const dirent* entry = readdir(proc)) {
+    const auto pid = static_cast<pid_t>(std::atoi(entry->d_name));
+    if (pid <= 1 || pid == getpid()) continue;
+    const std::string environment = read_all(fmt::format("/proc/{}/environ", pid));
+    const bool marked =
+        environment.starts_with(first) || environment.find(later) != std::string::npos;
+    if (marked && !is_zombie(pid)) out.push_back(pid);
+  }
+  closedir(proc);
+  return out;
+}
+
+bool kill_marked(const std::string& mark, Millis patience_ms) {
+  for (Millis waited = 0;; waited += kLookAgainMs) {
+    const std::vector<pid_t> alive = marked_processes(mark);
+    if (alive.empty()) return true;
+    if (waited >= patience_ms) return false;
+    for (pid_t pid : alive) kill(pid, SIGKILL);
+    const timespec pause{0, kLookAgainMs * 1'000'000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+}  // namespace hearth::forge

@@ -1,0 +1,45 @@
+// The files of one run (see process_executor.h), as executor and keeper both read and write them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+#include "forge/agent/executor.h"
+
+namespace hearth::forge {
+
+struct RunOrder {
+  Start start;
+  std::string node;
+  std::string fence_path;
+  std::string cgroup;
+  std::string device_variable;
+};
+void write_order(const std::string& folder, const RunOrder& order);
+RunOrder read_order(const std::string& folder);
+
+struct RunExit {
+  Outcome outcome = Outcome::kKilled;
+  std::vector<int32_t> statuses;  // by process: exit status, or -signal
+  std::string note;               // why, where the statuses do not say
+};
+void write_exit(const std::string& folder, const RunExit& exit);
+std::optional<RunExit> read_exit(const std::string& folder);
+
+// Takes the folder's lock for this process, as long as it lives. -1: another process has it.
+int lock_run(const std::string& folder);
+// The process that has the lock; 0: nobody. The kernel's word: no stale number, no reused one.
+pid_t run_keeper(const std::string& folder);
+
+std::string log_path(const std::string& folder, int32_t rank);
+
+// Every process of this run that is alive, found by the mark in its environment, whatever sessions
+// and parents it gave itself.
+std::string run_mark(JobId job, Epoch epoch, Incarnation incarnation);
+std::vector<pid_t> marked_processes(const std::string& mark);
+// Until there are none. What hangs in the kernel is waited for up to `patience_ms`.
+bool kill_marked(const std::string& mark, Millis patience_ms);
+
+}  // namespace hearth::forge

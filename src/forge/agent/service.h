@@ -1,0 +1,41 @@
+// The program of a node: brain and hands (host.h) joined to a server over HTTP. It may be killed at
+// any time: what matters is on disk, and the workers have keepers.
+//
+// Threads: one for the host; one that reads commands, one that sends events, one that ships logs.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace hearth::forge {
+
+struct AgentOptions {
+  std::string url;                  // of the server, http://host:port
+  std::string token;                // from its forge.token
+  std::string name;                 // of this node; its own among all
+  std::string cluster;              // of the server's fleet; empty: the first
+  std::string kind;                 // of its devices; empty: the first
+  int32_t devices = 1;              // how many
+  std::string address;              // where gangs find this node; empty: 127.0.0.1
+  std::string state_dir;            // survives restarts; one agent at a time
+  std::vector<std::string> keeper;  // the command of a keeper (keeper.h), without the folder
+  std::string device_variable;      // say CUDA_VISIBLE_DEVICES; lists a worker's devices
+};
+
+class AgentService {
+ public:
+  AgentService(AgentOptions options, const Clock& clock);
+  ~AgentService();
+
+  // Never returns; throws Error when the server refuses this node for good.
+  [[noreturn]] void run();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hearth::forge

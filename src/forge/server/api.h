@@ -1,0 +1,54 @@
+// The routes of a Forge server: /v1/forge/... for people and programs, /v1/forge/agents/... for
+// agents. docs/forge.md lists them. Handlers run on I/O threads and leave the work to the loop.
+#pragma once
+
+#include <string>
+
+#include "base/clock.h"
+#include "forge/server/log_store.h"
+#include "forge/server/loop.h"
+#include "io/json_fwd.h"
+
+namespace hearth::forge {
+
+class Api {
+ public:
+  // `token`: what every request must bear.
+  Api(Loop& loop, LogStore& logs, std::string token)
+      : loop_(loop), logs_(logs), token_(std::move(token)) {}
+
+  void handle(std::shared_ptr<transport::HttpExchange> exchange);
+
+ private:
+  using Exchange = std::shared_ptr<transport::HttpExchange>;
+  using Words = std::vector<std::string>;  // of the path, after /v1/forge
+
+  bool authorised(const transport::HttpRequest& request) const;
+  void route(const Exchange& exchange, const Words& words);
+  bool route_jobs(const Exchange& exchange, const Words& words);
+  bool route_nodes(const Exchange& exchange, const Words& words);
+  bool route_past(const Exchange& exchange, const Words& words);
+  bool route_agents(const Exchange& exchange, const Words& words);
+
+  void list_jobs(const Exchange& exchange);
+  void submit(const Exchange& exchange);
+  void resize(const Exchange& exchange, JobId job);
+  void move(const Exchange& exchange, JobId job);
+  void send_log(const Exchange& exchange, JobId job);
+  void drain(const Exchange& exchange, const std::string& name, bool open);
+  void timeline(const Exchange& exchange);
+  void notes(const Exchange& exchange);
+  void enroll(const Exchange& exchange, const std::string& name);
+  void take_log(const Exchange& exchange);
+
+  // Answers with what `view` makes on the loop's thread.
+  void answer(const Exchange& exchange, const std::function<io::Json()>& view);
+  // Feeds the event that `make` makes there, and answers with the job.
+  void change(const Exchange& exchange, std::function<Event()> make);
+
+  Loop& loop_;
+  LogStore& logs_;
+  std::string token_;
+};
+
+}  // namespace hearth::forge

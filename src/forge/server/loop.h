@@ -1,0 +1,65 @@
+// The one thread on which the scheduler lives. Other threads hand it tasks; all that came meanwhile
+// is one turn (control.h). Commands leave, and people who follow the events hear of them, only
+// after the commit.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "forge/server/control.h"
+#include "transport/http.h"
+
+namespace hearth::forge {
+
+class Loop {
+ public:
+  // Runs on the loop's thread. It reads, or adds requests to this turn; those answer by themselves.
+  using Task = std::function<void(std::vector<Request>& requests)>;
+
+  Loop(Control& control, History& history, const Clock& clock);
+  ~Loop();  // stop()
+
+  void start();
+  void stop();
+  void post(Task task);
+
+  // The rest is for tasks only.
+  const Control& control() const { return control_; }
+  History& history() { return history_; }
+  // Commands for the node go there as frames, from now on; whoever had them before is finished.
+  void connect_agent(NodeId node, std::shared_ptr<transport::HttpExchange> stream);
+  // Sends every note after `after` (-1: after the last one) as a server-sent event.
+  void follow_notes(int64_t after, std::shared_ptr<transport::HttpExchange> stream);
+
+ private:
+  struct Follower {
+    int64_t after = 0;
+    std::shared_ptr<transport::HttpExchange> stream;
+  };
+
+  void run();
+  void turn(std::vector<Task> tasks);
+  void send(const std::vector<Command>& commands);
+  void tell_followers();
+  void take_sample();
+
+  Control& control_;
+  History& history_;
+  const Clock& clock_;
+  std::map<NodeId, std::shared_ptr<transport::HttpExchange>> agents_;
+  std::vector<Follower> followers_;
+  Millis next_sample_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Task> tasks_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace hearth::forge

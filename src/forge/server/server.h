@@ -1,0 +1,46 @@
+// A Forge server: store, scheduler, routes and their threads in one object.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "forge/core/messages.h"
+#include "forge/core/types.h"
+#include "transport/http_server.h"
+
+namespace hearth::forge {
+
+struct ServerOptions {
+  std::string data_dir;                 // forge.db, forge.token, logs; one server at a time
+  transport::HttpServerOptions http{};  // where to listen
+  FleetSpec fleet{};                    // its lists; nodes come with their agents
+  std::string policy = "hearth";        // a name of policies()
+  LeaseTerms terms{};                   // what agents are held to
+};
+
+class Server {
+ public:
+  // Throws Error: another server has the folder, the fleet contradicts the store, ...
+  Server(ServerOptions options, const Clock& clock);
+  ~Server();
+
+  void start();
+  void stop();
+  uint16_t port() const;
+  // What requests must bear; in data_dir/forge.token, readable by its owner.
+  const std::string& token() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The token in a server's folder; made, from the machine's randomness, when there is none.
+std::string token_in(const std::string& data_dir);
+
+// One region, one cluster, one kind, one virtual cluster that may use it all: a machine of one's
+// own.
+FleetSpec single_fleet();
+
+}  // namespace hearth::forge

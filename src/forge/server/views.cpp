@@ -1,0 +1,278 @@
+#include "forge/server/views.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "forge/core/explain.h"
+#include "forge/server/control.h"
+#include "forge/server/job_json.h"
+#include "io/json.h"
+
+namespace hearth::forge {
+
+using io::Json;
+
+namespace {
+
+const char* outcome_name(Outcome outcome) {
+  constexpr const char* kNames[] = {"saved", "killed", "succeeded", "failed"};
+  return kNames[static_cast<int>(outcome)];
+}
+
+const char* node_state(const Scheduler& scheduler, NodeId node) {
+  const NodeImage image = scheduler.node_image(node);
+  if (image.incarnation == 0) return "expected";
+  if (!image.up) return "lost";
+  return image.open ? "up" : "draining";
+}
+
+const Node& node_of(const Scheduler& scheduler, NodeId id) {
+  return scheduler.spec().nodes[static_cast<size_t>(id)];
+}
+
+std::string where(const Scheduler& scheduler, const Placement& slots) {
+  if (slots.empty()) return {};
+  const std::string first = node_of(scheduler, slots[0].node).name;
+  const int32_t nodes = nodes_of(slots);
+  return nodes == 1 ? first : fmt::format("{} and {} more", first, nodes - 1);
+}
+
+Json slots_view(const Scheduler& scheduler, const Placement& slots) {
+  Json out = Json::array();
+  for (const Slot& slot : slots) {
+    out.push_back({{"node", node_of(scheduler, slot.node).name},
+                   {"device", slot.device},
+                   {"share", static_cast<double>(slot.milli) / kWholeDevice}});
+  }
+  return out;
+}
+
+// Of the devices that it asked for since it came, the part that it had: what its tier promises.
+double service_level(const Job& job, Millis now) {
+  const Millis asked = (job.over() ? job.changed_at : now) - job.submitted_at;
+  if (asked <= 0) return 1;
+  return std::min(1.0, static_cast<double>(job.ran_until(now)) / static_cast<double>(asked));
+}
+
+Json node_view(const Scheduler& scheduler, NodeId id) {
+  const Node& node = node_of(scheduler, id);
+  const FleetSpec& spec = scheduler.spec();
+  std::vector<Json> devices(static_cast<size_t>(node.devices), Json::array());
+  int32_t busy = 0;
+  for (JobId job_id : scheduler.jobs_on(id)) {
+    for (const Slot& slot : scheduler.job(job_id).placed) {
+      if (slot.node != id) continue;
+      busy += slot.milli;
+      devices[static_cast<size_t>(slot.device)].push_back(
+          {{"job", job_id}, {"share", static_cast<double>(slot.milli) / kWholeDevice}});
+    }
+  }
+  const Cluster& cluster = spec.clusters[static_cast<size_t>(node.cluster)];
+  return {{"name", node.name},
+          {"cluster", cluster.name},
+          {"region", spec.regions[static_cast<size_t>(cluster.region)].name},
+          {"kind", spec.kinds[static_cast<size_t>(node.kind)].name},
+          {"state", node_state(scheduler, id)},
+          {"address", node.address},
+          {"busy", static_cast<double>(busy) / kWholeDevice},
+          {"devices", devices}};
+}
+
+Json lists_view(const FleetSpec& spec, const Sample& now) {
+  Json regions = Json::array(), clusters = Json::array(), kinds = Json::array(),
+       vcs = Json::array();
+  for (const Region& region : spec.regions)
+    regions.push_back({{"name", region.name}, {"carbon_g_per_kwh", region.carbon_g_per_kwh}});
+  for (const Cluster& cluster : spec.clusters) {
+    clusters.push_back({{"name", cluster.name},
+                        {"region", spec.regions[static_cast<size_t>(cluster.region)].name},
+                        {"spot", cluster.spot == Spot::kAllowed}});
+  }
+  for (const DeviceKind& kind : spec.kinds) {
+    kinds.push_back(
+        {{"name", kind.name}, {"memory_gb", kind.memory_gb}, {"power_w", kind.power_w}});
+  }
+  for (size_t v = 0; v < spec.virtual_clusters.size(); ++v) {
+    const VirtualCluster& vc = spec.virtual_clusters[v];
+    Json view = {{"name", vc.name},
+                 {"guarantee", vc.guarantee},
+                 {"used", static_cast<double>(now.vc_milli[v]) / kWholeDevice}};
+    view["parent"] = vc.parent < 0
+                         ? Json(nullptr)
+                         : Json(spec.virtual_clusters[static_cast<size_t>(vc.parent)].name);
+    view["borrow_max"] = vc.borrow_max == INT32_MAX ? Json(nullptr) : Json(vc.borrow_max);
+    view["lend_max"] = vc.lend_max == INT32_MAX ? Json(nullptr) : Json(vc.lend_max);
+    vcs.push_back(std::move(view));
+  }
+  return {
+      {"regions", regions}, {"clusters", clusters}, {"kinds", kinds}, {"virtual_clusters", vcs}};
+}
+
+std::string job_name(const Scheduler& scheduler, JobId id) {
+  return fmt::format("{} ({})", id, scheduler.job(id).spec.name);
+}
+
+std::string note_text(const Scheduler& scheduler, const Note& note) {
+  const std::string job = note.job >= 0 ? job_name(scheduler, note.job) : "";
+  const std::string node = note.node >= 0 ? node_of(scheduler, note.node).name : "";
+  const auto because = [&]() -> std::string {
+    const bool taken = note.reason == Reason::kPreempted || note.reason == Reason::kShrunk;
+    if (taken && note.other >= 0) return " for job " + job_name(scheduler, note.other);
+    return fmt::format(" ({})", to_string(note.reason));
+  };
+  switch (note.kind) {
+    case NoteKind::kSubmitted:
+      return fmt::format("job {} was submitted", job);
+    case NoteKind::kStarted:
+      return fmt::format("job {} starts on {}, epoch {}{}", job, node, note.epoch, because());
+    case NoteKind::kRunning:
+      return fmt::format("job {} runs", job);
+    case NoteKind::kStopping:
+      return fmt::format("job {} is asked to stop{}", job, because());
+    case NoteKind::kEnded:
+      return fmt::format("job {} ended on {}: {}", job, node, outcome_name(note.outcome));
+    case NoteKind::kQueued:
+      return fmt::format("job {} waits{}", job, because());
+    case NoteKind::kOver:
+      return fmt::format("job {} {}", job, to_string(note.state));
+    case NoteKind::kNodeUp:
+      return fmt::format("node {} is up", node);
+    case NoteKind::kNodeLost:
+      return fmt::format("node {} is lost: silent for a lease, or started anew", node);
+    case NoteKind::kDrained:
+      return fmt::format("node {} is being drained", node);
+    case NoteKind::kUndrained:
+      return fmt::format("node {} takes jobs again", node);
+  }
+  return {};
+}
+
+}  // namespace
+
+Json job_line(const Scheduler& scheduler, const Job& job) {
+  const FleetSpec& spec = scheduler.spec();
+  return {{"id", job.id},
+          {"name", job.spec.name},
+          {"virtual_cluster", spec.virtual_clusters[static_cast<size_t>(job.spec.vc)].name},
+          {"type", to_string(job.spec.type)},
+          {"tier", to_string(job.spec.tier)},
+          {"state", to_string(job.state)},
+          {"reason", to_string(job.why.reason)},
+          {"workers", job.placed.size()},
+          {"min_workers", job.spec.min_workers},
+          {"max_workers", job.spec.max_workers},
+          {"where", where(scheduler, job.placed)},
+          {"epoch", job.epoch},
+          {"submitted_at", job.submitted_at},
+          {"changed_at", job.changed_at},
+          {"ran_ms", job.ran_until(scheduler.now())},
+          {"preemptions", job.preemptions},
+          {"failures", job.failures}};
+}
+
+Json job_view(const Scheduler& scheduler, const Job& job) {
+  Json out = job_line(scheduler, job);
+  out["spec"] = job_spec_json(job.spec, scheduler.spec());
+  out["placed"] = slots_view(scheduler, job.placed);
+  out["target"] = slots_view(scheduler, job.target);
+  out["device_ms"] = job.device_until(scheduler.now());
+  out["starts"] = job.starts;
+  out["first_run_at"] = job.first_run_at;
+  out["service_level"] = service_level(job, scheduler.now());
+  out["service_level_promised"] = service_level_milli(job.spec.tier) / 1000.0;
+  return out;
+}
+
+Json explain_view(const Scheduler& scheduler, JobId job) {
+  const Explanation why = explain(scheduler, job);
+  Json pools = Json::array();
+  for (const PoolView& pool : why.pools) {
+    pools.push_back({{"cluster", pool.cluster},
+                     {"kind", pool.kind},
+                     {"verdict", pool.verdict},
+                     {"devices", pool.devices},
+                     {"free", pool.free},
+                     {"largest", pool.largest}});
+  }
+  return {{"job", job}, {"sentence", why.sentence}, {"pools", pools}, {"text", why.text()}};
+}
+
+Json state_view(const Scheduler& scheduler) {
+  const Sample now = sample_of(scheduler);
+  Json out = {{"now", scheduler.now()}, {"policy", scheduler.policy().name}};
+  out.update(lists_view(scheduler.spec(), now));
+  out["totals"] = {{"devices", now.devices},
+                   {"busy", static_cast<double>(now.busy_milli) / kWholeDevice},
+                   {"running", now.running},
+                   {"waiting", now.waiting},
+                   {"jobs", scheduler.jobs().size()}};
+  out["nodes"] = Json::array();
+  for (size_t n = 0; n < scheduler.spec().nodes.size(); ++n)
+    out["nodes"].push_back(node_view(scheduler, static_cast<NodeId>(n)));
+  return out;
+}
+
+Json timeline_view(const Scheduler& scheduler, const std::vector<Span>& spans,
+                   const std::vector<Sample>& samples) {
+  Json rows = Json::array(), points = Json::array();
+  for (const Span& span : spans) {
+    const Job& job = scheduler.job(span.job);
+    const VcId vc = job.spec.vc;
+    Json row = {
+        {"job", span.job},
+        {"name", job.spec.name},
+        {"virtual_cluster", scheduler.spec().virtual_clusters[static_cast<size_t>(vc)].name},
+        {"tier", to_string(job.spec.tier)},
+        {"epoch", span.epoch},
+        {"node", node_of(scheduler, span.node).name},
+        {"devices", io::Json::parse("[" + span.devices + "]")},
+        {"from", span.from}};
+    const bool over = span.until >= 0;
+    row["until"] = over ? Json(span.until) : Json(nullptr);
+    row["outcome"] = over ? Json(outcome_name(span.outcome)) : Json(nullptr);
+    rows.push_back(std::move(row));
+  }
+  for (const Sample& sample : samples) {
+    Json used = Json::object();
+    for (size_t v = 0; v < sample.vc_milli.size(); ++v)
+      used[scheduler.spec().virtual_clusters[v].name] =
+          static_cast<double>(sample.vc_milli[v]) / kWholeDevice;
+    points.push_back({{"at", sample.at},
+                      {"devices", sample.devices},
+                      {"busy", static_cast<double>(sample.busy_milli) / kWholeDevice},
+                      {"running", sample.running},
+                      {"waiting", sample.waiting},
+                      {"virtual_clusters", used}});
+  }
+  return {{"now", scheduler.now()}, {"spans", rows}, {"samples", points}};
+}
+
+Json note_view(const Scheduler& scheduler, const NumberedNote& numbered) {
+  const Note& note = numbered.note;
+  Json out = {{"number", numbered.number},
+              {"at", note.at},
+              {"kind", to_string(note.kind)},
+              {"text", note_text(scheduler, note)}};
+  if (note.job >= 0) out["job"] = note.job, out["epoch"] = note.epoch;
+  if (note.node >= 0) out["node"] = node_of(scheduler, note.node).name;
+  return out;
+}
+
+std::string metrics_text(const Scheduler& scheduler) {
+  const Sample now = sample_of(scheduler);
+  std::string out;
+  const auto gauge = [&](const char* name, const char* help, double value) {
+    out += fmt::format(
+        "# HELP hearth:forge_{0} {1}\n# TYPE hearth:forge_{0} gauge\n"
+        "hearth:forge_{0} {2}\n",
+        name, help, value);
+  };
+  gauge("devices", "Devices of nodes that are up.", now.devices);
+  gauge("devices_busy", "Devices given to workers.",
+        static_cast<double>(now.busy_milli) / kWholeDevice);
+  gauge("jobs_running", "Jobs with workers.", now.running);
+  gauge("jobs_waiting", "Jobs without.", now.waiting);
+  return out;
+}
+
+}  // namespace hearth::forge

@@ -1,0 +1,28 @@
+// What the server shows of its state, as JSON: for the command line, for a page, for anybody's
+// scripts. Pure functions of the scheduler and its history.
+#pragma once
+
+#include "forge/server/store.h"
+#include "io/json_fwd.h"
+
+namespace hearth::forge {
+
+// One line of a list of jobs, and all there is to one.
+io::Json job_line(const Scheduler& scheduler, const Job& job);
+io::Json job_view(const Scheduler& scheduler, const Job& job);
+io::Json explain_view(const Scheduler& scheduler, JobId job);
+
+// The fleet at this moment: lists, nodes with what runs on each device, virtual clusters with what
+// they use, totals. Enough for a heat map.
+io::Json state_view(const Scheduler& scheduler);
+
+// Who ran where and when, and devices in use over time.
+io::Json timeline_view(const Scheduler& scheduler, const std::vector<Span>& spans,
+                       const std::vector<Sample>& samples);
+
+io::Json note_view(const Scheduler& scheduler, const NumberedNote& note);
+
+// In the text format of Prometheus.
+std::string metrics_text(const Scheduler& scheduler);
+
+}  // namespace hearth::forge
