@@ -57,8 +57,8 @@ struct QuantizeOptions {
   const QuantizeKernels* kernels = &kQuantizePlain;
 };
 
-// q8 scales by the greatest magnitude; q4 searches the scale of each group that leaves the least
-// squared error. Throws Error{kDataLoss, where} when a weight is not finite.
+// q8 scales by the greatest magnitude; q4 searches the levels of each group that point most nearly
+// where the weights do, and scales them so that they are as long. Throws Error{kDataLoss, where} when a weight is not finite.
 Weight quantize(const RowSource& rows, WeightFormat format, const QuantizeOptions& options,
                 const char* where);
 Weight quantize(TensorView matrix, WeightFormat format, int threads, const char* where);

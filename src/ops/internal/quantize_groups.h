@@ -71,31 +71,35 @@ bool quantize_q8_groups(const float* x, int64_t groups, int8_t* levels, uint16_t
   return fits;
 }
 
-// Levels from -8 to 7 for one inverse scale, and how well they fit: with the best scale for these
-// levels, the squared error falls as gain = (x·q)² / q·q grows.
+// Σ importance · a · b over a group.
+inline float weighed_sum(const float* importance, const float* a, const float* b) {
+  float lanes[kSumLanes];
+  for (int i = 0; i < kSumLanes; ++i) {
+    const int j = i + kSumLanes;
+    lanes[i] = importance[i] * a[i] * b[i] + importance[j] * a[j] * b[j];
+  }
+  return sum_of_lanes(lanes);
+}
+
+// Levels from -8 to 7 for one inverse scale, and how well they fit: the closer their direction is
+// to that of x, the greater is gain = (x·q)² / q·q, whatever their scale will be.
 struct Q4Fit {
-  float scale;
+  float xq;
   float gain;
 };
 inline Q4Fit fit_q4(const float* x, const float* importance, float inverse,
                     float (&q)[kGroupSize]) {
-  float xq[kSumLanes], qq[kSumLanes];
   for (int i = 0; i < kGroupSize; ++i) q[i] = nearest(limited(x[i] * inverse, -8.0f, 7.0f));
-  for (int i = 0; i < kSumLanes; ++i) {
-    const float low = importance[i] * q[i];
-    const float high = importance[i + kSumLanes] * q[i + kSumLanes];
-    xq[i] = x[i] * low + x[i + kSumLanes] * high;
-    qq[i] = q[i] * low + q[i + kSumLanes] * high;
-  }
-  const float sum_xq = sum_of_lanes(xq);
-  const float sum_qq = sum_of_lanes(qq);
-  if (!(sum_qq > 0.0f)) return {0.0f, 0.0f};
-  return {sum_xq / sum_qq, sum_xq * sum_xq / sum_qq};
+  const float xq = weighed_sum(importance, x, q);
+  const float qq = weighed_sum(importance, q, q);
+  if (!(qq > 0.0f)) return {0.0f, 0.0f};
+  return {xq, xq * xq / qq};
 }
 
-// Where the greatest element may fall: at and around level -8, which reaches farther, or 7.
-constexpr float kQ4Places[] = {-8.0f,  -6.75f, -7.0f,  -7.25f, -7.5f, -7.75f,
-                               -8.25f, -8.5f,  -8.75f, 6.25f,  6.75f, 7.25f};
+// Where the greatest element may fall: around level -8, or 7, and never so that half a level of it
+// is lost: the greatest weights meet the greatest inputs more often than chance would have it.
+constexpr float kQ4Places[] = {-8.0f, -7.6f, -7.7f, -7.8f, -7.9f, -8.1f, -8.2f, -8.3f, -8.4f,
+                               6.6f,  6.7f,  6.8f,  6.9f,  7.0f,  7.1f,  7.2f,  7.3f,  7.4f};
 
 inline float signed_extreme(const float* x, float magnitude) {
   bool positive = false;
@@ -122,7 +126,10 @@ bool quantize_q4_groups(const float* x, const float* importance, int64_t groups,
       chosen = fit;
       for (int i = 0; i < kGroupSize; ++i) best[i] = q[i];
     }
-    scales[g] = f16_from_float(chosen.scale);
+    // Of all scales the one that leaves x·x as it was. The one of the least squared error would be
+    // smaller, and every layer's outputs with it.
+    const float xx = weighed_sum(importance, x, x);
+    scales[g] = f16_from_float(chosen.gain > 0.0f ? xx / chosen.xq : 0.0f);
     const float stored = f16_to_float(scales[g]);
     fits = fits && bits < kInfinityBits && stored <= 65504.0f && stored >= -65504.0f;
     for (int i = 0; i < kGroupSize; ++i) {
