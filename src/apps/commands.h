@@ -9,10 +9,12 @@ class App;
 namespace hearth::apps {
 
 void add_serve_command(CLI::App& app);
+void add_calibrate_command(CLI::App& app);
 void add_chat_command(CLI::App& app);
 void add_run_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
+void add_deployments_command(CLI::App& app);
 void add_data_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_export_command(CLI::App& app);
@@ -20,9 +22,12 @@ void add_quantize_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_tokenize_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
+// Below `hearth plan`.
+void add_plan_ptu(CLI::App& plan);
 void add_forge_command(CLI::App& app);
 void add_sim_command(CLI::App& app);
 // Below `hearth sim`.
+void add_sim_flywheel(CLI::App& sim);
 void add_sim_forge(CLI::App& sim);
 void add_tokenizer_command(CLI::App& app);
 void add_train_command(CLI::App& app);

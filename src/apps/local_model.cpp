@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/calibrations.h"
 #include "apps/progress.h"
 #include "base/error.h"
 #include "engine/types.h"
@@ -121,7 +122,12 @@ void LocalModel::make_runner(const ModelFlags& flags, const LoraFlags& lora) {
   engine.vocabulary = static_cast<int32_t>(loaded_.model->info.vocabulary);
   engine.prefix_caching = !flags.no_prefix_caching;
   engine.prefix_hash_key = serve::secret_seed();
+  use_calibration(flags.data_dir, calibration_key(), engine);
   handle_.runner = runner_.get();
+}
+
+flywheel::CalibrationKey LocalModel::calibration_key() const {
+  return apps::calibration_key(loaded_.model->info, runner_options_, threads_);
 }
 
 void LocalModel::make_handle(const ModelFlags& flags, const Clock& clock) {

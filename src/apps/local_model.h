@@ -10,6 +10,7 @@
 #include "apps/model_source.h"
 #include "apps/packed_cache.h"
 #include "backend/cpu/cpu_backend.h"
+#include "flywheel/calibration.h"
 #include "models/model.h"
 #include "runner/cpu_runner.h"
 #include "serve/model_handle.h"
@@ -26,6 +27,8 @@ class LocalModel {
   // For a server; valid as long as this object.
   const serve::ModelHandle& handle() const { return handle_; }
   int threads() const { return threads_; }
+  // Under which its measured costs are kept.
+  flywheel::CalibrationKey calibration_key() const;
 
  private:
   void make_runner(const ModelFlags& flags, const LoraFlags& lora);

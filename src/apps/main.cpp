@@ -15,11 +15,12 @@ using AddCommand = void (*)(CLI::App&);
 
 // In the order in which `hearth --help` lists them.
 constexpr AddCommand kCommands[] = {
-    add_serve_command,     add_chat_command,     add_run_command,     add_generate_command,
-    add_train_command,     add_tune_command,     add_merge_command,   add_data_command,
-    add_tokenizer_command, add_eval_command,     add_plan_command,    add_inspect_command,
-    add_export_command,    add_quantize_command, add_bench_command,   add_tokenize_command,
-    add_forge_command,     add_sim_command,      add_version_command,
+    add_serve_command,       add_chat_command,     add_run_command,    add_generate_command,
+    add_train_command,       add_tune_command,     add_merge_command,  add_data_command,
+    add_tokenizer_command,   add_eval_command,     add_plan_command,   add_calibrate_command,
+    add_deployments_command, add_inspect_command,  add_export_command, add_quantize_command,
+    add_bench_command,       add_tokenize_command, add_forge_command,  add_sim_command,
+    add_version_command,
 };
 
 int run(int argc, char** argv) {

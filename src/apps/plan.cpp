@@ -1,4 +1,5 @@
-// hearth plan train: memory and machines for fine-tuning, by formula, with the pieces shown.
+// hearth plan: what work would take. Here, plan train: memory and machines for fine-tuning, by
+// formula, with the pieces shown.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
@@ -149,6 +150,7 @@ void add_plan_command(CLI::App& app) {
   auto options = std::make_shared<Plan>();
   add_flags(*command, *options);
   command->callback([options] { run(*options); });
+  add_plan_ptu(*plan);
 }
 
 }  // namespace hearth::apps

@@ -24,6 +24,7 @@ struct Serve {
   serve::ServerOptions server;
   std::vector<std::string> api_keys;
   std::string api_key_file;
+  std::string admin_key;
 };
 
 std::vector<serve::StaticFile> web_files() {
@@ -98,6 +99,9 @@ void run_serve(Serve options) {
   const Signals signals;
   static const SystemClock clock;
   options.server.api_keys = api_keys(options);
+  if (!options.admin_key.empty()) {
+    options.server.admin_keys = {serve::hash_api_key("admin", options.admin_key)};
+  }
   make_data_dir(options.model.data_dir);
   options.server.data_dir = options.model.data_dir;
   options.server.web = web_files();
@@ -131,6 +135,10 @@ void add_serve_command(CLI::App& app) {
       ->add_option("--api-key-file", options->api_key_file,
                    "File of hashed keys, one a line: name:salt:hash")
       ->check(CLI::ExistingFile);
+  command
+      ->add_option("--admin-key", options->admin_key,
+                   "Key that may also make and change deployments")
+      ->envname("HEARTH_ADMIN_KEY");
   command->add_option("--cors-origin", server.cors_origins,
                       "Origin of web pages that may call; may be repeated; * for all");
   command->add_option("--io-threads", server.http.io_threads, "Threads for sockets")

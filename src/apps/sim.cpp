@@ -57,6 +57,7 @@ void add_sim_command(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   engine->callback([options] { run_sim_engine(*options); });
+  add_sim_flywheel(*sim);
   add_sim_forge(*sim);
 }
 

@@ -12,7 +12,6 @@ namespace {
 using engine::kBlockTokens;
 
 constexpr int kGoes = 3;
-constexpr int kHeldOut = 4;            // one in so many
 constexpr double kBeyondTarget = 1.5;  // steps up to so many targets are measured
 
 int32_t blocks_for(int32_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }

@@ -63,7 +63,9 @@ class StepProbe {
   uint64_t steps_ = 0;
 };
 
-// Every fourth sample is not fitted but foretold.
+// One sample in so many is not fitted but foretold: the last of each kHeldOut.
+constexpr int kHeldOut = 4;
+
 struct ProbeResult {
   engine::CostModel costs;
   FitError fitted;

@@ -23,6 +23,7 @@
 
 namespace hearth::serve {
 
+class Deployments;
 class ResponseStore;
 class StatsFeed;
 
@@ -37,6 +38,7 @@ struct App {
   ResponseStore& responses;
   StatsFeed& feed;
   AdapterRegistry& adapters;
+  Deployments& deployments;
   int64_t created_s = 0;  // when the model was loaded
   std::atomic<bool> draining{false};
   std::function<int()> http_connections;
@@ -49,6 +51,7 @@ struct Call {
   std::map<std::string, std::string> path;  // by the names in the pattern
   Tenant tenant;
   Nanos arrived = 0;
+  bool admin = false;  // may see and change what belongs to others
   // What choose_model() chose.
   std::string model;
   engine::AdapterId adapter = engine::kBaseModel;
@@ -58,7 +61,7 @@ struct Call {
   int64_t now_s() const { return app.clock.wall() / kSecond; }
 };
 
-enum class Access { kOpen, kKey };
+enum class Access { kOpen, kKey, kAdmin };
 enum class Place {
   kIo,      // quick: answered on the I/O thread, whatever else goes on
   kWorker,  // parses, tokenises, touches files
@@ -96,10 +99,22 @@ void ready(Call& call);
 void version(Call& call);
 void metrics(Call& call);
 void stats(Call& call);
+void list_deployments(Call& call);
+void create_deployment(Call& call);
+void get_deployment(Call& call);
+void modify_deployment(Call& call);
+void delete_deployment(Call& call);
+
+// The tenant whose things a call may see; empty: everybody's.
+std::string tenant_seen_by(const Call& call);
 
 // Notes in the call which model the request means: the base, also when it is silent, or an adapter
 // that its tenant may use. Throws Error{kNotFound, "model"} for everything else.
 void choose_model(Call& call, const std::string& asked);
+
+// Which of the tenant's contracts the prompts are served by: notes it in them and in the headers of
+// the answer. False: over the purchased rate; the answer has been given.
+bool place(Call& call, GenerationRequest& request);
 
 // Starts a generation of the chosen model whose news goes to `surface`, cancels it when the client
 // goes, and answers a refusal.

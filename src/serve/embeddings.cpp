@@ -171,6 +171,7 @@ void embeddings(Call& call) {
     prompt.max_tokens = 0;
     prompt.pooling = model.pooling;
     prompt.cache_salt = call.tenant.cache_salt;
+    prompt.service_class = engine::ServiceClass::kProvisioned;
     request.prompts.push_back(std::move(prompt));
   }
   const size_t inputs = request.prompts.size();

@@ -12,6 +12,11 @@ namespace {
 
 double seconds(Nanos duration) { return static_cast<double>(duration) / kSecond; }
 
+// Of full steps, also where steps have no target.
+Nanos step_time(const engine::EngineConfig& config) {
+  return config.step_time_target > 0 ? config.step_time_target : 100 * kMillisecond;
+}
+
 }  // namespace
 
 struct EngineLoop::Signal {
@@ -28,6 +33,10 @@ EngineLoop::EngineLoop(const engine::EngineConfig& config, engine::Runner& runne
       signal_(std::make_unique<Signal>()),
       scheduler_(config) {
   published_ = scheduler_.stats();
+  costs_.prices = config.prices;
+  if (!config.costs.known()) return;
+  costs_.source = EngineCosts::Source::kCalibrated;
+  costs_.capacity = capacity_per_minute(config.costs, step_time(config));
 }
 
 EngineLoop::~EngineLoop() { stop(); }
@@ -40,7 +49,8 @@ engine::Admission EngineLoop::submit(Submission submission) {
   {
     const std::lock_guard lock(signal_->mutex);
     // The scheduler has the last word, but it may be in the middle of a long step.
-    const int32_t queued = published_.queued_requests + mailbox_adds_;
+    const int32_t queued =
+        published_.queued_up_to(command.submission.request.service_class) + mailbox_adds_;
     if (queued >= config_.max_queued_requests) {
       return {engine::AdmissionCode::kQueueFull,
               fmt::format("max_queued_requests = {} requests wait already; try again later",
@@ -91,6 +101,26 @@ void EngineLoop::adapter_loaded(engine::AdapterId adapter, const std::string& er
   command.adapter = adapter;
   command.error = error;
   post(std::move(command));
+}
+
+void EngineLoop::set_deployment(engine::DeploymentId deployment, engine::Cost rate_per_minute) {
+  Command command;
+  command.kind = Command::Kind::kSetDeployment;
+  command.deployment = deployment;
+  command.rate = rate_per_minute;
+  post(std::move(command));
+}
+
+void EngineLoop::remove_deployment(engine::DeploymentId deployment) {
+  Command command;
+  command.kind = Command::Kind::kRemoveDeployment;
+  command.deployment = deployment;
+  post(std::move(command));
+}
+
+EngineCosts EngineLoop::costs() const {
+  const std::lock_guard lock(signal_->mutex);
+  return costs_;
 }
 
 void EngineLoop::post(Command command) {
@@ -192,6 +222,10 @@ void EngineLoop::obey(Command& command) {
       return scheduler_.remove_adapter(command.adapter);
     case Command::Kind::kAdapterLoaded:
       return adapter_is_loaded(command);
+    case Command::Kind::kSetDeployment:
+      return scheduler_.set_deployment(command.deployment, command.rate);
+    case Command::Kind::kRemoveDeployment:
+      return scheduler_.remove_deployment(command.deployment);
   }
 }
 
@@ -213,6 +247,7 @@ void EngineLoop::add(Submission submission) {
   const engine::RequestId id = submission.request.id;
   Live live;
   live.sink = submission.sink;
+  live.meter = std::move(submission.meter);
   live.arrived = submission.arrived;
   live.prompt_tokens = static_cast<int32_t>(submission.request.prompt.size());
   live.choices.resize(static_cast<size_t>(submission.request.choices));
@@ -243,9 +278,11 @@ void EngineLoop::step() {
     const auto it = live_.find(sequence.request);
     if (it == live_.end() || std::exchange(it->second.scheduled, true)) continue;
     it->second.first_step = begin;
+    if (it->second.meter) it->second.meter->on_first_step();
     metrics_.request_queue_time_seconds.observe(seconds(begin - it->second.arrived));
   }
   const bool computes = !plan.sequences.empty();
+  const engine::StepWork work = plan.work;
   if (computes) metrics_.iteration_tokens_total.observe(plan.tokens);
   engine::StepResult result;
   try {
@@ -259,7 +296,18 @@ void EngineLoop::step() {
   const Nanos now = clock_.now();
   if (computes) metrics_.step_time_seconds.observe(seconds(now - begin));
   for (const engine::Output& output : scheduler_.commit(result, now)) tell(output, now);
+  if (computes && healthy_) learn(work, now - begin);
   publish();
+}
+
+void EngineLoop::learn(const engine::StepWork& work, Nanos duration) {
+  if (config_.costs.known()) return;
+  const auto costs = learner_.learn(work, duration);
+  if (!costs) return;
+  const engine::TokenPrices prices = prices_of(*costs, step_time(config_), config_.max_num_seqs);
+  scheduler_.set_prices(prices);
+  const std::lock_guard lock(signal_->mutex);
+  costs_ = {EngineCosts::Source::kLearned, prices, capacity_per_minute(*costs, step_time(config_))};
 }
 
 // What the runner would have answered, had it not failed: every sequence ends with the error.
@@ -286,6 +334,7 @@ void EngineLoop::tell(const engine::Output& output, Nanos now) {
   if (it == live_.end()) return;
   Live& live = it->second;
   measure_tokens(live, output, now);
+  if (live.meter) live.meter->on_output(output, now);
   News news;
   news.choice = output.choice;
   news.tokens.assign(output.tokens.begin(), output.tokens.end());

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "engine/scheduler.h"
+#include "flywheel/cost_learner.h"
 #include "serve/metrics.h"
 
 namespace hearth::serve {
@@ -43,10 +44,27 @@ class EngineSink {
   virtual void on_news(News news) = 0;
 };
 
+// Hears what becomes of a request, on the engine's thread, and is let go of with it.
+class RequestMeter {
+ public:
+  virtual ~RequestMeter() = default;
+  virtual void on_first_step() = 0;
+  virtual void on_output(const engine::Output& output, Nanos now) = 0;
+};
+
 struct Submission {
   engine::Request request;
   Nanos arrived = 0;
   std::shared_ptr<EngineSink> sink;
+  std::shared_ptr<RequestMeter> meter = nullptr;
+};
+
+// What work costs here, and what the machine does of it in a minute.
+struct EngineCosts {
+  enum class Source : uint8_t { kUnknown, kLearned, kCalibrated };
+  Source source = Source::kUnknown;
+  engine::TokenPrices prices;
+  engine::Cost capacity = 0;
 };
 
 class EngineLoop {
@@ -65,6 +83,10 @@ class EngineLoop {
   void remove_adapter(engine::AdapterId adapter);
   // A load that the runner was given is done: an empty text, or why it failed.
   void adapter_loaded(engine::AdapterId adapter, const std::string& error);
+  // Any thread: from the next step on.
+  void set_deployment(engine::DeploymentId deployment, engine::Cost rate_per_minute);
+  void remove_deployment(engine::DeploymentId deployment);
+  EngineCosts costs() const;
   engine::RequestId next_id() { return next_id_.fetch_add(1); }
   // As of the last step, with what waits in the mailbox.
   engine::Stats stats() const;
@@ -83,7 +105,16 @@ class EngineLoop {
 
  private:
   struct Command {
-    enum class Kind { kAdd, kCancel, kFinish, kAddAdapter, kRemoveAdapter, kAdapterLoaded };
+    enum class Kind {
+      kAdd,
+      kCancel,
+      kFinish,
+      kAddAdapter,
+      kRemoveAdapter,
+      kAdapterLoaded,
+      kSetDeployment,
+      kRemoveDeployment
+    };
     Kind kind = Kind::kAdd;
     engine::RequestId id = 0;
     int32_t choice = 0;
@@ -92,6 +123,8 @@ class EngineLoop {
     engine::AdapterId adapter = engine::kBaseModel;
     int32_t pages = 0;
     std::string error;
+    engine::DeploymentId deployment = engine::kNoDeployment;
+    engine::Cost rate = 0;
   };
   struct Choice {
     Nanos last_token = 0;
@@ -101,6 +134,7 @@ class EngineLoop {
   };
   struct Live {
     std::shared_ptr<EngineSink> sink;
+    std::shared_ptr<RequestMeter> meter;  // null: nobody's
     Nanos arrived = 0;
     int32_t prompt_tokens = 0;
     std::vector<Choice> choices;
@@ -115,6 +149,7 @@ class EngineLoop {
   void add(Submission submission);
   void adapter_is_loaded(const Command& command);
   void step();
+  void learn(const engine::StepWork& work, Nanos duration);
   engine::StepResult fail_step(const engine::StepPlan& plan, const std::string& error);
   void publish();
   void tell(const engine::Output& output, Nanos now);
@@ -132,10 +167,12 @@ class EngineLoop {
   std::vector<Command> mailbox_;  // guarded by the signal's mutex
   int32_t mailbox_adds_ = 0;      // likewise
   engine::Stats published_;       // likewise
+  EngineCosts costs_;             // likewise
   bool stopping_ = false;         // likewise
 
   // The engine's thread only.
   engine::Scheduler scheduler_;
+  flywheel::CostLearner learner_;  // used where nobody has measured
   std::unordered_map<engine::RequestId, Live> live_;
   std::unordered_map<engine::AdapterId, Nanos> loads_;  // in flight, since when
   bool stalled_ = false;                                // nothing can be done before there is mail

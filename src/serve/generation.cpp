@@ -49,8 +49,9 @@ engine::Admission Generation::start(GenerationRequest request, std::unique_ptr<S
   unfinished_ = static_cast<int32_t>(choices_.size());
   for (size_t i = 0; i < request.prompts.size(); ++i) {
     auto sink = std::make_shared<PromptSink>(shared_from_this(), i);
+    auto meter = request.meters.empty() ? nullptr : std::move(request.meters[i]);
     engine::Admission admission =
-        engine_.submit({std::move(request.prompts[i]), arrived, std::move(sink)});
+        engine_.submit({std::move(request.prompts[i]), arrived, std::move(sink), std::move(meter)});
     if (admission.accepted()) continue;
     cancel();
     return admission;

@@ -28,6 +28,8 @@ struct GenerationRequest {
   bool skip_special_tokens = true;
   bool logprobs = false;
   bool token_ids = false;  // pieces carry the ids of their tokens
+  // One for each prompt, or none.
+  std::vector<std::shared_ptr<RequestMeter>> meters;
   // One for each choice of each prompt, or none: replies are plain text.
   std::vector<std::unique_ptr<ReplyParser>> parsers;
 };

@@ -164,6 +164,14 @@ std::optional<Constraint> read_constraint(const Fields& fields) {
   return std::move(found[0]);
 }
 
+// What the client wants of its contracts (OpenAI's names); place() finds out which there are.
+engine::ServiceClass read_tier(const Fields& fields) {
+  const std::string tier = fields.string("service_tier").value_or("auto");
+  if (tier == "default" || tier == "standard_only") return engine::ServiceClass::kStandard;
+  if (tier == "flex") return engine::ServiceClass::kBatch;
+  return engine::ServiceClass::kProvisioned;
+}
+
 void read_stops(const Fields& fields, GenerationFields& out) {
   out.stops = fields.strings("stop", kStopsMax);
   for (const std::string& stop : out.stops) {
@@ -202,6 +210,7 @@ GenerationFields read_generation_fields(const Fields& fields, const ModelHandle&
   base.priority =
       static_cast<int32_t>(fields.integer("priority", -kPriorityMax, kPriorityMax).value_or(0));
   base.cache_salt = rules.cache_salt;
+  base.service_class = read_tier(fields);
   base.stop_tokens = fields.integers("stop_token_ids", kStopsMax);
   if (!fields.boolean("ignore_eos").value_or(false)) {
     base.stop_tokens.insert(base.stop_tokens.end(), model.end_tokens.begin(),

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "serve/deployments/deployments.h"
 
 namespace hearth::serve {
 
@@ -85,6 +86,21 @@ class Exposition {
     }
     sample(fmt::format("{}_sum", name), model_, histogram.sum());
     sample(fmt::format("{}_count", name), model_, static_cast<double>(total));
+  }
+
+  // One sample for each deployment.
+  template <typename Value>
+  void of_deployments(const char* name, const char* help, const char* type,
+                      std::span<const DeploymentStatus> all, Value value) {
+    head(name, help, type);
+    for (const DeploymentStatus& each : all) {
+      const Deployment& one = each.deployment;
+      sample(name,
+             with_model({{"deployment", one.name},
+                         {"tenant", one.tenant},
+                         {"service_class", to_string(one.service_class)}}),
+             static_cast<double>(value(each)));
+    }
   }
 
   const Labels& model() const { return model_; }
@@ -255,6 +271,45 @@ std::string Metrics::expose(const engine::Stats& stats, int http_connections, bo
   };
   for (const auto& [name, histogram] : sizes) out.histogram(name, "How many.", *histogram);
   out.counters("http_requests_total", "Requests by route, method and status.", http_requests, {});
+  return out.take();
+}
+
+std::string Metrics::expose_deployments(std::span<const DeploymentStatus> all,
+                                        const PtuCapacity& capacity) const {
+  Exposition out(model_name);
+  out.gauge("hearth:ptu_capacity", "PTU that this machine has; 0: not known.", capacity.total);
+  out.gauge("hearth:ptu_sold", "PTU of all deployments.", capacity.sold);
+  if (all.empty()) return out.take();
+  const auto family = [&](const char* name, const char* help, const char* type, auto value) {
+    out.of_deployments(name, help, type, all, value);
+  };
+  using Status = DeploymentStatus;
+  family("hearth:deployment_ptu", "PTU that were bought.", "gauge",
+         [](const Status& s) { return static_cast<double>(s.deployment.milli_ptu) / 1000; });
+  family("hearth:deployment_utilization", "Of the purchased rate; refused from 1 on.", "gauge",
+         [](const Status& s) { return s.utilization_permille / 1000.0; });
+  family("hearth:deployment_used_ptu", "PTU used, over the last minute.", "gauge",
+         [](const Status& s) { return s.used_ptu; });
+  family("hearth:deployment_requests_running", "Requests that have had a step.", "gauge",
+         [](const Status& s) { return s.running; });
+  family("hearth:deployment_requests_waiting", "Requests that have had none.", "gauge",
+         [](const Status& s) { return s.waiting; });
+  family("hearth:deployment_requests_total", "Requests accepted.", "counter",
+         [](const Status& s) { return s.requests; });
+  family("hearth:deployment_requests_refused_total", "Requests over the purchased rate.", "counter",
+         [](const Status& s) { return s.refused; });
+  family("hearth:deployment_requests_spilled_total", "Requests over it that were standard work.",
+         "counter", [](const Status& s) { return s.spilled; });
+  family("hearth:deployment_prompt_tokens_total", "Prompt tokens.", "counter",
+         [](const Status& s) { return s.prompt_tokens; });
+  family("hearth:deployment_cached_tokens_total", "Prompt tokens found computed.", "counter",
+         [](const Status& s) { return s.cached_tokens; });
+  family("hearth:deployment_generation_tokens_total", "Tokens generated.", "counter",
+         [](const Status& s) { return s.generated_tokens; });
+  family("hearth:deployment_time_per_token_seconds_sum", "Seconds between tokens, summed up.",
+         "counter", [](const Status& s) { return s.token_seconds; });
+  family("hearth:deployment_time_per_token_seconds_count", "Tokens after the first of an answer.",
+         "counter", [](const Status& s) { return s.token_gaps; });
   return out.take();
 }
 

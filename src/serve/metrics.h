@@ -63,6 +63,9 @@ class LabeledCounter {
 extern const std::span<const double> kLatencyBounds;
 extern const std::span<const double> kTokenBounds;
 
+struct DeploymentStatus;
+struct PtuCapacity;
+
 struct Metrics {
   explicit Metrics(std::string model) : model_name(std::move(model)) {}
 
@@ -90,6 +93,9 @@ struct Metrics {
   // `http_connections` and `healthy` are of now; the rest comes from the engine's own numbers.
   std::string expose(const engine::Stats& stats, int http_connections, bool healthy,
                      const engine::EngineConfig& config, const AdapterTiers& tiers) const;
+  // What stands below that: the contracts.
+  std::string expose_deployments(std::span<const DeploymentStatus> all,
+                                 const PtuCapacity& capacity) const;
 };
 
 }  // namespace hearth::serve

@@ -1,6 +1,7 @@
 // Health, readiness, version, metrics, live numbers.
 #include "io/json.h"
 #include "serve/app.h"
+#include "serve/deployments/deployments.h"
 #include "serve/stats_feed.h"
 
 namespace hearth::serve {
@@ -32,7 +33,8 @@ void metrics(Call& call) {
       {200,
        {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
        app.metrics.expose(app.engine.stats(), app.http_connections(), app.engine.healthy(),
-                          app.engine.config(), app.adapters.tiers())});
+                          app.engine.config(), app.adapters.tiers()) +
+           app.metrics.expose_deployments(app.deployments.list({}), app.deployments.capacity())});
 }
 
 void stats(Call& call) {

@@ -12,11 +12,19 @@ using transport::HttpResponse;
 Reply::Reply(std::shared_ptr<transport::HttpExchange> exchange, Setup setup, Metrics& metrics)
     : exchange_(std::move(exchange)), setup_(std::move(setup)), metrics_(metrics) {}
 
+void Reply::set_header(const std::string& name, const std::string& value) {
+  headers_.set(name, value);
+}
+
 void Reply::add_common(HttpResponse& response) const {
   response.headers.set("X-Request-Id", setup_.request_id);
+  for (const auto& [name, value] : headers_.fields()) response.headers.set(name, value);
   if (setup_.allowed_origin.empty()) return;
   response.headers.set("Access-Control-Allow-Origin", setup_.allowed_origin);
-  response.headers.set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+  response.headers.set("Access-Control-Expose-Headers",
+                       "X-Request-Id, Retry-After, retry-after-ms, x-ratelimit-limit-tokens, "
+                       "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
+                       "x-hearth-deployment, x-hearth-utilization, x-hearth-spillover");
   response.headers.set("Vary", "Origin");
 }
 

@@ -29,6 +29,8 @@ class Reply : public std::enable_shared_from_this<Reply> {
   std::string take_body() { return exchange_->take_body(); }
   const std::string& request_id() const { return setup_.request_id; }
 
+  // Of the answer; before it is given.
+  void set_header(const std::string& name, const std::string& value);
   void json(int status, const io::Json& body);
   void raw(transport::HttpResponse response);
   // Before the stream: a status and a JSON body. Inside it: an event, and the end.
@@ -57,6 +59,7 @@ class Reply : public std::enable_shared_from_this<Reply> {
   const std::shared_ptr<transport::HttpExchange> exchange_;
   const Setup setup_;
   Metrics& metrics_;
+  transport::Headers headers_;
   std::shared_ptr<void> held_;
   std::atomic<bool> streaming_{false};
   std::atomic<bool> writable_{true};

@@ -40,6 +40,8 @@ struct ServerOptions {
   std::string data_dir;
   // Who may call; empty lets everybody.
   std::vector<ApiKey> api_keys;
+  // Who may also see and change what belongs to others.
+  std::vector<ApiKey> admin_keys;
   // Origins of web pages elsewhere that may call ("*" for all); empty: CORS off.
   std::vector<std::string> cors_origins;
   // Requests of one tenant that run or wait at once; more are answered 429. 0: no limit.

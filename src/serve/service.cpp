@@ -8,6 +8,7 @@
 #include "io/json.h"
 #include "serve/adapter_folder.h"
 #include "serve/app.h"
+#include "serve/deployments/deployments.h"
 #include "serve/fields.h"
 #include "serve/response_store.h"
 #include "serve/stats_feed.h"
@@ -105,6 +106,7 @@ struct Service::Impl {
   const std::shared_ptr<TenantCounts> tenants = std::make_shared<TenantCounts>();
   ResponseStore responses;
   EngineLoop engine;
+  Deployments deployments;
   StatsFeed feed;
   AdapterRegistry adapters;
   AdapterFolder adapter_folder;
@@ -123,22 +125,13 @@ struct Service::Impl {
         ids(options.id_seed != 0 ? options.id_seed : secret_seed()),
         responses(options.data_dir, options.stored_responses_max),
         engine(model.engine, *model.runner, clock, metrics),
+        deployments(options.data_dir, engine, clock),
         feed(engine, metrics, clock),
         adapters(model.adapters, engine, clock, options.adapters.limits),
         adapter_folder(options.adapters.folder, adapters),
-        app{options,
-            model,
-            clock,
-            engine,
-            executor,
-            metrics,
-            ids,
-            responses,
-            feed,
-            adapters,
-            clock.wall() / kSecond,
-            {},
-            [] { return 0; }} {
+        app{options, model,           clock, engine,   executor,    metrics,
+            ids,     responses,       feed,  adapters, deployments, clock.wall() / kSecond,
+            {},      [] { return 0; }} {
     adapter_folder.look_at_start();
     for (const StaticFile& file : options.web) web_hashes.push_back(fnv(file.bytes));
   }
@@ -215,7 +208,20 @@ struct Service::Impl {
 
   // Who calls, and whether there is room. False: the answer has been given.
   bool admit(Call& call, const Route& route) {
-    if (route.access == Access::kKey && !options.api_keys.empty()) {
+    call.admin = options.api_keys.empty() && options.admin_keys.empty();
+    if (const auto admin = find_tenant(options.admin_keys, key_of(call.reply->request()))) {
+      call.tenant = *admin;
+      call.admin = true;
+    } else if (route.access == Access::kAdmin && !call.admin) {
+      refuse(call, "forbidden",
+             {403,
+              "permission_error",
+              "this needs an admin's key; start the server with --admin-key",
+              {},
+              "forbidden",
+              {}});
+      return false;
+    } else if (route.access == Access::kKey && !options.api_keys.empty()) {
       const auto tenant = find_tenant(options.api_keys, key_of(call.reply->request()));
       if (!tenant) {
         refuse(call, "unauthorized",
@@ -241,7 +247,9 @@ struct Service::Impl {
       return false;
     }
     // Before the body is parsed: a refusal costs next to nothing.
-    if (engine.stats().queued_requests >= model.engine.max_queued_requests) {
+    const engine::Stats stats = engine.stats();
+    if (stats.queued_up_to(engine::ServiceClass::kProvisioned) >=
+        model.engine.max_queued_requests) {
       refuse(call, "queue_full",
              {503,
               "server_error",
@@ -360,6 +368,7 @@ AdapterRegistry& Service::adapters() { return impl_->adapters; }
 
 void Service::tick() {
   impl_->feed.tick();
+  impl_->deployments.tick();
   impl_->look_for_adapters();
 }
 bool Service::draining() const { return impl_->app.draining; }
@@ -389,6 +398,7 @@ io::Json Call::json_body() const {
 void start_generation(Call& call, GenerationRequest request, std::unique_ptr<Surface> surface) {
   App& app = call.app;
   for (engine::Request& prompt : request.prompts) prompt.adapter = call.adapter;
+  if (!place(call, request)) return;
   const auto generation = std::make_shared<Generation>(app.engine, *app.model.codec, app.executor);
   call.reply->on_writable([weak = std::weak_ptr(generation)] {
     if (const auto held = weak.lock()) held->resume();
@@ -423,6 +433,15 @@ std::vector<Route> all_routes() {
       {"GET", "/v1/models/{id}", get_model, kKey, Place::kIo, Work::kNone},
       {"POST", "/v1/load_lora_adapter", load_lora_adapter, kKey, Place::kWorker, Work::kNone},
       {"POST", "/v1/unload_lora_adapter", unload_lora_adapter, kKey, Place::kWorker, Work::kNone},
+      {"GET", "/v1/deployments", list_deployments, kKey, Place::kIo, Work::kNone},
+      {"POST", "/v1/deployments", create_deployment, Access::kAdmin, Place::kWorker, Work::kNone},
+      {"GET", "/v1/deployments/{id}", get_deployment, kKey, Place::kIo, Work::kNone},
+      {"POST", "/v1/deployments/{id}", modify_deployment, Access::kAdmin, Place::kWorker,
+       Work::kNone},
+      {"PATCH", "/v1/deployments/{id}", modify_deployment, Access::kAdmin, Place::kWorker,
+       Work::kNone},
+      {"DELETE", "/v1/deployments/{id}", delete_deployment, Access::kAdmin, Place::kWorker,
+       Work::kNone},
       {"POST", "/tokenize", tokenize, kKey, Place::kWorker, Work::kNone},
       {"POST", "/detokenize", detokenize, kKey, Place::kWorker, Work::kNone},
       {"GET", "/v1/hearth/stats", stats, kKey, Place::kIo, Work::kNone},

@@ -1,0 +1,294 @@
+// Is throughput delivered as it was sold?
+//
+//   ./dev bench flywheel [--on both|engine|fleet] [--seconds S] [--threads N] [--hidden N]
+//                        [--layers N] [--step-ms N] [--sold SHARE] [--servers N]
+//                        [--accelerator NAME] [--devices N] [--shape NAME] [--svg FILE]
+//
+// Three tenants with different shapes of requests and different purchases, all of whom ask for more
+// than they bought; one that buys twice as much while it runs; a neighbour that asks for ten times
+// as much; purchases of all sizes; and the same load with whole prompts. On the real engine with a
+// random decoder on this machine's cores, and in virtual time on servers with published figures. A
+// table of each with its bars on standard error, one JSON line on standard output, and charts.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <fmt/format.h>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <thread>
+
+#include "backend/cpu/cpu_backend.h"
+#include "base/random.h"
+#include "chart.h"
+#include "flywheel/calibration.h"
+#include "flywheel/step_probe.h"
+#include "io/file.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "models/model.h"
+#include "runner/cpu_runner.h"
+#include "sim/flywheel_report.h"
+
+namespace hearth {
+namespace {
+
+constexpr int32_t kVocabulary = 2048;
+constexpr int32_t kSlots = 64;
+constexpr double kEngineScale = 0.1;  // requests of 100 and 20 tokens in place of 1,000 and 200
+
+struct Options {
+  std::string on = "both";
+  double seconds = 20;
+  int threads = 1;
+  int64_t hidden = 256;
+  int64_t layers = 4;
+  int32_t step_ms = 20;
+  double sold = 0.5;
+  int32_t servers = 16;
+  std::string accelerator = "h100";
+  int32_t devices = 8;
+  std::string shape = "llama-3.1-70b";
+  std::string svg;
+};
+
+Options parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    const std::string flag = argv[i], value = argv[i + 1];
+    if (flag == "--on") options.on = value;
+    if (flag == "--seconds") options.seconds = std::stod(value);
+    if (flag == "--threads") options.threads = std::stoi(value);
+    if (flag == "--hidden") options.hidden = std::stoll(value);
+    if (flag == "--layers") options.layers = std::stoll(value);
+    if (flag == "--step-ms") options.step_ms = std::stoi(value);
+    if (flag == "--sold") options.sold = std::stod(value);
+    if (flag == "--servers") options.servers = std::stoi(value);
+    if (flag == "--accelerator") options.accelerator = value;
+    if (flag == "--devices") options.devices = std::stoi(value);
+    if (flag == "--shape") options.shape = value;
+    if (flag == "--svg") options.svg = value;
+  }
+  return options;
+}
+
+// --- a model of random weights
+// --------------------------------------------------------------------
+
+std::vector<uint16_t> random_bf16(Random& random, int64_t count, float deviation) {
+  std::vector<uint16_t> bits(static_cast<size_t>(count));
+  for (uint16_t& one : bits) {
+    one = bf16_from_float(static_cast<float>(2 * random.uniform() - 1) * 1.7f * deviation);
+  }
+  return bits;
+}
+
+// The model looks into the file, which stays.
+struct RandomModel {
+  std::string weights;
+  std::unique_ptr<models::Model> model;
+};
+
+RandomModel make_model(const Options& options) {
+  const int64_t hidden = options.hidden, inner = hidden * 11 / 4 / 64 * 64;
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {
+      {"model.embed_tokens.weight", {kVocabulary, hidden}}, {"model.norm.weight", {hidden}}};
+  for (int64_t i = 0; i < options.layers; ++i) {
+    const std::string at = fmt::format("model.layers.{}.", i);
+    for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"}) {
+      shapes.push_back({at + "self_attn." + name + ".weight", {hidden, hidden}});
+    }
+    shapes.push_back({at + "mlp.gate_proj.weight", {inner, hidden}});
+    shapes.push_back({at + "mlp.up_proj.weight", {inner, hidden}});
+    shapes.push_back({at + "mlp.down_proj.weight", {hidden, inner}});
+    shapes.push_back({at + "input_layernorm.weight", {hidden}});
+    shapes.push_back({at + "post_attention_layernorm.weight", {hidden}});
+  }
+  Random random(1);
+  std::vector<std::vector<uint16_t>> data;
+  std::vector<io::TensorToStore> tensors;
+  for (const auto& [name, shape] : shapes) {
+    const int64_t count =
+        std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies());
+    data.push_back(shape.size() == 2
+                       ? random_bf16(random, count, 1 / std::sqrt(static_cast<float>(shape[1])))
+                       : std::vector<uint16_t>(static_cast<size_t>(count), bf16_from_float(1)));
+    tensors.push_back({name, "BF16", shape, std::as_bytes(std::span(data.back()))});
+  }
+  const io::Json config = {{"model_type", "llama"},
+                           {"architectures", {"LlamaForCausalLM"}},
+                           {"hidden_size", hidden},
+                           {"intermediate_size", inner},
+                           {"num_hidden_layers", options.layers},
+                           {"num_attention_heads", hidden / 64},
+                           {"vocab_size", kVocabulary},
+                           {"max_position_embeddings", 2048},
+                           {"tie_word_embeddings", true}};
+  RandomModel made{io::build_safetensors(tensors), nullptr};
+  const std::string text = config.dump();
+  io::MemoryFiles files("random", {{"config.json", std::as_bytes(std::span(text))},
+                                   {"model.safetensors", std::as_bytes(std::span(made.weights))}});
+  made.model = models::load(files);
+  return made;
+}
+
+// --- the real engine
+// ------------------------------------------------------------------------------
+
+struct Engine {
+  explicit Engine(const Options& options)
+      : random(make_model(options)),
+        backend({.threads = options.threads}),
+        runner(*random.model,
+               {.num_blocks = 4096,
+                .max_num_seqs = kSlots,
+                .max_num_batched_tokens = 2048,
+                .kv_dtype = DType::kF32},
+               backend.context()) {}
+
+  engine::EngineConfig config(const Options& options) const {
+    engine::EngineConfig config;
+    config.num_blocks = 4096;
+    config.max_model_len = 1024;
+    config.max_num_seqs = kSlots;
+    config.max_num_batched_tokens = 2048;
+    config.max_num_partial_prefills = 32;
+    config.max_long_partial_prefills = 32;
+    config.step_time_target = options.step_ms * kMillisecond;
+    config.vocabulary = kVocabulary;
+    config.prefix_caching = false;
+    return config;
+  }
+
+  RandomModel random;
+  backend::cpu::Backend backend;
+  runner::CpuRunner runner;
+  SystemClock clock;
+};
+
+sim::FlywheelResults run_engine(const Options& options) {
+  Engine engine(options);
+  sim::TrialOptions trials;
+  trials.config = engine.config(options);
+  flywheel::StepProbe probe(engine.runner, trials.config, engine.clock);
+  const auto samples = probe.measure({.time = 10 * kSecond});
+  const flywheel::ProbeResult result = flywheel::fit_and_check(samples);
+  trials.config.costs = result.costs;
+  trials.config.prices = prices_of(result.costs, trials.config.step_time_target, kSlots);
+  trials.capacity = capacity_per_minute(result.costs, trials.config.step_time_target);
+  trials.sold = options.sold;
+  trials.scale = kEngineScale;
+  trials.window = static_cast<Nanos>(options.seconds * kSecond);
+  trials.warm_up = trials.window / 3;
+  trials.points = 20;
+  trials.house = [&](const engine::EngineConfig& config, uint64_t seed) {
+    return std::make_shared<sim::FlywheelHouse>(sim::FlywheelHouse::Parts{
+        .config = config,
+        .runner = engine.runner,
+        .clock = engine.clock,
+        .idle_until =
+            [&](Nanos until) {
+              std::this_thread::sleep_for(
+                  std::chrono::nanoseconds(std::max<Nanos>(until - engine.clock.now(), 0)));
+            },
+        .vocabulary = kVocabulary,
+        .seed = seed});
+  };
+  sim::FlywheelResults results = sim::run_flywheel(
+      trials, 5, 0, [](const char* what) { fmt::print(stderr, "engine: {} ...\n", what); });
+  results.title = fmt::format(
+      "real engine, {} layers of {} on {} thread(s), steps of {} ms, cost model off by {:.1f} % on "
+      "average on held-out steps",
+      options.layers, options.hidden, options.threads, options.step_ms, result.held_out.mean * 100);
+  return results;
+}
+
+sim::FlywheelResults run_servers(const Options& options) {
+  const sim::ServerSpec server{&sim::find_accelerator(options.accelerator),
+                               &sim::find_model_shape(options.shape), options.devices};
+  const sim::ServerRig rig = sim::calibrate_server(server, 50 * kMillisecond, 1);
+  sim::FlywheelResults results =
+      sim::run_flywheel(sim::server_trials(rig, 0.02, 1), 8, options.servers,
+                        [](const char* what) { fmt::print(stderr, "fleet: {} ...\n", what); });
+  results.title = fmt::format(
+      "virtual time, {} on {} x {}, steps of 50 ms, cost model off by {:.1f} % on average on "
+      "held-out steps",
+      options.shape, options.devices, options.accelerator, rig.calibration.held_out.mean * 100);
+  return results;
+}
+
+// --- charts
+// ---------------------------------------------------------------------------------------
+
+// The demonstration: the first tenant buys twice as much in the middle.
+std::vector<bench::Chart> charts_of(const sim::FlywheelResults& results) {
+  const sim::DoublingTrial& trial = results.doubling;
+  const auto over_time = [&](const char* title, double sim::FlywheelShare::*value) {
+    bench::Chart chart{title, {}, {}};
+    for (size_t i = 0; i < trial.curve.size(); ++i) {
+      const bool labelled = i % 4 == 0;
+      if (labelled)
+        chart.x.push_back(static_cast<int32_t>(trial.seconds_per_point * static_cast<double>(i)));
+    }
+    for (size_t tenant = 0; tenant < trial.before.size(); ++tenant) {
+      bench::Series& series = chart.series.emplace_back();
+      series.name = trial.before[tenant].name;
+      for (size_t i = 0; i < trial.curve.size(); i += 4) {
+        double sum = 0;
+        const size_t end = std::min(i + 4, trial.curve.size());
+        for (size_t j = i; j < end; ++j) sum += trial.curve[j][tenant].*value;
+        series.values.push_back(sum / static_cast<double>(end - i));
+      }
+    }
+    return chart;
+  };
+  bench::Chart linear{"delivered by bought, PTU", {{"", {}}, {"", results.linear.delivered}}, {}};
+  for (const double bought : results.linear.bought) {
+    linear.x.push_back(static_cast<int32_t>(std::lround(bought)));
+  }
+  return {over_time("prompt tokens a minute, by seconds", &sim::FlywheelShare::prompt_per_minute),
+          over_time("generated tokens a minute", &sim::FlywheelShare::generated_per_minute),
+          over_time("ms between tokens", &sim::FlywheelShare::time_per_token_ms), linear};
+}
+
+// What cutting prompts buys: the tail of the time between tokens.
+bench::Chart cut_or_whole(const sim::FlywheelResults& results) {
+  bench::Chart chart{"p99 ITL in ms, prompts cut (1) and whole (2)", {}, {1, 2}};
+  for (size_t i = 0; i < results.mix.shares.size(); ++i) {
+    chart.series.push_back(
+        {results.mix.shares[i].name,
+         {results.mix.shares[i].itl_p99_ms, results.whole.shares[i].itl_p99_ms}});
+  }
+  return chart;
+}
+
+void report(const sim::FlywheelResults& results, const std::string& svg) {
+  fmt::print(stderr, "\n{}\n", sim::flywheel_table(results));
+  fmt::print("{}\n", sim::flywheel_json(results));
+  std::fflush(stdout);
+  if (svg.empty()) return;
+  auto charts = charts_of(results);
+  charts.push_back(cut_or_whole(results));
+  io::write_file_atomic(svg, bench::svg("Contracts on throughput: " + results.title, charts));
+}
+
+// Of several, each its own file: "x.svg" and "x-fleet.svg".
+std::string beside(const std::string& path, const char* which) {
+  if (path.empty()) return path;
+  const size_t dot = path.rfind('.');
+  return fmt::format("{}-{}{}", path.substr(0, dot), which,
+                     dot == std::string::npos ? "" : path.substr(dot));
+}
+
+int run(int argc, char** argv) {
+  const Options options = parse(argc, argv);
+  if (options.on != "fleet") report(run_engine(options), options.svg);
+  if (options.on != "engine") report(run_servers(options), beside(options.svg, "fleet"));
+  return 0;
+}
+
+}  // namespace
+}  // namespace hearth
+
+int main(int argc, char** argv) { return hearth::run(argc, argv); }
