@@ -62,9 +62,10 @@ bool CostedStepBudget::admits(const StepLoad& load) const {
   return costs_.time(generating_work(load)) <= target_ * kGeneratingPermille / 1000;
 }
 
+// Full steps count: short ones may be bound by something else, and say nothing of a chunk.
 void CostedStepBudget::learn(const StepWork& work, Nanos duration) {
   const Nanos expected = costs_.time(work);
-  if (expected <= 0 || duration <= 0) return;
+  if (expected < target_ / 2 || duration <= 0) return;
   const int64_t seen =
       std::clamp(duration * 1000 / expected, kSlownessLeast, slowness_permille_ * 2);
   slowness_permille_ =

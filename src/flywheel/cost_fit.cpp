@@ -17,6 +17,7 @@ using engine::StepWork;
 constexpr size_t kFeatures = 7;
 constexpr size_t kPromptToken = 1;
 constexpr double kPicosPerNano = 1000;
+constexpr double kShortStep = 3;  // shorter than a third of the longest
 
 using Row = std::array<double, kFeatures>;
 
@@ -30,6 +31,19 @@ Row features(const StepWork& work) {
           static_cast<double>(work.adapter_rows)};
 }
 
+// What an error is a share of: the step, or a part of the longest where it is shorter than that. A
+// budget is for full steps; that short ones are bound by something else shall not bend them.
+double measure_of(const StepSample& sample, Nanos longest) {
+  return std::max<double>(static_cast<double>(sample.duration),
+                          std::max<double>(static_cast<double>(longest) / kShortStep, 1));
+}
+
+Nanos longest_of(std::span<const StepSample> samples) {
+  Nanos longest = 0;
+  for (const StepSample& sample : samples) longest = std::max(longest, sample.duration);
+  return longest;
+}
+
 // The normal equations of all features, of which subsets are solved.
 struct Normal {
   std::array<Row, kFeatures> matrix{};
@@ -38,14 +52,15 @@ struct Normal {
   double square = 0;
 
   explicit Normal(std::span<const StepSample> samples) {
+    const Nanos longest = longest_of(samples);
     for (const StepSample& sample : samples) {
       const Row row = features(sample.work);
-      const double weight = 1.0 / std::max<double>(static_cast<double>(sample.duration), 1);
+      const double weight = 1 / measure_of(sample, longest);
       for (size_t i = 0; i < kFeatures; ++i) {
         for (size_t j = 0; j < kFeatures; ++j) matrix[i][j] += row[i] * row[j] * weight * weight;
-        right[i] += row[i] * weight;
+        right[i] += row[i] * weight * weight * static_cast<double>(sample.duration);
       }
-      square += 1;
+      square += std::pow(weight * static_cast<double>(sample.duration), 2);
     }
     for (size_t i = 0; i < kFeatures; ++i) {
       scale[i] = matrix[i][i] > 0 ? 1 / std::sqrt(matrix[i][i]) : 0;
@@ -134,9 +149,10 @@ CostModel fit_costs(std::span<const StepSample> samples) {
 
 FitError error_of(const CostModel& costs, std::span<const StepSample> samples) {
   std::vector<double> errors;
+  const Nanos longest = longest_of(samples);
   for (const StepSample& sample : samples) {
-    const double measured = static_cast<double>(std::max<Nanos>(sample.duration, 1));
-    errors.push_back(std::abs(static_cast<double>(costs.time(sample.work)) / measured - 1));
+    const auto off = static_cast<double>(costs.time(sample.work) - sample.duration);
+    errors.push_back(std::abs(off) / measure_of(sample, longest));
   }
   if (errors.empty()) return {};
   std::sort(errors.begin(), errors.end());

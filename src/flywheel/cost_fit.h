@@ -15,12 +15,12 @@ struct StepSample {
   Nanos duration = 0;
 };
 
-// Relative errors count, so that short steps are met as well as long ones. Throws
+// Errors count as shares of a step, or of a third of the longest where it is shorter. Throws
 // Error{kInvalidArgument} when there are too few samples, or none with prompts.
 engine::CostModel fit_costs(std::span<const StepSample> samples);
 
 struct FitError {
-  double mean = 0;  // of |predicted / measured - 1|
+  double mean = 0;  // of |predicted - measured|, as shares
   double p95 = 0;
   double largest = 0;
 };

@@ -87,8 +87,10 @@ FlywheelResults run_flywheel(const TrialOptions& options, int linear_points, int
   results.capacity_ptu = static_cast<double>(options.capacity) / kCostPerPtu;
   progress("three tenants");
   results.mix = run_mix(options);
-  progress("the same with whole prompts");
-  results.whole = run_mix_whole(options);
+  progress("documents, cut");
+  results.cut = run_documents(options, Prompts::kCut);
+  progress("documents, whole");
+  results.whole = run_documents(options, Prompts::kWhole);
   progress("doubling live");
   results.doubling = run_doubling(options);
   progress("a neighbour without a contract");
@@ -126,6 +128,8 @@ std::string flywheel_table(const FlywheelResults& results) {
   std::string out = fmt::format("{}: capacity {:.1f} PTU\n\n", results.title, results.capacity_ptu);
   out += "  three tenants, prompts cut to the time of a step\n" + shares_table(results.mix.shares) +
          steps_line(results.mix);
+  out += "\n  with long documents besides, cut\n" + shares_table(results.cut.shares) +
+         steps_line(results.cut);
   out += "\n  the same load, whole prompts\n" + shares_table(results.whole.shares) +
          steps_line(results.whole);
   out += "\n  before the first tenant buys twice as much\n" +
@@ -172,7 +176,8 @@ std::string flywheel_json(const FlywheelResults& results) {
                         {"on", results.title},
                         {"capacity_ptu", results.capacity_ptu},
                         {"mix", mix_json(results.mix)},
-                        {"whole_prompts", mix_json(results.whole)},
+                        {"documents_cut", mix_json(results.cut)},
+                        {"documents_whole", mix_json(results.whole)},
                         {"doubling",
                          {{"before", shares_json(results.doubling.before)},
                           {"after", shares_json(results.doubling.after)},

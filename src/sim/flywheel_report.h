@@ -12,7 +12,8 @@ namespace hearth::sim {
 struct FlywheelResults {
   std::string title;  // on what
   double capacity_ptu = 0;
-  MixTrial mix, whole;
+  MixTrial mix;
+  MixTrial cut, whole;  // with documents
   DoublingTrial doubling;
   NoisyTrial noisy_standard, noisy_provisioned;
   LinearTrial linear;

@@ -44,9 +44,11 @@ std::vector<FlywheelShare> measure(FlywheelHouse& house, const TrialOptions& opt
 
 double relative(double now, double before) { return before > 0 ? now / before - 1 : 0; }
 
-MixTrial mix(const TrialOptions& options, const engine::EngineConfig& config) {
+MixTrial mix(const TrialOptions& options, const engine::EngineConfig& config,
+             std::span<const FlywheelTenant> more) {
   const auto house = options.house(config, options.seed);
   for (size_t i = 0; i < std::size(kShapes); ++i) house->add(tenant_of(options, i, kParts[i]));
+  for (const FlywheelTenant& tenant : more) house->add(tenant);
   house->run(options.warm_up);
   house->take();
   house->run(options.window);
@@ -56,7 +58,7 @@ MixTrial mix(const TrialOptions& options, const engine::EngineConfig& config) {
   trial.step_max_ms = quantile(house->step_times(), 1);
   trial.shares = house->take();
   double least = 1e300, most = 0;
-  for (const FlywheelShare& share : trial.shares) {
+  for (const FlywheelShare& share : std::span(trial.shares).first(std::size(kShapes))) {
     least = std::min(least, share.time_per_token_ms);
     most = std::max(most, share.time_per_token_ms);
     trial.delivered_error =
@@ -89,16 +91,23 @@ std::vector<FlywheelShare> mean_of(std::span<const std::vector<FlywheelShare>> p
 
 }  // namespace
 
-MixTrial run_mix(const TrialOptions& options) { return mix(options, options.config); }
+MixTrial run_mix(const TrialOptions& options) { return mix(options, options.config, {}); }
 
-// Whole prompts, as many as there are: the engine of before.
-MixTrial run_mix_whole(const TrialOptions& options) {
+// Somebody without a contract sends documents, and wants a few words about each.
+MixTrial run_documents(const TrialOptions& options, Prompts prompts) {
   engine::EngineConfig config = options.config;
-  config.step_time_target = 0;
-  config.long_prefill_token_threshold = config.max_model_len;
-  config.max_num_batched_tokens =
-      std::max(config.max_num_batched_tokens, 2 * scaled(options, kShapes[0].prompt));
-  return mix(options, config);
+  if (prompts == Prompts::kWhole) {
+    config.step_time_target = 0;
+    config.long_prefill_token_threshold = config.max_model_len;
+    config.max_num_batched_tokens = std::max(config.max_num_batched_tokens, config.max_model_len);
+  }
+  FlywheelTenant documents;
+  documents.name = "documents";
+  documents.service_class = ServiceClass::kStandard;
+  documents.rate = part_of(options, 0.15);
+  documents.prompt_tokens = scaled(options, 5000);
+  documents.generated_tokens = scaled(options, 50);
+  return mix(options, config, {&documents, 1});
 }
 
 // Half of the curve before, half after; the first fifth of each half is not counted, since what was

@@ -25,7 +25,7 @@ struct TrialOptions {
   double sold = 0.8;
   // Requests are so much shorter than 1,000 tokens and 200.
   double scale = 1;
-  Nanos warm_up = 60 * kSecond;
+  Nanos warm_up = 120 * kSecond;
   Nanos window = 180 * kSecond;
   // Points of the curves over time.
   int points = 24;
@@ -43,8 +43,9 @@ struct MixTrial {
   double step_p50_ms = 0, step_p99_ms = 0, step_max_ms = 0;
 };
 MixTrial run_mix(const TrialOptions& options);
-// The same load where prompts are not cut.
-MixTrial run_mix_whole(const TrialOptions& options);
+// The same, and somebody who sends long documents: with prompts cut, and as it was before.
+enum class Prompts : uint8_t { kCut, kWhole };
+MixTrial run_documents(const TrialOptions& options, Prompts prompts);
 
 // One tenant buys twice as much, in the middle.
 struct DoublingTrial {
