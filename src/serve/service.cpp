@@ -248,7 +248,7 @@ struct Service::Impl {
     }
     // Before the body is parsed: a refusal costs next to nothing.
     const engine::Stats stats = engine.stats();
-    if (stats.queued_up_to(engine::ServiceClass::kProvisioned) >=
+    if (stats.queued_up_to(deployments.best_class(call.tenant.name)) >=
         model.engine.max_queued_requests) {
       refuse(call, "queue_full",
              {503,

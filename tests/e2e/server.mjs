@@ -33,17 +33,21 @@ export function startServer(...flags) {
   return listening(spawn(process.env.HEARTH_FAKE, flags, { stdio: ['ignore', 'pipe', 'inherit'] }), /^listening (\d+)$/);
 }
 
-function startProgram(flags, model = []) {
-  const data = fs.mkdtempSync(path.join(os.tmpdir(), 'hearth-e2e-'));
+export const makeDataDir = () => fs.mkdtempSync(path.join(os.tmpdir(), 'hearth-e2e-'));
+
+function startProgram(flags, model = [], data = makeDataDir(), dispose = () => fs.rmSync(data, { recursive: true, force: true })) {
   const child = spawn(
     process.env.HEARTH, ['serve', ...model.map((make) => make(data)), '--port', '0', '--data-dir', data, '--log-level', 'error', ...flags],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
-  return listening(child, /OpenAI API.*:(\d+)\/v1/, () => fs.rmSync(data, { recursive: true, force: true }));
+  return listening(child, /OpenAI API.*:(\d+)\/v1/, dispose);
 }
 
 // The program itself with the model inside it.
 export const startHearth = (...flags) => startProgram(flags);
+
+// The same in a data directory that outlives it.
+export const startHearthIn = (data, ...flags) => startProgram(flags, [], data, () => {});
 
 // The same weights with room for long texts. What it says there is nonsense; what it costs is not.
 export function startLongHearth(...flags) {

@@ -69,6 +69,16 @@ PtuCapacity Deployments::capacity() const {
   return capacity_locked();
 }
 
+engine::ServiceClass Deployments::best_class(const std::string& tenant) const {
+  const std::lock_guard lock(mutex_);
+  ServiceClass best = ServiceClass::kStandard;
+  for (const auto& [number, line] : lines_) {
+    const Deployment one = line->deployment();
+    if (one.tenant == tenant) best = std::min(best, one.service_class);
+  }
+  return best;
+}
+
 void Deployments::check(const Deployment& wanted) const {
   const auto refuse = [](const char* field, std::string text) {
     throw Error(ErrorCode::kInvalidArgument, std::move(text), field);

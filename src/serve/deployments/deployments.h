@@ -74,6 +74,8 @@ class Deployments {
   // Of one tenant, or of all with an empty name.
   std::vector<DeploymentStatus> list(const std::string& tenant) const;
   PtuCapacity capacity() const;
+  // The best that a request of this tenant may turn out to be, whatever its model.
+  engine::ServiceClass best_class(const std::string& tenant) const;
 
   // Whether and how these prompts of a tenant are served. Counts a refusal.
   Placement place(const std::string& tenant, const std::string& model, TierWish wish,
