@@ -73,8 +73,8 @@ std::vector<engine::AdapterId> load_adapters(const LoraFlags& lora, const LocalM
   return ids;
 }
 
-Calibration make_calibration(const Calibrate& options, const LocalModel& local,
-                             const flywheel::ProbeResult& result, size_t samples) {
+Calibration make_calibration(const LocalModel& local, const flywheel::ProbeResult& result,
+                             size_t samples) {
   const engine::EngineConfig& engine = local.handle().engine;
   Calibration calibration;
   calibration.key = local.calibration_key();
@@ -156,7 +156,7 @@ void run_calibrate(Calibrate options) {
                             [&](int64_t done, int64_t total) { progress.show(done, total); });
   }
   const flywheel::ProbeResult result = flywheel::fit_and_check(samples);
-  const Calibration calibration = make_calibration(options, local, result, samples.size());
+  const Calibration calibration = make_calibration(local, result, samples.size());
   flywheel::save_calibration(options.model.data_dir, calibration);
   std::printf("%s on %s, %d threads\n\n", calibration.model.c_str(),
               calibration.key.machine.c_str(), calibration.key.threads);
