@@ -11,7 +11,7 @@ namespace {
 
 using engine::kBlockTokens;
 
-constexpr int kGoes = 3;
+constexpr int kGoes = 4;
 constexpr double kBeyondTarget = 1.5;  // steps up to so many targets are measured
 
 int32_t blocks_for(int32_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
@@ -133,9 +133,9 @@ std::vector<StepSample> StepProbe::measure(const ProbeOptions& options,
     const StepShape shape = random_shape(options, random, most);
     std::vector<StepSample> goes;
     for (int i = 0; i < kGoes; ++i) goes.push_back(run(shape, options));
-    std::nth_element(goes.begin(), goes.begin() + kGoes / 2, goes.end(),
-                     [](const auto& a, const auto& b) { return a.duration < b.duration; });
-    samples.push_back(goes[kGoes / 2]);
+    samples.push_back(*std::min_element(goes.begin(), goes.end(), [](const auto& a, const auto& b) {
+      return a.duration < b.duration;
+    }));
     if (progress) progress(std::ssize(samples), options.shapes);
   }
   return samples;

@@ -43,7 +43,8 @@ class StepProbe {
 
   // What it is made of and how long it took.
   StepSample run(const StepShape& shape, const ProbeOptions& options);
-  // Random shapes up to a little over the target, each the median of several goes.
+  // Random shapes up to a little over the target, each the quickest of several goes: what others do
+  // on the machine meanwhile is not the model's.
   std::vector<StepSample> measure(const ProbeOptions& options,
                                   const std::function<void(int64_t, int64_t)>& progress = {});
 
