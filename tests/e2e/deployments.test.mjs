@@ -30,35 +30,36 @@ test('deployments: a 200 survives kill -9', async (t) => {
   assert.equal((await complete(second, 2)).headers.get('x-hearth-deployment'), 'chat');
 });
 
+// Each other than those before, so that nothing is found cached: 80 tokens, as many units.
+let asked = 0;
+const prompt = () => Array.from({ length: 80 }, (_, i) => 200 + asked + (i === 0 ? ++asked : 0));
+
 test('deployments: the openai client retries when it is told to, and a new purchase counts at once', async (t) => {
   const server = await startHearth();
   t.after(() => server.stop());
-  await call(server, 'POST', '/v1/deployments', { name: 'chat', ptu: 6 });  // 1,000 units at once
-  assert.equal((await complete(server, 200)).status, 200);
-  assert.equal((await complete(server, 180)).status, 200);
-  const refused = await complete(server, 5);
+  await call(server, 'POST', '/v1/deployments', { name: 'chat', ptu: 0.3 });  // 5 units a second, 50 at once
+  assert.equal((await complete(server, 1, { prompt: prompt() })).status, 200);
+  const refused = await complete(server, 1);
   assert.equal(refused.status, 429);
   assert.ok(Number(refused.headers.get('retry-after-ms')) > 0);
   assert.ok(Number(refused.headers.get('retry-after')) >= 1);
   assert.match(refused.headers.get('x-hearth-utilization'), /^1\d\d\.\d%$/);
-  const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 5 });
-  const { response } = await client.completions.create({ model: 'ember', prompt: 'Once', max_tokens: 5 }).withResponse();
+  const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 2 });
+  const { response } = await client.completions.create({ model: 'ember', prompt: prompt(), max_tokens: 1 }).withResponse();
   assert.equal(response.headers.get('x-hearth-deployment'), 'chat');
-  await complete(server, 250);
-  await complete(server, 250);
-  assert.equal((await complete(server, 5)).status, 429);
+  assert.equal((await complete(server, 1)).status, 429);
   await call(server, 'PATCH', '/v1/deployments/chat', { ptu: 600 });
-  assert.equal((await complete(server, 5)).status, 200);
+  assert.equal((await complete(server, 1)).status, 200);
   const { body } = await call(server, 'GET', '/v1/deployments');
-  assert.ok(body.data[0].status.refused >= 2);
+  assert.ok(body.data[0].status.refused >= 3);
   assert.equal(body.data[0].status.running, 0);
 });
 
 test('deployments: spill-over keeps streaming', async (t) => {
   const server = await startHearth();
   t.after(() => server.stop());
-  await call(server, 'POST', '/v1/deployments', { name: 'chat', ptu: 0.5, spillover: 'standard' });
-  await complete(server, 200);
+  await call(server, 'POST', '/v1/deployments', { name: 'chat', ptu: 0.3, spillover: 'standard' });
+  await complete(server, 1, { prompt: prompt() });
   const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'none', maxRetries: 0 });
   const { data, response } = await client.completions
     .create({ model: 'ember', prompt: 'Once', max_tokens: 8, stream: true }).withResponse();
