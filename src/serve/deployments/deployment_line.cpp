@@ -139,7 +139,8 @@ void DeploymentLine::describe(Placement& placement, Nanos now) {
   if (!placement.provisioned) return;
   placement.utilization_permille = bucket_.utilization_permille(now);
   placement.limit_units = units_of(bucket_.rate_per_minute());
-  placement.remaining_units = units_of(bucket_.room(now));
+  const int32_t free_permille = std::max(1000 - placement.utilization_permille, 0);
+  placement.remaining_units = placement.limit_units * free_permille / 1000;
   placement.full_in = kWindow * placement.utilization_permille / 1000;
 }
 

@@ -37,7 +37,7 @@ struct Placement {
   bool provisioned = false;
   bool spilled = false;
   Nanos retry_after = 0;  // not 0: refused until then
-  // Of a provisioned one, units of work: what it may take in a minute, and at once.
+  // Of a provisioned one, units of work: what it bought a minute, and the free share of that.
   int64_t limit_units = 0;
   int64_t remaining_units = 0;
   Nanos full_in = 0;  // until everything has drained
