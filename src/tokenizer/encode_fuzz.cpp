@@ -48,8 +48,8 @@ constexpr const char* kSentencePiece = R"({"added_tokens":[{"id":1,"content":"<s
 "byte_fallback":true}})";
 
 constexpr const char* kUnigram = R"({"normalizer":{"type":"Lowercase"},
-"pre_tokenizer":{"type":"Metaspace"},"decoder":{"type":"Metaspace"},
-"model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0.0],["▁",-2.0],["a",-3],["b",-3.5],
+"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"UnicodeScripts"},{"type":"Metaspace"}]},
+"decoder":{"type":"Metaspace"},"model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0.0],["▁",-2.0],["a",-3],["b",-3.5],
 ["ab",-4.0],["▁ab",-5.5],["abc",-9.0],["c",-4.5]]}})";
 
 constexpr const char* kWordPiece = R"({"normalizer":{"type":"BertNormalizer"},

@@ -335,6 +335,7 @@ PreTokenizerSpec read_pre_tokenizer(const Part& part) {
     if (length < 1) refuse(part.where, "field 'length' must be at least 1");
     return pre::FixedLength{static_cast<size_t>(length)};
   }
+  if (type == "UnicodeScripts") return pre::UnicodeScripts{};
   unsupported(part, "pre_tokenizer");
 }
 

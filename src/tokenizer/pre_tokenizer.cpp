@@ -125,6 +125,29 @@ void cut_words(Piece piece, std::vector<Piece>& out) {
   flush();
 }
 
+// Cuts where the script changes. What goes with any script joins what is before it; before the
+// first character with a script it is dropped.
+void cut_scripts(Piece piece, std::vector<Piece>& out) {
+  size_t begin = 0;
+  size_t at = 0;
+  uint8_t script = 0;
+  const auto flush = [&] {
+    if (script != 0 && at > begin) {
+      out.push_back({piece.text.substr(begin, at - begin), piece.at_start && begin == 0});
+    }
+    begin = at;
+  };
+  for_each_char(piece.text, [&](char32_t c, std::string_view bytes) {
+    const uint8_t next = script_of(c);
+    if (next != 0 && next != script) {
+      flush();
+      script = next;
+    }
+    at += bytes.size();
+  });
+  flush();
+}
+
 }  // namespace
 
 struct PreTokenizer::Runner {
@@ -224,6 +247,8 @@ struct PreTokenizer::Runner {
   void operator()(const pre::CharDelimiter& step, Piece piece) {
     cut(piece, step.delimiter, SplitBehavior::kRemoved, false, pieces.next);
   }
+
+  void operator()(const pre::UnicodeScripts&, Piece piece) { cut_scripts(piece, pieces.next); }
 
   void operator()(const pre::FixedLength& step, Piece piece) {
     size_t begin = 0;

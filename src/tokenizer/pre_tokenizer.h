@@ -58,9 +58,9 @@ class PreTokenizer {
   struct Metaspace {
     pre::Metaspace spec;
   };
-  using Step =
-      std::variant<ByteLevel, Split, Metaspace, pre::Whitespace, pre::WhitespaceSplit, pre::Digits,
-                   pre::Punctuation, pre::Bert, pre::CharDelimiter, pre::FixedLength>;
+  using Step = std::variant<ByteLevel, Split, Metaspace, pre::Whitespace, pre::WhitespaceSplit,
+                            pre::Digits, pre::Punctuation, pre::Bert, pre::CharDelimiter,
+                            pre::FixedLength, pre::UnicodeScripts>;
   struct Runner;
 
   std::vector<Step> steps_;

@@ -51,6 +51,26 @@ TEST(PreTokenizer, DoesEachStep) {
               ElementsAre("Hey  th", "ere's 1", "2345 yo", "u-all!\n", " ok\u00a0中文 ", "É"));
 }
 
+TEST(PreTokenizer, SplitsWhereTheScriptChanges) {
+  const auto scripts = [](std::string_view text) { return split({pre::UnicodeScripts{}}, text); };
+  EXPECT_THAT(scripts(kText), ElementsAre("Hey  there", "'", "s ", "12345 ", "you", "-", "all",
+                                          "!\n ", "ok", "\u00a0", "中文 ", "É"));
+  EXPECT_THAT(scripts("ひらがなカタカナ漢字ー。ok"),
+              ElementsAre("ひらがなカタカナ漢字ー", "。", "ok"));
+  EXPECT_THAT(scripts("これは test です"), ElementsAre("これは ", "test ", "です"));
+  EXPECT_THAT(scripts("Привет, мир"), ElementsAre("Привет", ", ", "мир"));
+  EXPECT_THAT(scripts("한국어 漢字"), ElementsAre("한국어 ", "漢字"));
+  EXPECT_THAT(scripts("e\u0301 \u0301"), ElementsAre("e", "\u0301 \u0301"));
+  EXPECT_THAT(scripts("a \u0378b"), ElementsAre("a \u0378b"));  // U+0378 is not assigned
+  // Spaces in front belong to nothing.
+  EXPECT_THAT(scripts("  a"), ElementsAre("a"));
+  EXPECT_THAT(scripts("    "), ElementsAre());
+  EXPECT_THAT(
+      split({pre::UnicodeScripts{}, pre::Metaspace{.prepend_scheme = PrependScheme::kFirst}},
+            " a b中 12"),
+      ElementsAre("a", "▁b", "中", "▁", "12"));
+}
+
 TEST(PreTokenizer, SplitsWithEachBehavior) {
   const std::string tail = " you-all!\n ok\u00a0中文 É";
   const auto by = [&](SplitBehavior behavior, bool invert) {

@@ -94,11 +94,13 @@ struct CharDelimiter {
 struct FixedLength {
   size_t length = 5;
 };
+struct UnicodeScripts {};
 }  // namespace pre
 
 using PreTokenizerSpec =
     std::variant<pre::ByteLevel, pre::Split, pre::Metaspace, pre::Whitespace, pre::WhitespaceSplit,
-                 pre::Digits, pre::Punctuation, pre::Bert, pre::CharDelimiter, pre::FixedLength>;
+                 pre::Digits, pre::Punctuation, pre::Bert, pre::CharDelimiter, pre::FixedLength,
+                 pre::UnicodeScripts>;
 
 // ---- models ----
 // Pairs of token texts by rank, in one arena: half a million of them are common.

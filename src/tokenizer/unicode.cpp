@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "tokenizer/unicode_scripts.h"
 #include "tokenizer/unicode_tables.h"
 
 namespace hearth::tokenizer {
@@ -157,6 +158,11 @@ std::string recent_chars_of(std::string_view property) {
     if (describe(range.category).name.starts_with(property)) add(range.first, range.last);
   }
   return members;
+}
+
+uint8_t script_of(char32_t c) {
+  const ScriptRange* range = find_range(kScripts, c);
+  return range == nullptr ? 0 : range->script;
 }
 
 size_t last_char_start(std::string_view text) {

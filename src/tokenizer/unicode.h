@@ -52,6 +52,8 @@ bool is_word(char32_t c);             // \w of Rust's regex: Alphabetic, M, Nd, 
 bool is_other(char32_t c);            // C*: control, format, surrogate, private use
 bool is_mark(char32_t c);             // M*
 bool is_nonspacing_mark(char32_t c);  // Mn
+// A number for each script as UnicodeScripts knows them; 0 for what goes with any script.
+uint8_t script_of(char32_t c);
 void append_lowercase(std::string& out, char32_t c);  // the full mapping
 
 // Whether `text` has characters that are newer than PCRE2's tables.

@@ -59,6 +59,19 @@ TEST(CharacterClasses, AreThoseOfHuggingFace) {
   for (const ClassCase& expected : cases) check(expected);
 }
 
+TEST(Scripts, AreThoseOfHuggingFace) {
+  Checksum sum;
+  for_all_chars([&](char32_t c) {
+    const uint8_t script = script_of(c);
+    if (script == 0) return;
+    sum.mix(c);
+    sum.mix(script);
+    ++sum.count;
+  });
+  EXPECT_EQ(sum.count, 128236);
+  EXPECT_EQ(sum.value, 0x831AD7B21A0DEC31u);
+}
+
 TEST(RegexClasses, AreThoseOfOniguruma) {
   struct {
     const char* pattern;
