@@ -116,6 +116,8 @@ struct RopeRequest {
   // transformers 5 may state one rule for each type of layer.
   const char* layer_type = nullptr;
 };
+// What every family asks for; the rest is its own.
+RopeRequest rope_request(const Sizes& sizes, const LoadOptions& options);
 // Reads rope_parameters, or rope_scaling with rope_theta, and settles the rule for the length.
 RopePlan read_rope(const Config& config, const RopeRequest& request);
 

@@ -18,6 +18,10 @@ std::vector<int32_t> read_qwen_windows(const Config& config, int64_t layers) {
   return read_windows(config, layers, window, [&](int64_t layer) { return layer >= first; });
 }
 
+Bias read_bias(const Config& config, const char* key) {
+  return config.is_true(key) ? Bias::kStored : Bias::kNone;
+}
+
 nn::AttentionShape attention_shape(const Sizes& sizes) {
   nn::AttentionShape shape;
   shape.heads = sizes.heads;

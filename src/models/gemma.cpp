@@ -41,7 +41,7 @@ nn::RmsNorm gemma_norm(const Config& config, Weights& weights, const std::string
 
 GemmaLayer load_gemma_layer(const Config& config, Weights& weights, const std::string& at,
                             const Sizes& sizes, const nn::AttentionShape& shape) {
-  const Bias bias = config.is_true("attention_bias") ? Bias::kStored : Bias::kNone;
+  const Bias bias = read_bias(config, "attention_bias");
   // Older files state hidden_act as well, which the authors' code ignores.
   const ops::Activation activation =
       read_activation(config, "hidden_activation", "gelu_pytorch_tanh");

@@ -12,14 +12,9 @@ class Gemma2 final : public Decoder<nn::RmsNorm, GemmaLayer> {
  public:
   Gemma2(const Config& config, Weights& weights, const LoadOptions& options) {
     const Sizes sizes = read_sizes(config, {.head_dim = kGemmaHeadDim});
-    RopePlan plan = read_rope(config, {.head_dim = sizes.head_dim,
-                                       .length = sizes.length,
-                                       .max_model_len = options.max_model_len});
-    fill_info(config, sizes, info);
-    fill_info(plan, info);
+    describe(config, sizes, read_rope(config, rope_request(sizes, options)));
     info.windows = read_windows(config, sizes.layers, gemma_window(config),
                                 [](int64_t layer) { return layer % 2 == 0; });
-    rope = std::move(plan.rope);
 
     find_llama_root(weights);
     embedding.table = weights.table("embed_tokens.weight", sizes.vocabulary, sizes.hidden);

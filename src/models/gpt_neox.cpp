@@ -44,15 +44,11 @@ class GptNeoX final : public Decoder<nn::LayerNorm, Layer> {
     const float epsilon = static_cast<float>(config.number("layer_norm_eps", 1e-5));
     const ops::Activation activation = read_activation(config, "hidden_act", "gelu");
     const Bias bias = config.is_not_false("attention_bias") ? Bias::kStored : Bias::kNone;
-    RopePlan plan = read_rope(config, {.head_dim = sizes.head_dim,
-                                       .length = sizes.length,
-                                       .max_model_len = options.max_model_len,
-                                       .default_partial = 0.25,
-                                       .theta_key = "rotary_emb_base",
-                                       .partial_key = "rotary_pct"});
-    fill_info(config, sizes, this->info);
-    fill_info(plan, this->info);
-    this->rope = std::move(plan.rope);
+    RopeRequest request = rope_request(sizes, options);
+    request.default_partial = 0.25;
+    request.theta_key = "rotary_emb_base";
+    request.partial_key = "rotary_pct";
+    this->describe(config, sizes, read_rope(config, request));
 
     weights.find_root("embed_in.weight", {"gpt_neox.", ""});
     this->embedding.table = weights.table("embed_in.weight", sizes.vocabulary, sizes.hidden);

@@ -46,13 +46,9 @@ class Phi final : public Decoder<nn::LayerNorm, PhiLayer> {
     const Sizes sizes = read_sizes(config);
     const float epsilon = static_cast<float>(config.number("layer_norm_eps", 1e-5));
     const ops::Activation activation = read_activation(config, "hidden_act", "gelu_new");
-    RopePlan plan = read_rope(config, {.head_dim = sizes.head_dim,
-                                       .length = sizes.length,
-                                       .max_model_len = options.max_model_len,
-                                       .default_partial = 0.5});
-    fill_info(config, sizes, info);
-    fill_info(plan, info);
-    rope = std::move(plan.rope);
+    RopeRequest request = rope_request(sizes, options);
+    request.default_partial = 0.5;
+    describe(config, sizes, read_rope(config, request));
 
     find_llama_root(weights);
     embedding.table = weights.table("embed_tokens.weight", sizes.vocabulary, sizes.hidden);

@@ -225,6 +225,11 @@ RopePlan learned_positions(const Config& config, int64_t length, int32_t max_mod
   return plan;
 }
 
+RopeRequest rope_request(const Sizes& sizes, const LoadOptions& options) {
+  return {
+      .head_dim = sizes.head_dim, .length = sizes.length, .max_model_len = options.max_model_len};
+}
+
 RopePlan read_rope(const Config& config, const RopeRequest& request) {
   static const io::Json kNothing = io::Json::object();
   const Fields found = fields_of(config, request);
