@@ -10,7 +10,8 @@
 // service before the next one:
 //   1. every sequence that generates gets its next token;
 //   2. every prompt in progress gets a share: long_prefill_token_threshold tokens, or less where
-//      the long ones would leave nothing of the step to a short one;
+//      the long ones would leave nothing of the step to a short one; but one whose next block a
+//      prompt before it is computing takes that block over when it is there;
 //   3. waiting sequences are admitted with a share while tokens, slots and memory last: of a class
 //      those of the deployment that is furthest behind (fair_queue.h), of that the first in rank;
 //   4. what is left of the step goes to the prompts in progress, and then to step 3 again;
@@ -134,6 +135,8 @@ class Scheduler {
   int32_t share(int32_t left) const;
   void start_running(Sequence& sequence, const Start& start, Nanos now);
   void take_shared_blocks(Sequence& sequence, const Start& start);
+  void take_new_blocks(Sequence& sequence);
+  bool awaits_block(Sequence& sequence);
   int32_t blocks_promised() const;
   bool long_lane_full(ServiceClass service_class) const;
   int32_t partial_prompts(ServiceClass service_class) const;

@@ -128,6 +128,9 @@ void Scheduler::plan_prompts(ServiceClass service_class) {
   for (size_t i = 0; i < running_.size() && tokens_left_ > 0; ++i) {
     Sequence& sequence = *running_[i];
     if (sequence.generating || sequence.rank.service_class != service_class) continue;
+    take_new_blocks(sequence);
+    sequence.awaits_block = awaits_block(sequence);
+    if (sequence.awaits_block) continue;
     if (room_for(sequence) == 0 && !make_room(i, 1)) continue;
     assign(sequence, std::min(share(sequence.left()), room_for(sequence)));
   }
@@ -190,7 +193,8 @@ void Scheduler::admit_waiting(ServiceClass service_class, Nanos now) {
     if (starved && starved->rank < next.rank) ++starved->overtaken;
     waiting_.remove(next);
     start_running(next, start, now);
-    assign(next, share(next.left()));
+    next.awaits_block = awaits_block(next);
+    if (!next.awaits_block) assign(next, share(next.left()));
   }
 }
 
@@ -325,10 +329,51 @@ void Scheduler::take_shared_blocks(Sequence& sequence, const Start& start) {
   ++stats_.block_copies;
 }
 
+// What others have computed since this prompt last looked, as far as it goes on where they began.
+void Scheduler::take_new_blocks(Sequence& sequence) {
+  if (!config_.prefix_caching || sequence.computed % kBlockTokens != 0) return;
+  const int32_t before = sequence.computed;
+  const int32_t most = skippable(sequence) / kBlockTokens;
+  extend_keys(sequence, most, hasher_);
+  for (int32_t i = before / kBlockTokens; i < most; ++i) {
+    const BlockId block = pool_.find(sequence.keys[static_cast<size_t>(i)]);
+    if (block == kNoBlock) break;
+    pool_.retain(block);
+    sequence.blocks.push_back(block);
+    sequence.computed += kBlockTokens;
+    sequence.published = i + 1;
+  }
+  const int32_t news = std::min(sequence.computed, sequence.owner->prompt_tokens) -
+                       std::max(before, sequence.furthest);
+  sequence.furthest = std::max(sequence.furthest, sequence.computed);
+  if (news <= 0) return;
+  sequence.usage.cached_tokens += news;
+  stats_.prompt_tokens_cached += static_cast<uint64_t>(news);
+}
+
+// Whether a prompt before this one in rank is on its way to the block that this one needs next.
+// Whoever comes first waits for nobody, so all of them advance.
+bool Scheduler::awaits_block(Sequence& sequence) {
+  const int32_t next = sequence.computed / kBlockTokens;
+  if (!config_.prefix_caching || sequence.computed % kBlockTokens != 0) return false;
+  if (next >= skippable(sequence) / kBlockTokens) return false;
+  extend_keys(sequence, next + 1, hasher_);
+  for (Sequence* other : running_) {
+    if (other == &sequence) break;
+    if (other->generating || other->computed / kBlockTokens > next) continue;
+    if (other->size() / kBlockTokens <= next) continue;
+    extend_keys(*other, next + 1, hasher_);
+    const size_t at = static_cast<size_t>(next);
+    if (other->keys[at] == sequence.keys[at]) return true;
+  }
+  return false;
+}
+
 void Scheduler::extend_prompts(ServiceClass service_class) {
   for (Sequence* sequence : running_) {
     if (tokens_left_ == 0) return;
     if (sequence->generating || sequence->rank.service_class != service_class) continue;
+    if (sequence->awaits_block) continue;
     const int32_t more = std::min({sequence->left() - sequence->planned, tokens_left_,
                                    room_for(*sequence) - sequence->planned});
     if (more > 0) assign(*sequence, more);

@@ -463,6 +463,61 @@ TEST(PrefixCache, SkipsNothingOfAPromptThatIsScored) {
   EXPECT_EQ(output.usage.cached_tokens, 0);
 }
 
+TEST(PrefixCache, WhoArriveTogetherComputeTheirCommonPartOnce) {
+  Engine engine(small_config());
+  for (RequestId id = 1; id <= 3; ++id) engine.add(same_prompt(id, 40));
+  engine.add(make_request(4, 10, 2));
+  EXPECT_THAT(counts(engine.plan()), ElementsAre(Pair(1, 40), Pair(4, 10)))
+      << "others do not wait for those who wait";
+  engine.commit();
+  EXPECT_THAT(counts(engine.plan()), ElementsAre(Pair(1, 1), Pair(2, 8), Pair(3, 8), Pair(4, 1)));
+  for (const Output& output : engine.commit()) {
+    EXPECT_EQ(output.usage.cached_tokens, output.request == 2 || output.request == 3 ? 32 : 0);
+  }
+  engine.drain();
+  EXPECT_EQ(engine.scheduler.stats().prompt_tokens_cached, 64u);
+  EXPECT_EQ(engine.scheduler.stats().prompt_tokens_computed, 40u + 8 + 8 + 10);
+}
+
+TEST(PrefixCache, AShortPromptTakesTheBeginningOfALongOneInProgress) {
+  Engine engine(small_config());
+  engine.add(same_prompt(1, 400));
+  Request tail = make_request(2, 40, 2);
+  const Request head = make_request(1, 33, 0);
+  std::copy(head.prompt.begin(), head.prompt.end(), tail.prompt.begin());
+  engine.add(std::move(tail));
+  EXPECT_THAT(counts(engine.plan()), ElementsAre(Pair(1, 128)));
+  engine.commit();
+  EXPECT_THAT(counts(engine.plan()), ElementsAre(Pair(1, 120), Pair(2, 8)));
+  engine.commit();
+  engine.drain();
+}
+
+TEST(PrefixCache, WhoWaitsForABlockGoesOnWhenItDoesNotCome) {
+  Engine engine(small_config());
+  engine.add(same_prompt(1, 40));
+  engine.add(same_prompt(2, 40));
+  engine.plan();
+  engine.scheduler.cancel(1);
+  StepResult result = Engine::answer(*engine.planned);
+  result.sequences[0].error = "broken";
+  engine.commit(std::move(result));
+  EXPECT_THAT(counts(engine.plan()), ElementsAre(Pair(2, 40)));
+  engine.commit();
+  engine.drain();
+}
+
+TEST(PrefixCache, WhoWantsItsRowsDoesNotWait) {
+  Engine engine(small_config());
+  engine.add(same_prompt(1, 40));
+  Request scored = same_prompt(2, 40);
+  scored.sampling.prompt_logprobs = 0;
+  engine.add(std::move(scored));
+  EXPECT_THAT(counts(engine.plan()), ElementsAre(Pair(1, 40), Pair(2, 40)));
+  engine.commit();
+  engine.drain();
+}
+
 TEST(PrefixCache, CanBeSwitchedOff) {
   EngineConfig config = small_config();
   config.prefix_caching = false;

@@ -59,6 +59,7 @@ struct Sequence {
   bool started = false;                       // has had a slot before
   bool fresh = false;                         // not yet part of a step since it got its slot
   bool generating = false;                    // has sampled since it got its slot
+  bool awaits_block = false;                  // in this step: another one computes what it needs
   int32_t overtaken = 0;                      // how many passed it while it waited for memory
   FinishReason ending = FinishReason::kNone;  // asked for while a step was in flight
   Usage usage;

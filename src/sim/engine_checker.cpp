@@ -11,6 +11,21 @@ using engine::Sequence;
 using engine::StepPlan;
 using engine::StepSequence;
 
+namespace {
+
+// Whether the two want the same next block, so that what the first computes is the second's as
+// well.
+bool has_next_block_of(const Sequence& first, const Sequence& second) {
+  const engine::Request& a = first.owner->request;
+  const engine::Request& b = second.owner->request;
+  const auto end = (second.computed / kBlockTokens + 1) * kBlockTokens;
+  return !first.generating && a.cache_salt == b.cache_salt && a.adapter == b.adapter &&
+         first.size() >= end && second.size() >= end &&
+         std::equal(first.tokens.begin(), first.tokens.begin() + end, second.tokens.begin());
+}
+
+}  // namespace
+
 EngineChecker::EngineChecker(const engine::Scheduler& scheduler)
     : scheduler_(scheduler),
       holders_(static_cast<size_t>(scheduler.config().num_blocks)),
@@ -121,7 +136,7 @@ std::string EngineChecker::check_copies(const StepPlan& plan) {
 }
 
 // The first in rank advances in every step; one that generates waits for nothing but memory, and a
-// prompt in progress for nothing but memory and a full step.
+// prompt in progress for nothing but memory, a full step, and blocks that one before it computes.
 std::string EngineChecker::check_progress(const StepPlan& plan) const {
   const auto running = scheduler_.running();
   if (running.empty()) {
@@ -142,9 +157,14 @@ std::string EngineChecker::check_progress(const StepPlan& plan) const {
   // With a target of time a step is full earlier, and only the budget knows when.
   const engine::EngineConfig& config = scheduler_.config();
   const bool full = config.step_time_target > 0 || plan.tokens == config.max_num_batched_tokens;
-  for (const Sequence* sequence : running) {
+  for (auto at = running.begin(); at != running.end(); ++at) {
+    const Sequence* sequence = *at;
     if (full || sequence->generating || scheduler_.blocks().free() == 0) continue;
-    if (sequence->planned < sequence->left()) {
+    const bool awaits = config.prefix_caching && sequence->planned == 0 &&
+                        std::any_of(running.begin(), at, [&](const Sequence* other) {
+                          return has_next_block_of(*other, *sequence);
+                        });
+    if (sequence->planned < sequence->left() && !awaits) {
       return fmt::format("the prompt of request {} waits, with tokens and memory left",
                          sequence->owner->request.id);
     }

@@ -211,7 +211,7 @@ class History {
       idle();
     }
     fail(checker_.check_plan(plan));
-    check_order(plan);
+    check_order();
     if (!report_.ok() || plan.empty()) return;
     const engine::StepResult result = runner_.run(plan);
     fail(runner_.complaint());
@@ -225,15 +225,16 @@ class History {
 
   // First come, first served among those of one deployment, priority and lane, but for those who
   // wait for another adapter.
-  void check_order(const engine::StepPlan& plan) {
-    for (const engine::StepSequence& sequence : plan.sequences) {
-      Client& client = clients_.at(sequence.request);
+  void check_order() {
+    for (const engine::Sequence* sequence : scheduler_.running()) {
+      const RequestId request = sequence->owner->request.id;
+      Client& client = clients_.at(request);
       if (std::exchange(client.scheduled, true)) continue;
       for (const auto& [id, other] : clients_) {
-        if (id >= sequence.request) break;
+        if (id >= request) break;
         if (other.scheduled || other.gone || other.done) continue;
         if (!same_line(*client.sim, *other.sim)) continue;
-        fail(fmt::format("request {} starts before request {}", sequence.request, id));
+        fail(fmt::format("request {} starts before request {}", request, id));
       }
     }
   }
