@@ -104,6 +104,8 @@ const char* to_string(AdmissionCode code) {
       return "too_long";
     case AdmissionCode::kInvalid:
       return "invalid";
+    case AdmissionCode::kNoAdapter:
+      return "no_adapter";
   }
   return "unknown";
 }

@@ -51,6 +51,7 @@ enum class AdmissionCode : uint8_t {
   kQueueFull,  // too much waits: try again later (503)
   kTooLong,    // will never fit (400)
   kInvalid,    // contradicts itself (400)
+  kNoAdapter,  // names an adapter that is not here, or no longer (404)
 };
 
 const char* to_string(AdmissionCode code);

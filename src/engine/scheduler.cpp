@@ -80,7 +80,8 @@ Scheduler::Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> bud
 Admission Scheduler::add(Request request, Nanos now) {
   Admission answer = check_request(request, config_);
   if (answer.accepted() && request.adapter != kBaseModel && !adapters_.open(request.adapter)) {
-    answer = {AdmissionCode::kInvalid, fmt::format("adapter {} is not known", request.adapter)};
+    answer = {AdmissionCode::kNoAdapter,
+              fmt::format("adapter {} is not here, or has been unloaded", request.adapter)};
   }
   if (answer.accepted()) answer = check_queue(request);
   ++stats_.admissions[static_cast<size_t>(answer.code)];

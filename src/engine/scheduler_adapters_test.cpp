@@ -91,8 +91,8 @@ TEST(SchedulerAdapters, TheQueueIsPrefetchedInOrder) {
 TEST(SchedulerAdapters, UnknownOnesAreRefused) {
   Engine engine(1);
   const Admission admission = engine.add(1, 77);
-  EXPECT_EQ(admission.code, AdmissionCode::kInvalid);
-  EXPECT_EQ(admission.reason, "adapter 77 is not known");
+  EXPECT_EQ(admission.code, AdmissionCode::kNoAdapter);
+  EXPECT_EQ(admission.reason, "adapter 77 is not here, or has been unloaded");
 }
 
 TEST(SchedulerAdapters, AfterAnUnloadTheOldFinishAndTheNewAreRefused) {

@@ -37,7 +37,7 @@ struct Stats {
   uint64_t block_copies = 0;
   AdapterStats adapters;                 // gauges and counters
   std::array<uint64_t, 5> finished{};    // choices by FinishReason
-  std::array<uint64_t, 4> admissions{};  // requests by AdmissionCode
+  std::array<uint64_t, 5> admissions{};  // requests by AdmissionCode
 
   // Requests without a first step that stand before one of this class, or beside it.
   int32_t queued_up_to(ServiceClass service_class) const;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "io/json.h"
+#include "serve/api_error.h"
 #include "serve/test_house.h"
 
 namespace hearth::serve {
@@ -111,6 +112,14 @@ TEST(Adapters, WhatCannotBeLoadedIsSaid) {
   EXPECT_EQ(load(house, "sql", "nested/sql").status, 400) << "twice";
   TestHouse closed;
   EXPECT_EQ(load(closed, "sql", "x").status, 403);
+}
+
+// Between the choice of the adapter and the engine it may be unloaded: as if it had come later.
+TEST(Adapters, OneThatIsUnloadedMeanwhileIsNotFound) {
+  const ApiError error = to_api_error({engine::AdmissionCode::kNoAdapter, "adapter 7"}, 1);
+  EXPECT_EQ(error.status, 404);
+  EXPECT_EQ(error.param, "model");
+  EXPECT_EQ(error.code, "model_not_found");
 }
 
 TEST(Adapters, RequestsFinishWhenTheirAdapterIsUnloaded) {

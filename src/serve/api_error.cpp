@@ -69,6 +69,9 @@ ApiError to_api_error(const engine::Admission& refusal, int retry_after_s) {
       return {400, kInvalidRequest, refusal.reason, "messages", "context_length_exceeded", {}};
     case engine::AdmissionCode::kInvalid:
       return {400, kInvalidRequest, refusal.reason, {}, "invalid_value", {}};
+    case engine::AdmissionCode::kNoAdapter:
+      return {404,     kInvalidRequest,   "the adapter was unloaded before the request began",
+              "model", "model_not_found", {}};
     case engine::AdmissionCode::kAccepted:
       break;
   }
