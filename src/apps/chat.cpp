@@ -47,7 +47,7 @@ struct Style {
 
 constexpr const char* kHelp =
     "  /system TEXT   set the system prompt and start over     /clear    start over\n"
-    "  /set NAME N    temperature, top_p, max_tokens, seed ...  /retry    another answer\n"
+    "  /set NAME N    temperature, top_p, max_tokens, seed     /retry    another answer\n"
     "  /show          the settings                             /quit     or Ctrl-D\n"
     "  \"\"\"            begins and ends a text of many lines; a line ending in \\ goes on\n"
     "  Ctrl-C         stops an answer, or forgets the line\n\n";
@@ -112,10 +112,10 @@ class Chat {
     const std::string name = command.substr(0, space);
     const std::string rest = space == std::string::npos ? "" : command.substr(space + 1);
     if (name == "/clear") {
-      messages_ = io::Json::array();
+      start_over();
     } else if (name == "/system") {
       system_ = rest;
-      messages_ = io::Json::array();
+      start_over();
     } else if (name == "/set") {
       set(rest);
     } else if (name == "/show") {
@@ -129,15 +129,27 @@ class Chat {
     }
   }
 
+  void start_over() {
+    messages_ = io::Json::array();
+    note("the conversation starts over");
+  }
+
+  void note(const std::string& text) const {
+    std::printf("%s  %s%s\n\n", style_.dim(), text.c_str(), style_.plain());
+  }
+
   void set(const std::string& rest) {
     const size_t space = rest.find(' ');
+    const std::string name = rest.substr(0, space);
+    if (name.empty())
+      return note("/set NAME VALUE sets a field of the request, /set NAME drops it");
     if (space == std::string::npos) {
-      fields_.erase(rest);
-      return;
+      fields_.erase(name);
+      return note(name + " is the model's own again");
     }
     try {
-      fields_[rest.substr(0, space)] =
-          io::parse_json(rest.substr(space + 1), rest.substr(0, space));
+      fields_[name] = io::parse_json(rest.substr(space + 1), name);
+      note(fmt::format("{} is {}", name, io::dump_json(fields_[name])));
     } catch (const Error& error) {
       std::printf("  %s\n", error.what());
     }

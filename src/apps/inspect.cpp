@@ -57,31 +57,34 @@ void print_architecture(const models::ModelInfo& info, int64_t parameters) {
 }
 
 void print_parts(const runner::MemoryPlan& plan, int64_t parameters) {
-  std::printf("\n  %-24s %12s %12s\n", "part", "parameters", "memory");
+  const auto line = [&](const char* name, int64_t count, int64_t bytes) {
+    std::printf("  %-24s %12s %12s %7.1f %%\n", name, count_text(count).c_str(),
+                bytes_text(bytes).c_str(),
+                100.0 * static_cast<double>(bytes) / static_cast<double>(plan.weight_bytes_total));
+  };
+  std::printf("\n  %-24s %12s %12s %9s\n", "part", "parameters", "memory", "share");
   for (const auto& [part, bytes] : plan.weight_bytes) {
     const auto count = plan.parameters.find(part);
-    std::printf("  %-24s %12s %12s\n", models::to_string(part),
-                count_text(count == plan.parameters.end() ? 0 : count->second).c_str(),
-                bytes_text(bytes).c_str());
+    line(models::to_string(part), count == plan.parameters.end() ? 0 : count->second, bytes);
   }
-  std::printf("  %-24s %12s %12s\n\n", "all", count_text(parameters).c_str(),
-              bytes_text(plan.weight_bytes_total).c_str());
+  line("all", parameters, plan.weight_bytes_total);
+  std::printf("\n");
 }
 
 void print_fit(const runner::MemoryPlan& plan, const models::ModelInfo& info, DType kv_dtype) {
   const int64_t free = runner::available_memory_bytes();
   const int64_t tokens = runner::blocks_that_fit(plan, free) * engine::kBlockTokens;
   row("KV cache",
-      fmt::format("{} a token, in {}", bytes_text(plan.kv_bytes_per_token), to_string(kv_dtype)));
-  row("largest step", bytes_text(plan.scratch_bytes));
+      fmt::format("{} a token in {}, {} a text of full length", bytes_text(plan.kv_bytes_per_token),
+                  to_string(kv_dtype), bytes_text(plan.kv_bytes_per_token * info.max_model_len)));
+  row("work space of a step", bytes_text(plan.scratch_bytes));
   row("free memory here", bytes_text(free));
   if (tokens == 0) {
     row("fits here", "no: weights and one step need more than is free");
     return;
   }
-  row("fits here",
-      fmt::format("yes, {} tokens of context: {} texts of full length at once", count_text(tokens),
-                  std::max<int64_t>(tokens / std::max(info.max_model_len, 1), 0)));
+  row("fits here", fmt::format("yes, with {} tokens of context", count_text(tokens)));
+  row("full texts at once", fmt::format("{}", tokens / std::max(info.max_model_len, 1)));
 }
 
 void run_inspect(const ModelFlags& flags) {

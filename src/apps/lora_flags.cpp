@@ -8,6 +8,7 @@ namespace hearth::apps {
 
 void add_lora_flags(CLI::App& command, LoraFlags& flags) {
   flags.memory_bytes = kAdapterMemoryBytes;
+  command.option_defaults()->group("Adapters");
   command.add_option("--lora", flags.adapters,
                      "Adapter to serve: NAME=FOLDER for everybody, @TENANT/NAME=FOLDER for the key "
                      "of that name; may be repeated");
@@ -19,7 +20,7 @@ void add_lora_flags(CLI::App& command, LoraFlags& flags) {
       .add_option("--adapter-memory", flags.memory_bytes,
                   "Memory for adapters in use, such as 512MB; more can be served than fit; 0: none")
       ->transform(CLI::AsSizeValue(false))
-      ->capture_default_str();
+      ->default_str("1GB");
   command.add_option("--max-lora-rank", flags.rank_max, "Greatest rank of an adapter")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -38,6 +39,7 @@ void add_lora_flags(CLI::App& command, LoraFlags& flags) {
                   "What adapters are held as: auto (as in their files), f32, f16 or bf16")
       ->check(CLI::IsMember({"auto", "f32", "f16", "bf16"}))
       ->capture_default_str();
+  command.option_defaults()->group("Options");
 }
 
 void serve_adapters(const LoraFlags& flags, serve::AdapterRegistry& registry) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "apps/commands.h"
+#include "apps/help.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -13,27 +14,58 @@ namespace {
 
 using AddCommand = void (*)(CLI::App&);
 
-// In the order in which `hearth --help` lists them.
-constexpr AddCommand kCommands[] = {
-    add_serve_command,       add_chat_command,     add_run_command,    add_generate_command,
-    add_train_command,       add_tune_command,     add_merge_command,  add_data_command,
-    add_tokenizer_command,   add_eval_command,     add_plan_command,   add_calibrate_command,
-    add_deployments_command, add_inspect_command,  add_export_command, add_quantize_command,
-    add_bench_command,       add_tokenize_command, add_forge_command,  add_sim_command,
-    add_version_command,
+struct Command {
+  const char* group;
+  AddCommand add;
 };
+
+// In the order in which `hearth --help` lists them.
+constexpr Command kCommands[] = {
+    {"Serve and ask", add_serve_command},
+    {"Serve and ask", add_chat_command},
+    {"Serve and ask", add_run_command},
+    {"Serve and ask", add_generate_command},
+    {"Train and tune", add_train_command},
+    {"Train and tune", add_tune_command},
+    {"Train and tune", add_merge_command},
+    {"Train and tune", add_data_command},
+    {"Train and tune", add_tokenizer_command},
+    {"Train and tune", add_plan_command},
+    {"Look at models", add_inspect_command},
+    {"Look at models", add_eval_command},
+    {"Look at models", add_tokenize_command},
+    {"Look at models", add_export_command},
+    {"Look at models", add_quantize_command},
+    {"Run a fleet", add_forge_command},
+    {"Measure", add_bench_command},
+    {"Measure", add_sim_command},
+    {"Measure", add_version_command},
+};
+
+constexpr const char* kExamples =
+    "  hearth serve                          the model inside, http://127.0.0.1:8000\n"
+    "  hearth serve path/to/model --port 80  a Hugging Face folder or a .gguf file\n"
+    "  hearth chat path/to/model             a conversation in the terminal\n"
+    "  hearth inspect path/to/model          what it is, and what fits here\n"
+    "  hearth serve --help                   the flags of a command";
 
 int run(int argc, char** argv) {
   CLI::App app{
       "Hearth: an AI supercomputer you can install.\n"
-      "Train, fine-tune and serve language models with one program."};
+      "Train, fine-tune and serve language models with one program.",
+      "hearth"};
+  use_help_layout(app);
+  app.footer(kExamples);
   app.require_subcommand(1);
   app.fallthrough();
   std::string log_level = "info";
   app.add_option("--log-level", log_level, "debug, info, warn, error or off")
       ->capture_default_str();
   app.parse_complete_callback([&] { log::init(log_level); });
-  for (AddCommand add : kCommands) add(app);
+  for (const Command& command : kCommands) {
+    command.add(app);
+    app.get_subcommands({}).back()->group(command.group);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -11,18 +11,32 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option("model", flags.model,
                      "Model folder or .gguf file, or a name under DATA_DIR/models; the embedded "
                      "model, if not given");
+  command.option_defaults()->group("Model");
   command.add_option("--name", flags.name,
                      "What the API calls the model; its folder's name, if not given");
   command.add_option("--data-dir", flags.data_dir, "Where Hearth keeps its state")
       ->envname("HEARTH_DATA_DIR")
       ->capture_default_str();
-  command.add_option("--threads", flags.threads, "Compute threads; 0: all cores that it may use")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
   command
       .add_option("--max-model-len", flags.max_model_len,
                   "Longest text in tokens; 0: what the model was trained for")
       ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command
+      .add_option("--compute", flags.compute,
+                  "auto: bf16 arithmetic for bf16 weights where the machine has it; f32: never")
+      ->check(CLI::IsMember({"auto", "f32"}))
+      ->capture_default_str();
+  command
+      .add_option("--quantize", flags.quantize,
+                  "Weights while loading to 8 or 4 bits: q8, q4 (the head stays q8) or none")
+      ->check(CLI::IsMember({"none", "q8", "q4"}))
+      ->capture_default_str();
+  command.add_flag("--no-packed-cache", flags.no_packed_cache,
+                   "Do not keep packed weights under DATA_DIR/packed for the next start");
+  command.option_defaults()->group("Engine");
+  command.add_option("--threads", flags.threads, "Compute threads; 0: all cores that it may use")
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command.add_option("--max-num-seqs", flags.max_num_seqs, "Sequences that run at once")
       ->check(CLI::Range(1, 4096))
@@ -43,16 +57,6 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->check(CLI::IsMember({"auto", "f32", "f16", "bf16", "int8"}))
       ->capture_default_str();
   command
-      .add_option("--compute", flags.compute,
-                  "auto: bf16 arithmetic for bf16 weights where the machine has it; f32: never")
-      ->check(CLI::IsMember({"auto", "f32"}))
-      ->capture_default_str();
-  command
-      .add_option("--quantize", flags.quantize,
-                  "Weights while loading to 8 or 4 bits: q8, q4 (the head stays q8) or none")
-      ->check(CLI::IsMember({"none", "q8", "q4"}))
-      ->capture_default_str();
-  command
       .add_option("--step-ms", flags.step_ms,
                   "While somebody generates, prompts are cut so that a step takes about this long; "
                   "0: they may fill --max-num-batched-tokens")
@@ -64,10 +68,9 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                   "Changes no answer, only its speed")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
-  command.add_flag("--no-packed-cache", flags.no_packed_cache,
-                   "Do not keep packed weights under DATA_DIR/packed for the next start");
   command.add_flag("--no-prefix-caching", flags.no_prefix_caching,
                    "Forget computed prompts at once");
+  command.option_defaults()->group("Options");
 }
 
 }  // namespace hearth::apps

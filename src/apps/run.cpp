@@ -56,8 +56,10 @@ void run_run(const Run& options) {
 }  // namespace
 
 void add_run_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand(
-      "run", "Ask once and print the answer: hearth run --prompt 'Tell me a story'");
+  CLI::App* command = app.add_subcommand("run", "Ask once and print the answer, for scripts");
+  command->footer(
+      "  hearth run -p 'Tell me a story'\n"
+      "  hearth run path/to/model < question.txt > answer.txt");
   auto options = std::make_shared<Run>();
   add_ask_flags(*command, options->ask);
   command->add_option("-p,--prompt", options->prompt,

@@ -76,10 +76,21 @@ void print_welcome(const serve::Server& server, const Serve& options, const Loca
   const std::string host =
       options.server.http.host == "0.0.0.0" ? "127.0.0.1" : options.server.http.host;
   const std::string url = fmt::format("http://{}:{}", host, server.port());
-  std::printf("\n  Hearth is serving %s\n\n  %-12s %s\n  %-12s %s/v1\n  %-12s Ctrl-C\n\n",
-              local.handle().name.c_str(), "playground", url.c_str(), "OpenAI API", url.c_str(),
-              "stop");
+  const auto row = [](const char* name, const std::string& value) {
+    std::printf("  %-12s %s\n", name, value.c_str());
+  };
+  std::printf("\n  Hearth is serving %s\n\n", local.handle().name.c_str());
+  row("playground", url);
+  row("OpenAI API", url + "/v1");
+  row("metrics", url + "/metrics");
+  row("context", fmt::format("{} tokens, {} in all requests together", engine.max_model_len,
+                             int64_t{engine.num_blocks} * engine::kBlockTokens));
+  row("stop", "Ctrl-C");
+  std::printf("\n");
   std::fflush(stdout);
+  if (options.server.api_keys.empty() && options.server.http.host == "0.0.0.0") {
+    log::warn("everybody who reaches this port may ask; --api-key or --api-key-file says who may");
+  }
 }
 
 // First signal: running requests finish. Second: they do not.
@@ -154,6 +165,11 @@ void add_serve_command(CLI::App& app) {
       ->add_option("--drain-timeout-ms", server.drain_ms,
                    "How long running requests may take after the first signal")
       ->capture_default_str();
+  command->footer(
+      "  hearth serve                                   the model inside\n"
+      "  hearth serve path/to/model --host 0.0.0.0 --api-key SECRET\n"
+      "  hearth serve model.gguf --port 9000 --cors-origin https://my.app\n"
+      "  hearth serve path/to/base --lora sql=path/to/adapter");
   command->callback([options] { run_serve(*options); });
 }
 

@@ -236,9 +236,10 @@ void add_train_command(CLI::App& app) {
                    "how often to go on from the last checkpoint after a rank was lost")
       ->check(CLI::Range(0, 1000000));
   command->footer(
-      "Over several machines: mpirun -n 8 --hostfile HOSTS hearth train CONFIG\n"
-      "SIGINT and SIGTERM leave a checkpoint; the exit status is then 3, and the same command goes "
-      "on.\n75: a rank was lost.");
+      "  hearth train recipe.toml\n"
+      "  mpirun -n 8 --hostfile HOSTS hearth train recipe.toml\n\n"
+      "SIGINT and SIGTERM leave a checkpoint; the exit status is then 3, and the same\n"
+      "command goes on. 75: a rank was lost.");
   command->callback([path, show, plot, draw, follow, ranks] {
     if (*show) {
       std::fputs(train::to_toml({}).c_str(), stdout);

@@ -140,11 +140,19 @@ const tests = {
   },
 
   async 'views fit the screen'() {
-    for (const args of [['inspect', '--data-dir', data], ['--help'], ['version']]) {
+    const run = (...args) => {
       const done = spawnSync(hearth, args, { encoding: 'utf8' });
       assert.equal(done.status, 0, done.stderr);
-      for (const line of done.stdout.split('\n')) assert.ok(line.length <= 120, `${args[0]}: ${line}`);
-    }
+      for (const line of done.stdout.split('\n')) assert.ok(line.length <= 80, `${args.join(' ')}: ${line}`);
+      return done.stdout;
+    };
+    run('inspect', '--data-dir', data);
+    const commands = [...run('--help').matchAll(/^  ([a-z]+)  /gm)].map((found) => found[1]);
+    assert.ok(commands.length > 10, `${commands}`);
+    for (const command of commands) run(command, '--help');
+    const help = run('bench', 'serve', '--help');
+    assert.match(help, /--goodput TEXT +Service level in ms/);
+    assert.match(help, /\[default 100\]/);
   },
 };
 
