@@ -140,16 +140,21 @@ class CompletionSurface : public Surface {
   bool failed_ = false;
 
  private:
+  // What the tokenizer puts before a text is among the tokens, but takes no room in the text.
   void add_prompt(size_t prompt, LegacyLogprobs& out) const {
-    int32_t offset = 0;
     const EchoedPrompt& echoed_prompt = prompts_[prompt];
+    const TextCodec& codec = *app_.model.codec;
+    const bool all_shown =
+        codec.decode(echoed_prompt.tokens, SpecialTokens::kKeep) == echoed_prompt.text;
+    const auto stream = codec.stream({}, all_shown ? SpecialTokens::kKeep : SpecialTokens::kSkip);
+    const auto& known = prompt_logprobs_[prompt];
+    int32_t offset = 0;
     for (size_t i = 0; i < echoed_prompt.tokens.size(); ++i) {
-      const auto& known = prompt_logprobs_[prompt];
       TokenText token;
       if (i > 0 && i - 1 < known.size()) token = known[i - 1];
-      token.bytes = app_.model.codec->token_bytes(echoed_prompt.tokens[i]);
+      token.bytes = codec.token_bytes(echoed_prompt.tokens[i]);
       token.text_offset = offset;
-      offset += count_characters(token.bytes);
+      offset += count_characters(stream->feed(echoed_prompt.tokens[i]));
       out.add(token, i > 0 && i - 1 < known.size());
     }
   }
@@ -302,13 +307,12 @@ std::vector<EchoedPrompt> read_prompts(const Fields& fields, const TextCodec& co
   return out;
 }
 
-void refuse_unsupported(const Fields& fields) {
+void refuse_unsupported(const Fields& fields, int64_t choices) {
   if (fields.has("suffix")) {
     throw_error(ErrorCode::kUnsupported, "suffix",
                 "'suffix' is not supported: put the middle's template into the prompt");
   }
-  const int64_t n = fields.integer("n", 1, INT32_MAX).value_or(1);
-  if (fields.integer("best_of", 1, INT32_MAX).value_or(n) != n) {
+  if (fields.integer("best_of", 1, INT32_MAX).value_or(choices) != choices) {
     throw_error(ErrorCode::kUnsupported, "best_of",
                 "'best_of' other than 'n' is not supported: ask for more with 'n'");
   }
@@ -320,7 +324,6 @@ void completions(Call& call) {
   const Json body = call.json_body();
   const Fields fields(body);
   choose_model(call, fields.string("model").value_or(""));
-  refuse_unsupported(fields);
   CompletionOptions options;
   options.id = call.app.ids.make("cmpl-");
   options.created = call.now_s();
@@ -333,6 +336,7 @@ void completions(Call& call) {
   GenerationFields generation = read_generation_fields(
       fields, call.app.model, call.app.ids,
       {{"max_tokens"}, kSilentMaxTokens, call.tenant.cache_salt, BeyondContext::kRefuse});
+  refuse_unsupported(fields, generation.base.choices);
   options.prompt_logprobs = generation.base.sampling.prompt_logprobs >= 0;
   if (const auto count = fields.integer("logprobs", 0, 20)) {
     options.logprobs = true;

@@ -152,6 +152,10 @@ std::optional<Constraint> read_constraint(const Fields& fields) {
   std::vector<Constraint> found;
   if (auto format = read_response_format(fields)) found.push_back(std::move(*format));
   read_guided(fields, "guided_", found);
+  // llama.cpp's name.
+  if (const auto grammar = fields.string("grammar"); grammar && !grammar->empty()) {
+    found.push_back({{ConstraintSpec::Kind::kGrammar, *grammar, {}}, "grammar"});
+  }
   if (const Json* outputs = fields.object("structured_outputs")) {
     read_guided(Fields(*outputs, "structured_outputs"), "", found);
   }

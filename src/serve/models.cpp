@@ -11,6 +11,21 @@ using io::Json;
 
 namespace {
 
+// What a request that is silent gets, by the names of its fields; only what the model states.
+Json sampling_json(const GenerationDefaults& defaults) {
+  Json out = Json::object();
+  const auto add = [&](const char* name, const auto& value) {
+    if (value) out[name] = *value;
+  };
+  add("temperature", defaults.temperature);
+  add("top_p", defaults.top_p);
+  add("top_k", defaults.top_k);
+  add("min_p", defaults.min_p);
+  add("typical_p", defaults.typical_p);
+  add("repetition_penalty", defaults.repetition_penalty);
+  return out;
+}
+
 Json model_json(const App& app) {
   const ModelHandle& model = app.model;
   Json out = {{"id", model.name},
@@ -22,6 +37,9 @@ Json model_json(const App& app) {
               {"max_model_len", model.engine.max_model_len},
               {"vocab_size", model.codec->vocab_size()},
               {"chat", model.chat != nullptr}};
+  if (Json sampling = sampling_json(model.defaults); !sampling.empty()) {
+    out["sampling"] = std::move(sampling);
+  }
   if (model.embedding_dimension > 0) {
     out["embedding"] = {{"dimension", model.embedding_dimension},
                         {"pooling", to_string(model.pooling)}};

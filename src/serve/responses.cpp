@@ -191,7 +191,14 @@ class ResponseSurface final : public Surface, private ItemListener {
             in_part(index, item, {{"part", part_json(item, item.text)}}));
     }
     event("response.output_item.done",
-          {{"output_index", index}, {"item", item_json(item, "completed")}});
+          {{"output_index", index}, {"item", item_json(item, status_of(index))}});
+  }
+
+  bool is_cut() const { return end_.reason == engine::FinishReason::kLength; }
+
+  // A cut falls into the last item; an item that ends before has ended by itself.
+  const char* status_of(size_t index) const {
+    return is_cut() && index + 1 == items_.items().size() ? "incomplete" : "completed";
   }
 
   static std::string text_event(const ReplyItem& item, const char* what) {
@@ -216,7 +223,7 @@ class ResponseSurface final : public Surface, private ItemListener {
   }
 
   Json item_json(const ReplyItem& item, const char* status) const {
-    const bool done = std::string_view(status) == "completed";
+    const bool done = std::string_view(status) != "in_progress";
     switch (item.kind) {
       case ReplyItem::Kind::kCall:
         return {{"type", "function_call"}, {"id", item.id},          {"call_id", item.call_id},
@@ -246,11 +253,10 @@ class ResponseSurface final : public Surface, private ItemListener {
 
   Json whole(const Totals& totals) const {
     Json response = options_.head;
-    const bool cut = end_.reason == engine::FinishReason::kLength;
-    response["status"] = cut ? "incomplete" : "completed";
-    if (cut) response["incomplete_details"] = {{"reason", "max_output_tokens"}};
-    for (const ReplyItem& item : items_.items()) {
-      response["output"].push_back(item_json(item, "completed"));
+    response["status"] = is_cut() ? "incomplete" : "completed";
+    if (is_cut()) response["incomplete_details"] = {{"reason", "max_output_tokens"}};
+    for (size_t i = 0; i < items_.items().size(); ++i) {
+      response["output"].push_back(item_json(items_.items()[i], status_of(i)));
     }
     response["usage"] = {{"input_tokens", totals.prompt_tokens},
                          {"input_tokens_details", {{"cached_tokens", totals.cached_tokens}}},

@@ -268,6 +268,15 @@ TEST(Service, CountsWhatItDid) {
   }
 }
 
+TEST(Service, TellsWhatASilentRequestGets) {
+  ModelHandle model = fake_model();
+  model.defaults.temperature = 0.5;
+  model.defaults.top_k = 20;
+  TestHouse house({}, std::move(model));
+  const io::Json models = io::parse_json(house.get("/v1/models").body, "models");
+  EXPECT_EQ(models["data"][0]["sampling"], (io::Json{{"temperature", 0.5}, {"top_k", 20}}));
+}
+
 TEST(Service, TellsLiveNumbersEachSecond) {
   TestHouse house;
   const auto exchange = house.client.open(house.request("GET", "/v1/hearth/stats"));
@@ -279,6 +288,7 @@ TEST(Service, TellsLiveNumbersEachSecond) {
   ASSERT_EQ(events.size(), 3u);
   EXPECT_TRUE(io::parse_json(events[0], "event")["ttft_seconds"]["p50"].is_null());
   EXPECT_TRUE(io::parse_json(events[1], "event")["ttft_seconds"]["p50"].is_number());
+  EXPECT_GE(io::parse_json(events[1], "event")["tokens_per_step"], 1);
   EXPECT_EQ(events[2], "[DONE]");
 }
 

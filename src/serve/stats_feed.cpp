@@ -32,8 +32,12 @@ StatsFeed::StatsFeed(const EngineLoop& engine, const Metrics& metrics, const Clo
 
 StatsFeed::Snapshot StatsFeed::take() const {
   const engine::Stats stats = engine_.stats();
-  return {clock_.now(), stats.prompt_tokens_computed + stats.prompt_tokens_cached,
-          stats.generation_tokens, metrics_.time_to_first_token_seconds.counts(),
+  return {clock_.now(),
+          stats.prompt_tokens_computed + stats.prompt_tokens_cached,
+          stats.generation_tokens,
+          stats.steps,
+          stats.step_tokens,
+          metrics_.time_to_first_token_seconds.counts(),
           metrics_.inter_token_latency_seconds.counts()};
 }
 
@@ -46,13 +50,21 @@ std::string StatsFeed::line() const {
   const auto rate = [&](uint64_t to, uint64_t from) {
     return passed > 0 ? static_cast<double>(to - from) / passed : 0.0;
   };
-  const double used =
-      stats.blocks_total > 0 ? static_cast<double>(stats.blocks_used) / stats.blocks_total : 0.0;
+  const auto share = [&](int32_t blocks) {
+    return stats.blocks_total > 0 ? static_cast<double>(blocks) / stats.blocks_total : 0.0;
+  };
+  const uint64_t steps = now.steps - last.steps;
+  const Json tokens_per_step = steps == 0
+                                   ? Json(nullptr)
+                                   : Json(static_cast<double>(now.step_tokens - last.step_tokens) /
+                                          static_cast<double>(steps));
   return io::dump_json(
       {{"time", static_cast<double>(clock_.wall()) / kSecond},
        {"running", stats.running},
        {"waiting", stats.waiting + stats.waiting_siblings},
-       {"kv_cache_usage", used},
+       {"kv_cache_usage", share(stats.blocks_used)},
+       {"kv_cache_cached", share(stats.blocks_cached)},
+       {"tokens_per_step", tokens_per_step},
        {"prompt_tokens_per_second", rate(now.prompt_tokens, last.prompt_tokens)},
        {"generation_tokens_per_second", rate(now.generation_tokens, last.generation_tokens)},
        {"ttft_seconds", quantiles(oldest.ttft, now.ttft, kLatencyBounds)},

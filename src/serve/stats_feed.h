@@ -31,6 +31,8 @@ class StatsFeed {
     Nanos at = 0;
     uint64_t prompt_tokens = 0;
     uint64_t generation_tokens = 0;
+    uint64_t steps = 0;
+    uint64_t step_tokens = 0;
     std::vector<uint64_t> ttft;
     std::vector<uint64_t> itl;
   };

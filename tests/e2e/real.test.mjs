@@ -143,6 +143,7 @@ test('real: any JSON object, a regex, a choice, a grammar', async () => {
   assert.match((await say({ guided_regex: '[a-f]{3}-[0-9]{4}' })).message.content, /^[a-f]{3}-[0-9]{4}$/);
   assert.ok(['up', 'down'].includes((await say({ structured_outputs: { choice: ['up', 'down'] } })).message.content));
   assert.match((await say({ guided_grammar: 'root ::= ("ab" | "c")+ "."' })).message.content ?? '', /^(ab|c)+\.?$/);
+  assert.match((await say({ grammar: 'root ::= [x-z]{3}' })).message.content, /^[x-z]{3}$/);
 });
 
 test('real: a forced tool is called with arguments of its schema', async () => {
