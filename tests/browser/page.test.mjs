@@ -157,6 +157,18 @@ test('every knob explains itself', async () => {
   await done();
 });
 
+test('knobs begin where the model stands, and what is turned is sent', async () => {
+  const { page, done } = await visit();
+  await page.locator('.welcome b').waitFor();
+  assert.equal(await page.getByLabel('Temperature value').inputValue(), '0.7');
+  assert.doesNotMatch(await page.locator('.snippet').innerText(), /temperature/);
+  await setKnob(page, 'Temperature', 1);
+  assert.match(await page.locator('.snippet').innerText(), /"temperature": 1\b/);
+  await page.getByRole('button', { name: 'Back to defaults' }).click();
+  assert.equal(await page.getByLabel('Temperature value').inputValue(), '0.7');
+  await done();
+});
+
 test('settings and theme are there on the next visit', async () => {
   const { page, done } = await visit();
   await setKnob(page, 'Temperature', 0.3);
@@ -173,7 +185,7 @@ test('live charts draw what the server does', async () => {
   await setKnob(page, 'Answer length', 200);
   await ask(page, 'Tell me a long story.');
   await page.getByRole('button', { name: 'Live' }).click();
-  await page.locator('.live canvas').nth(3).waitFor();
+  await page.locator('.live canvas').nth(5).waitFor();
   await page.waitForFunction(() => /\d/.test(document.querySelector('.figure .value')?.textContent ?? ''));
   await picture(page, 'live');
   await done();
@@ -216,6 +228,9 @@ test('a server with keys asks for one', async () => {
     assert.match(await page.getByRole('alert').first().innerText(), /API key/);
     await page.getByLabel('API key').fill('open-sesame');
     await page.locator('.welcome b').waitFor();
+    const code = await page.locator('.snippet').innerText();
+    assert.match(code, /Bearer \$HEARTH_API_KEY/);
+    assert.doesNotMatch(code, /open-sesame/);
     await done();
   } finally {
     await locked.stop();

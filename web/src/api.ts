@@ -5,6 +5,7 @@ export interface Model {
   owned_by?: string;
   parent?: string | null;
   max_model_len?: number;
+  sampling?: Record<string, number>; // what the model's authors recommend
 }
 
 export interface ChatMessage {
@@ -46,6 +47,8 @@ export interface Stats {
   running: number;
   waiting: number;
   kv_cache_usage: number;
+  kv_cache_cached: number;
+  tokens_per_step: number | null;
   prompt_tokens_per_second: number;
   generation_tokens_per_second: number;
   ttft_seconds: Quantiles;

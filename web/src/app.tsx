@@ -80,7 +80,7 @@ export function App() {
   useEffect(() => { serverVersion().then(setVersion, () => setVersion('')); }, []);
 
   const model = models.some((entry) => entry.id === chosen) ? chosen : models[0]?.id ?? '';
-  const request = { model, key, system, fields: requestFields(settings) };
+  const request = { model, key, system, fields: requestFields(settings, models.find((entry) => entry.id === model)) };
   const send = (text: string) => conversation.send(text, request);
   const questions = turns.filter((turn) => turn.role === 'user');
   const keyNeeded = problem instanceof ApiError && problem.status === 401;

@@ -1,4 +1,4 @@
-// Live charts of the server: one stream of statistics, four pictures.
+// Live charts of the server: one stream of statistics, six pictures.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
@@ -44,16 +44,32 @@ const charts: Chart[] = [
     ],
   },
   {
-    title: 'Requests and cache', unit: '',
+    title: 'KV cache', unit: '%',
+    lines: [
+      { label: 'in use', color: '--flame', value: (s) => s.kv_cache_usage * 100 },
+      { label: 'kept for later', color: '--sky', value: (s) => s.kv_cache_cached * 100 },
+    ],
+  },
+  {
+    title: 'Requests', unit: '',
     lines: [
       { label: 'running', color: '--flame', value: (s) => s.running },
       { label: 'waiting', color: '--rose', value: (s) => s.waiting },
-      { label: 'KV cache %', color: '--sky', value: (s) => s.kv_cache_usage * 100 },
     ],
+  },
+  {
+    title: 'Size of a step', unit: 'tokens',
+    lines: [{ label: 'mean', color: '--flame', value: (s) => s.tokens_per_step }],
   },
 ];
 
 const cssColor = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// The newest value at the right edge, however short the history is.
+const lastMinutes = (_: uPlot, __: number | null, newest: number | null): uPlot.Range.MinMax => {
+  const end = newest ?? Date.now() / 1000;
+  return [end - historySeconds, end];
+};
 
 const clockTime = (seconds: number) => new Date(seconds * 1000).toTimeString().slice(0, 8);
 
@@ -63,13 +79,13 @@ function options(chart: Chart, width: number): uPlot.Options {
     width,
     height: 190,
     cursor: { y: false },
-    legend: { live: true },
-    scales: { y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.15)] } },
+    legend: { live: true, markers: { width: 0, fill: (_, series) => cssColor(chart.lines[series - 1].color) } },
+    scales: { x: { range: lastMinutes }, y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.15)] } },
     axes: [{ ...axis, size: 30, space: 90, values: (_, seconds) => seconds.map(clockTime) }, { ...axis, size: 46 }],
     series: [
       {},
       ...chart.lines.map((line) => ({
-        label: line.label, stroke: cssColor(line.color), width: 2, points: { show: false }, spanGaps: true,
+        label: line.label, stroke: cssColor(line.color), fill: `${cssColor(line.color)}1c`, width: 2, points: { show: false }, spanGaps: true,
         value: (_: uPlot, raw: number | null) => (raw === null || raw === undefined ? '–' : `${raw.toFixed(raw < 10 && !Number.isInteger(raw) ? 1 : 0)} ${chart.unit}`.trim()),
       })),
     ],

@@ -3,11 +3,11 @@ import { useState } from 'preact/hooks';
 
 import { Model } from './api';
 import { Close, Copy } from './icons';
-import { Knob, Settings, defaults, knobs } from './sampling';
-import { Language, languages, snippet } from './snippets';
+import { Knob, Settings, defaults, knobs, silentValue } from './sampling';
+import { Key, Language, languages, snippet } from './snippets';
 
-function KnobRow({ knob, value, onChange }: { knob: Knob; value: number; onChange: (value: number) => void }) {
-  const changed = value !== (defaults.values[knob.name] ?? knob.neutral);
+function KnobRow({ knob, value, initial, onChange }: { knob: Knob; value: number; initial: number; onChange: (value: number) => void }) {
+  const changed = value !== initial;
   const id = `knob-${knob.name}`;
   return (
     <div class={changed ? 'knob changed' : 'knob'}>
@@ -26,9 +26,9 @@ function KnobRow({ knob, value, onChange }: { knob: Knob; value: number; onChang
   );
 }
 
-function Code({ body }: { body: Record<string, unknown> & { model: string; messages: unknown[] } }) {
+function Code({ body, secret }: { body: Record<string, unknown> & { model: string; messages: unknown[] }; secret: Key }) {
   const [language, setLanguage] = useState<Language>('curl');
-  const text = snippet(language, location.origin, body);
+  const text = snippet(language, location.origin, body, secret);
   return (
     <section>
       <h2>This request as code</h2>
@@ -61,6 +61,8 @@ interface PanelProps {
 export function Panel(props: PanelProps) {
   const { settings, onSettings } = props;
   const set = (name: string, value: number) => onSettings({ ...settings, values: { ...settings.values, [name]: value } });
+  const model = props.models.find((entry) => entry.id === props.model);
+  const initial = (knob: Knob) => defaults.values[knob.name] ?? silentValue(knob, model);
   const groups = [...new Set(knobs.map((knob) => knob.group))];
   return (
     <aside class="panel" aria-label="Settings">
@@ -68,7 +70,7 @@ export function Panel(props: PanelProps) {
       <section>
         <label class="field">Model
           <select value={props.model} onChange={(event) => props.onModel(event.currentTarget.value)}>
-            {props.models.map((model) => <option value={model.id}>{model.id}</option>)}
+            {props.models.map((entry) => <option value={entry.id}>{entry.id}</option>)}
           </select>
         </label>
         {(props.keyNeeded || props.apiKey) && (
@@ -84,7 +86,7 @@ export function Panel(props: PanelProps) {
         <section>
           <h2>{group}</h2>
           {knobs.filter((knob) => knob.group === group).map((knob) => (
-            <KnobRow knob={knob} value={settings.values[knob.name] ?? knob.neutral} onChange={(value) => set(knob.name, value)} />
+            <KnobRow knob={knob} value={settings.values[knob.name] ?? initial(knob)} initial={initial(knob)} onChange={(value) => set(knob.name, value)} />
           ))}
           {group === 'Randomness' && (
             <label class="field">Seed
@@ -99,7 +101,7 @@ export function Panel(props: PanelProps) {
         </section>
       ))}
       <button class="quiet" onClick={() => onSettings(defaults)}>Back to defaults</button>
-      <Code body={props.body} />
+      <Code body={props.body} secret={props.apiKey ? 'environment' : 'none'} />
     </aside>
   );
 }

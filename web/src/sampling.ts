@@ -1,5 +1,7 @@
 // The knobs of the sampling panel as data: one row draws one control, its help, and its part of the request.
 
+import { Model } from './api';
+
 export interface Knob {
   name: string;
   label: string;
@@ -7,7 +9,7 @@ export interface Knob {
   min: number;
   max: number;
   step: number;
-  neutral: number; // the value that changes nothing; it is left out of the request
+  neutral: number; // the value that changes nothing
   group: 'Length' | 'Randomness' | 'Repetition';
 }
 
@@ -47,23 +49,26 @@ export const knobs: Knob[] = [
 ];
 
 export interface Settings {
-  values: Record<string, number>;
+  values: Record<string, number>; // of the knobs that were turned
   seed: string;
   stop: string;
 }
 
 export const defaults: Settings = {
-  values: Object.fromEntries(knobs.map((knob) => [knob.name, knob.name === 'max_tokens' ? 512 : knob.neutral])),
+  values: { max_tokens: 512 },
   seed: '',
   stop: '',
 };
 
+// What the server does where a request is silent: as the model's authors recommend, or nothing.
+export const silentValue = (knob: Knob, model?: Model) => model?.sampling?.[knob.name] ?? knob.neutral;
+
 // The fields of a request that differ from what the server does anyway.
-export function requestFields(settings: Settings): Record<string, unknown> {
+export function requestFields(settings: Settings, model?: Model): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   for (const knob of knobs) {
-    const value = settings.values[knob.name] ?? knob.neutral;
-    if (value !== knob.neutral) fields[knob.name] = value;
+    const value = settings.values[knob.name];
+    if (value !== undefined && value !== silentValue(knob, model)) fields[knob.name] = value;
   }
   if (/^\d+$/.test(settings.seed)) fields.seed = Number(settings.seed);
   const stop = settings.stop.split('\n').filter((line) => line !== '');
