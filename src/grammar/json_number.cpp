@@ -199,7 +199,7 @@ Decimal Decimal::parse(const std::string& text, const std::string& where) {
   decimal.whole = all.substr(0, point);
   decimal.fraction = all.substr(point);
   decimal.whole.erase(0, decimal.whole.find_first_not_of('0'));
-  if (decimal.whole.empty()) decimal.whole = "0";
+  if (decimal.whole.empty()) decimal.whole.push_back('0');
   decimal.fraction.erase(decimal.fraction.find_last_not_of('0') + 1);
   if (decimal.whole.size() + decimal.fraction.size() > kBoundDigitsMax) {
     throw_error(ErrorCode::kUnsupported, where, "the bound {} has more than {} digits", text,

@@ -237,6 +237,9 @@ TEST(JsonSchema, RefusesByKeywordAndPath) {
     EXPECT_NE(what.find(text), std::string::npos) << what;
   };
   expect(R"({"properties":{"x":{"not":{}}}})", "#/properties/x", "'not'");
+  expect(R"({"properties":{"x":{"type":"object","if":{},"then":{},"else":{}}}})", "#/properties/x",
+         "'if'");
+  expect(R"({"items":{"not":{"type":"string"}}})", "#/items", "'not'");
   expect(R"({"type":"array","uniqueItems":true})", "#", "'uniqueItems'");
   expect(R"({"type":"array","uniqueItems":true,"items":{"enum":[1,2,3,4,5,6,7,8,9]}})", "#",
          "at most 8");
