@@ -111,7 +111,7 @@ void add_bench_serve(CLI::App& bench) {
   command->add_option("--json", options->json_path, "Also write the report to this file as JSON");
   command->footer(
       "  hearth bench serve --requests 200 --request-rate 5 --prompt-tokens 1024\n"
-      "  hearth bench serve --url http://host:8000 --max-concurrency 16 --json report.json\n"
+      "  hearth bench serve --url http://host:8000 --max-concurrency 16 --json out.json\n"
       "  hearth bench serve --trace trace.csv --goodput ttft:500,tpot:50");
   command->callback([options] { run_bench_serve(*options); });
 }

@@ -14,6 +14,8 @@ namespace hearth::apps {
 namespace {
 
 constexpr size_t kLeftColumns = 30;
+constexpr size_t kCommandColumns = 14;
+constexpr char kJoint = '\x1f';  // a space at which no line is broken
 constexpr int kLeastColumns = 60;
 constexpr int kMostColumns = 100;
 constexpr int kColumnsOfFiles = 80;  // where the output is no terminal
@@ -35,7 +37,12 @@ std::string notes(const CLI::Option& option) {
   if (option.get_required()) notes.emplace_back("required");
   if (!option.get_default_str().empty()) notes.push_back("default " + option.get_default_str());
   if (!option.get_envname().empty()) notes.push_back("or $" + option.get_envname());
-  return notes.empty() ? "" : fmt::format(" [{}]", fmt::join(notes, ", "));
+  std::string text;
+  for (std::string& note : notes) {
+    std::replace(note.begin(), note.end(), ' ', kJoint);
+    text += " [" + note + "]";
+  }
+  return text;
 }
 
 class Page {
@@ -50,19 +57,22 @@ class Page {
   void heading(const std::string& text) { text_ += fmt::format("\n{}{}{}\n", bold_, text, plain_); }
   void paragraph(const std::string& text) { wrap(text, 0, 0); }
 
-  void entry(const std::string& left, const std::string& right) {
+  void entry(const std::string& left, const std::string& right, size_t indent = kLeftColumns) {
     text_ += "  " + left;
     size_t column = left.size() + 2;
-    if (column + 2 > kLeftColumns) {
+    if (column + 2 > indent) {
       text_ += "\n";
       column = 0;
     }
-    text_.append(kLeftColumns - column, ' ');
-    wrap(right, kLeftColumns, kLeftColumns);
+    text_.append(indent - column, ' ');
+    wrap(right, indent, indent);
   }
 
   void lines(const std::string& text) { text_ += text + "\n"; }
-  std::string take() { return std::move(text_); }
+  std::string take() {
+    std::replace(text_.begin(), text_.end(), kJoint, ' ');
+    return std::move(text_);
+  }
 
  private:
   // From `column` on; new lines begin at `indent`.
@@ -122,7 +132,8 @@ class HelpLayout final : public CLI::Formatter {
     if (!app.get_subcommands({}).empty()) line += " COMMAND";
     line += " [OPTIONS]";
     for (const CLI::Option* option : positionals(app)) {
-      line += fmt::format(option->get_required() ? " {}" : " [{}]", option->get_name(true, false));
+      const std::string argument = option->get_name(true, false);
+      line += option->get_required() ? " " + argument : " [" + argument + "]";
     }
     return line;
   }
@@ -131,7 +142,7 @@ class HelpLayout final : public CLI::Formatter {
     std::string group;
     for (const CLI::App* command : app.get_subcommands({})) {
       if (command->get_group() != group) page.heading(group = command->get_group());
-      page.entry(command->get_name(), command->get_description());
+      page.entry(command->get_name(), command->get_description(), kCommandColumns);
     }
   }
 
