@@ -68,7 +68,28 @@ class Page {
     wrap(right, indent, indent);
   }
 
-  void lines(const std::string& text) { text_ += text + "\n"; }
+  void line(const std::string& text) { text_ += text + "\n"; }
+
+  // Examples are indented; what is not is said in sentences.
+  void footer(const std::string& text) {
+    if (text.empty()) return;
+    if (text.starts_with(' ')) {
+      heading("Examples");
+    } else {
+      text_ += "\n";
+    }
+    for (size_t begin = 0; begin <= text.size();) {
+      const size_t end = std::min(text.find('\n', begin), text.size());
+      const std::string one = text.substr(begin, end - begin);
+      if (one.starts_with(' ')) {
+        line(one);
+      } else {
+        paragraph(one);
+      }
+      begin = end + 1;
+    }
+  }
+
   std::string take() {
     std::replace(text_.begin(), text_.end(), kJoint, ' ');
     return std::move(text_);
@@ -112,13 +133,10 @@ class HelpLayout final : public CLI::Formatter {
     Page page;
     page.paragraph(app->get_description());
     page.heading("Usage");
-    page.lines("  " + usage(*app, name));
+    page.line("  " + usage(*app, name));
     add_commands(page, *app);
     add_options(page, *app);
-    if (!app->get_footer().empty()) {
-      page.heading("Examples");
-      page.lines(app->get_footer());
-    }
+    page.footer(app->get_footer());
     return page.take();
   }
 
