@@ -75,7 +75,7 @@ void print_fit(const runner::MemoryPlan& plan, const models::ModelInfo& info, DT
   const int64_t free = runner::available_memory_bytes();
   const int64_t tokens = runner::blocks_that_fit(plan, free) * engine::kBlockTokens;
   row("KV cache",
-      fmt::format("{} a token in {}, {} a text of full length", bytes_text(plan.kv_bytes_per_token),
+      fmt::format("{} a token in {}, {} a full text", bytes_text(plan.kv_bytes_per_token),
                   to_string(kv_dtype), bytes_text(plan.kv_bytes_per_token * info.max_model_len)));
   row("work space of a step", bytes_text(plan.scratch_bytes));
   row("free memory here", bytes_text(free));
