@@ -11,14 +11,14 @@
 namespace hearth::apps {
 namespace {
 
-constexpr const char* kAbout = R"(Schedule jobs on one machine or on many.
-
-On one machine:     hearth forge up              then, elsewhere: hearth forge submit job.toml
-On several:         hearth forge server --host 0.0.0.0 --fleet fleet.toml
-  on each node:     hearth forge agent --url http://SERVER:8100 --token-file forge.token
-
-Every job is on disk before `submit` says so. The server, an agent or a job may be
-killed at any time: nothing is lost, and nothing runs twice. docs/forge.md has it all.)";
+constexpr const char* kExamples =
+    "  hearth forge up                           server and agent on this machine\n"
+    "  hearth forge submit job.toml              then, from another terminal\n"
+    "  hearth forge server --host 0.0.0.0 --fleet fleet.toml\n"
+    "  hearth forge agent --url http://SERVER:8100 --token-file forge.token\n\n"
+    "Every job is on disk before `submit` says so. The server, an agent or a job may "
+    "be killed at any time: nothing is lost, and nothing runs twice. docs/forge.md "
+    "has it all.";
 
 std::string first_line(const std::string& path) {
   std::string text = io::read_file(path);
@@ -58,7 +58,7 @@ forge::ClientOptions find_forge(const ForgeAddress& address) {
 
 void add_forge_command(CLI::App& app) {
   CLI::App* forge = app.add_subcommand("forge", "Schedule jobs on one machine or on many");
-  forge->description(kAbout);
+  forge->footer(kExamples);
   forge->require_subcommand(1);
   add_forge_server(*forge);
   add_forge_agent(*forge);

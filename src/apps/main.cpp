@@ -25,6 +25,8 @@ constexpr Command kCommands[] = {
     {"Serve and ask", add_chat_command},
     {"Serve and ask", add_run_command},
     {"Serve and ask", add_generate_command},
+    {"Serve and ask", add_calibrate_command},
+    {"Serve and ask", add_deployments_command},
     {"Train and tune", add_train_command},
     {"Train and tune", add_tune_command},
     {"Train and tune", add_merge_command},
