@@ -99,7 +99,8 @@ void add_bench_serve(CLI::App& bench) {
       ->capture_default_str();
   command
       ->add_option("--trace", options->trace,
-                   "Arrivals and lengths from a CSV or JSONL trace instead")
+                   "Arrivals and lengths from a trace instead: CSV with arrival,input,output, or "
+                   "JSONL")
       ->check(CLI::ExistingFile);
   command->add_option("--trace-speed", options->trace_speed, "Replay the trace this much faster")
       ->capture_default_str();

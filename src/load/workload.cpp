@@ -98,11 +98,15 @@ class CsvReader {
  public:
   CsvReader(std::string_view header, std::string path) : path_(std::move(path)) {
     const auto names = split(header, ',');
-    columns_ = {find(names, {"timestamp", "arrival", "arrivaltime", "time"}, "TIMESTAMP"),
-                find(names, {"contexttokens", "inputlength", "prompttokens", "numprefilltokens"},
-                     "ContextTokens"),
-                find(names, {"generatedtokens", "outputlength", "outputtokens", "numdecodetokens"},
-                     "GeneratedTokens")};
+    columns_ = {
+        find(names, {"timestamp", "arrival", "arrivaltime", "time"}, "TIMESTAMP"),
+        find(names,
+             {"contexttokens", "inputlength", "inputtokens", "input", "prompttokens",
+              "numprefilltokens"},
+             "ContextTokens"),
+        find(names,
+             {"generatedtokens", "outputlength", "outputtokens", "output", "numdecodetokens"},
+             "GeneratedTokens")};
   }
 
   TraceLine read(std::string_view line, size_t number) const {

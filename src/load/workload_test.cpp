@@ -81,6 +81,15 @@ TEST(LoadTrace, ReadsCsvWithDates) {
   EXPECT_EQ(plan[1].at, 3 * kSecond);
 }
 
+TEST(LoadTrace, ReadsPlainNames) {
+  const auto path = temporary("plain.csv", "arrival,input,output\n0.5,7,3\n1.5,8,4\n");
+  const auto plan = load_trace(path, 10, 1);
+  ASSERT_EQ(plan.size(), 2u);
+  EXPECT_EQ(plan[1].at, kSecond);
+  EXPECT_EQ(plan[1].prompt_tokens, 8);
+  EXPECT_EQ(plan[0].output_tokens, 3);
+}
+
 TEST(LoadTrace, ReadsJsonl) {
   const auto path = temporary("trace.jsonl",
                               "{\"timestamp\": 1000, \"input_length\": 7, \"output_length\": 3}\n"
