@@ -159,6 +159,7 @@ class HelpLayout final : public CLI::Formatter {
   static void add_commands(Page& page, const CLI::App& app) {
     std::string group;
     for (const CLI::App* command : app.get_subcommands({})) {
+      if (command->get_group().empty()) continue;  // not for people
       if (command->get_group() != group) page.heading(group = command->get_group());
       page.entry(command->get_name(), command->get_description(), kCommandColumns);
     }
