@@ -42,7 +42,10 @@ void add_node_flags(CLI::App& command, ForgeNode& node) {
   forge::AgentOptions& agent = node.agent;
   agent.name = host_name();
   agent.devices = gpus();
-  if (agent.devices > 0) agent.device_variable = "CUDA_VISIBLE_DEVICES";
+  if (agent.devices > 0) {
+    agent.device_variable = "CUDA_VISIBLE_DEVICES";
+    agent.gpus = agent.devices;
+  }
   if (agent.devices == 0)
     agent.devices = std::max(1, static_cast<int32_t>(std::thread::hardware_concurrency()));
   command.add_option("--node", agent.name, "Name of this node")->capture_default_str();
@@ -57,6 +60,14 @@ void add_node_flags(CLI::App& command, ForgeNode& node) {
                      "Environment variable that lists a worker's devices, besides HEARTH_DEVICES");
   command.add_option("--address", agent.address,
                      "Where the workers of a gang find this node; default 127.0.0.1");
+  command.add_option(
+      "--check", agent.check,
+      "A command that ends with 0 when this node is well, besides the built-in checks");
+  command
+      .add_option("--check-every-ms", agent.check_ms,
+                  "Between two rounds of health checks, on the average")
+      ->check(CLI::Range(100, 86'400'000))
+      ->capture_default_str();
   command.add_option("--state", node.state_dir, "Folder that survives restarts of this agent");
 }
 

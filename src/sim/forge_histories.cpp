@@ -327,10 +327,20 @@ class History {
     check_hands();
     if (!m.agent && now_ >= m.agent_back_at) start_agent(node);
     if (!m.agent) return;
+    report_health(node);
     if (options_.fault == ForgeFault::kNoLease)
       m.agent->receive(now_, Lease{node, m.agent->agent().incarnation(), now_});
     m.agent->advance(now_);
     send(node);
+  }
+
+  // After the storm every check is good, so every node comes back.
+  void report_health(NodeId node) {
+    if (!random_.chance(0.02)) return;
+    const bool good = !storm() || !random_.chance(0.3);
+    const Incarnation incarnation = machine(node).agent->agent().incarnation();
+    post(to_server_,
+         {node, codec::encode_events({Checked{node, incarnation, {{"disk", good, "read"}}}})});
   }
 
   bool over(const Job& job) const {

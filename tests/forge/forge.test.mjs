@@ -139,7 +139,7 @@ test(`the server, agents, keepers and jobs are killed at random, seed ${seed}: n
   }
   const deadAt = new Map();
   const kills = { server: 0, agent: 0, keeper: 0, job: 0 };
-  const end = Date.now() + (slow ? 90000 : 20000);
+  const end = Date.now() + (slow ? 90000 : 12000);
   while (Date.now() < end) {
     await sleep(150 + rand() * 400);
     const what = rand();
@@ -194,6 +194,60 @@ test('workers die with the lease when their agent does not come back', () => inH
   await until('it to run again', 10000, async () => (await house.job(id)).state === 'running');
   assert.equal(house.violations(), '');
 }));
+
+test('a node whose check fails is emptied, and comes back when it has proven itself', () => inHouse([], async (house) => {
+  const bad = path.join(house.dir, 'bad');
+  house.startAgent('one', 1, ['--check', `test ! -e ${bad}`, '--check-every-ms', '400']);
+  await until('it to be up', 10000, async () => (await house.api('GET', 'state')).totals.devices === 1);
+  const id = await house.submit({ command: house.counter(100, 0.1), stop: { grace_s: 5, cost_s: 0 } });
+  await until('it to run', 10000, async () => (await house.job(id)).state === 'running');
+  fs.writeFileSync(bad, '');
+  await until('quarantine', 15000, async () => ['quarantined', 'validating', 'repair'].includes((await house.api('GET', 'state')).nodes[0].state));
+  house.startAgent('two', 1);
+  await until('the job to run elsewhere', 15000, async () => (await house.job(id)).where === 'two');
+  fs.rmSync(bad);
+  house.cli('resume', 'one');
+  await until('the node to be well', 15000, async () => (await house.api('GET', 'state')).nodes[0].state === 'up');
+  assert.match(house.cli('events'), /node one is quarantined now\n[^]*node one is healthy now/);
+  assert.equal((await house.api('GET', 'state')).nodes[0].lemon > 0.9, true);
+  assert.equal((await house.over(id)).state, 'succeeded');
+  assert.equal(house.violations(), '');
+}));
+
+test('a training job is resized in the middle: it saves, goes on with two ranks, and its losses are those of an undisturbed run', async () => {
+  process.env.HEARTH = hearth;
+  const training = await import('../training/job.mjs');
+  try {
+    training.prepareData();
+    const changes = { 'schedule.steps': 150, 'run.checkpoint_every': 50 };
+    const [forged, plain] = ['forged', 'plain'].map((name) => training.writeConfig(name, changes));
+    await inHouse([], async (house) => {
+      house.startAgent('one', 2);
+      const id = await house.submit({
+        name: 'train', type: 'training', directory: training.folder, place: { locality: 'node' }, workers: { min: 1, process: 'per-node' },
+        command: [hearth, '--log-level', 'error', 'train', path.basename(forged.file), '--ranks', '{workers}'], stop: { grace_s: 60 },
+      });
+      const lines = (out) => {
+        const file = path.join(out, 'log.jsonl');
+        const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+        return text.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line)).filter((line) => line.loss !== undefined);
+      };
+      await until('some steps', 60000, () => lines(forged.out).length >= 10);
+      house.cli('resize', String(id), '2');
+      const job = await house.over(id, 120000);
+      assert.equal(job.state, 'succeeded');
+      assert.equal(job.starts, 2);
+      assert.match(house.cli('events', String(id)), /ended on one: saved/);
+      spawnSync(hearth, ['--log-level', 'error', 'train', plain.file], { stdio: 'ignore' });
+      const undisturbed = lines(plain.out);
+      assert.equal(undisturbed.length, 150);
+      const worst = Math.max(...lines(forged.out).map((line, i) => Math.abs(line.loss - undisturbed[i].loss)));
+      assert.ok(worst < 0.01, `losses differ by ${worst}`);
+    });
+  } finally {
+    training.dispose();
+  }
+});
 
 test('help teaches', () => {
   const help = spawnSync(hearth, ['forge', '--help'], { encoding: 'utf8' }).stdout;

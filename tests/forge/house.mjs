@@ -49,9 +49,9 @@ export class House {
     this.token = fs.readFileSync(path.join(this.data, 'forge.token'), 'utf8').trim();
   }
 
-  startAgent(name, devices) {
+  startAgent(name, devices, flags = []) {
     const words = ['forge', 'agent', '--url', this.url, '--token-file', path.join(this.data, 'forge.token'), '--node', name,
-      '--devices', String(devices), '--state', path.join(this.dir, name)];
+      '--devices', String(devices), '--state', path.join(this.dir, name), ...flags];
     this.agents.set(name, { devices, child: this.start(words, `${name}.log`) });
   }
 
@@ -118,7 +118,7 @@ mkdir -p "$state"
 exec 9>"$state/lock"
 flock -n 9 || echo "job $HEARTH_JOB, epoch $HEARTH_EPOCH, runs beside another" >>"$1/violations"
 echo "$HEARTH_EPOCH" >>"$state/epochs"
-trap 'echo saved; exit 75' TERM
+trap 'echo saved; exit 3' TERM
 n=$(cat "$state/n" 2>/dev/null || echo 0)
 echo "epoch $HEARTH_EPOCH begins at $n with $HEARTH_WORLD_SIZE workers"
 while [ "$n" -lt "$steps" ]; do

@@ -59,7 +59,9 @@ Millis boot_millis() {
 ProcessExecutor::ProcessExecutor(ProcessExecutorOptions options) : options_(std::move(options)) {
   const std::string& dir = options_.state_dir;
   std::error_code failed;
-  fs::create_directories(dir + "/runs", failed);
+  // Orders hold the jobs' environment.
+  if (fs::create_directories(dir, failed)) fs::permissions(dir, fs::perms::owner_all, failed);
+  if (!failed) fs::create_directories(dir + "/runs", failed);
   if (failed) throw_error(ErrorCode::kIo, dir, "cannot be made: {}", failed.message());
   lock_ = open((dir + "/agent.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock_ < 0 || flock(lock_, LOCK_EX | LOCK_NB) != 0) {

@@ -1,5 +1,6 @@
 #include "forge/agent/service.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -12,6 +13,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/random.h"
+#include "forge/agent/checks.h"
 #include "forge/agent/host.h"
 #include "forge/agent/log_shipper.h"
 #include "forge/agent/process_executor.h"
@@ -29,6 +32,7 @@ constexpr auto kLookAgain = 50ms;   // between two looks at what ended
 constexpr auto kReconnect = 250ms;  // after a connection broke
 constexpr auto kShipAgain = 200ms;  // between two looks at the logs
 constexpr auto kFirstStream = 2s;   // for the commands' connection to stand
+constexpr int kHurriedRounds = 8;   // of health checks, after one failed
 constexpr int64_t kAnswerMs = 10'000;
 
 std::string cgroup_for(const std::string& node) {
@@ -83,6 +87,7 @@ struct AgentService::Impl {
     std::thread([this] { read_commands(); }).detach();
     std::thread([this] { send_events(); }).detach();
     std::thread([this] { ship_logs(); }).detach();
+    std::thread([this] { check_health(); }).detach();
     {
       std::unique_lock lock(mutex);
       connected.wait_for(lock, kFirstStream, [this] { return streams; });
@@ -91,6 +96,8 @@ struct AgentService::Impl {
       for (const Command& command : commands.take(kLookAgain)) host.receive(boot_millis(), command);
       host.advance(boot_millis());
       std::vector<Event> said = host.take_events();
+      for (std::vector<CheckResult>& round : checks.take(0ms))
+        said.emplace_back(Checked{node, host.agent().incarnation(), std::move(round)});
       if (!said.empty()) events.put(std::move(said));
     }
   }
@@ -192,6 +199,26 @@ struct AgentService::Impl {
     });
   }
 
+  // Never all nodes at once: each waits for half to one and a half of the time. After a failure
+  // the next rounds come sooner.
+  [[noreturn]] void check_health() {
+    Random random(static_cast<uint64_t>(clock.wall()));
+    int hurried = 0;
+    for (;;) {
+      const double wait = (0.5 + random.uniform()) * static_cast<double>(options.check_ms);
+      std::this_thread::sleep_for(static_cast<int64_t>(hurried > 0 ? wait / 4 : wait) * 1ms);
+      std::vector<CheckResult> round =
+          run_checks({.folder = options.state_dir, .gpus = options.gpus, .command = options.check});
+      hurried = std::max(0, hurried - 1);
+      for (const CheckResult& result : round) {
+        if (result.good) continue;
+        log::warn("a health check failed check={} text=\"{}\"", result.name, result.text);
+        hurried = kHurriedRounds;
+      }
+      checks.put({std::move(round)});
+    }
+  }
+
   [[noreturn]] void ship_logs() {
     LogShipper shipper(options.state_dir, base + "/logs", options.token);
     keep_trying("shipping logs", [&] {
@@ -210,6 +237,7 @@ struct AgentService::Impl {
   LeaseTerms terms;
   Mailbox<Command> commands;
   Mailbox<Event> events;
+  Mailbox<std::vector<CheckResult>> checks;
   std::mutex mutex;
   std::condition_variable connected;
   bool streams = false;

@@ -23,6 +23,9 @@ struct AgentOptions {
   std::string state_dir;            // survives restarts; one agent at a time
   std::vector<std::string> keeper;  // the command of a keeper (keeper.h), without the folder
   std::string device_variable;      // say CUDA_VISIBLE_DEVICES; lists a worker's devices
+  std::string check;                // a site's own health check: 0 when all is well
+  int64_t check_ms = 60'000;        // between two rounds of checks, on the average
+  int32_t gpus = -1;                // that there must be; -1: none are looked for
 };
 
 class AgentService {

@@ -70,13 +70,17 @@ void fields(A& a, T& v) {
     v.moved, v.submitted_at, v.changed_at, v.first_run_at, v.ran_ms, v.device_ms, v.failures,
     v.starts, v.preemptions, v.work_left);
 }
+template <typename A, Is<NodeHealth> T>
+void fields(A& a, T& v) {
+  a(v.state, v.strikes, v.proofs, v.relapses, v.lemon, v.lemon_at, v.why);
+}
 template <typename A, Is<NodeImage> T>
 void fields(A& a, T& v) {
-  a(v.incarnation, v.up, v.open);
+  a(v.incarnation, v.up, v.open, v.health);
 }
 template <typename A, Is<Note> T>
 void fields(A& a, T& v) {
-  a(v.at, v.kind, v.job, v.epoch, v.node, v.reason, v.other, v.outcome, v.state);
+  a(v.at, v.kind, v.job, v.epoch, v.node, v.reason, v.other, v.outcome, v.state, v.health);
 }
 template <typename A, Is<LeaseTerms> T>
 void fields(A& a, T& v) {
@@ -98,6 +102,14 @@ template <typename A, Is<Ended> T>
 void fields(A& a, T& v) {
   a(v.node, v.incarnation, v.job, v.epoch, v.outcome);
 }
+template <typename A, Is<CheckResult> T>
+void fields(A& a, T& v) {
+  a(v.name, v.good, v.text);
+}
+template <typename A, Is<Checked> T>
+void fields(A& a, T& v) {
+  a(v.node, v.incarnation, v.results);
+}
 template <typename A, Is<Start> T>
 void fields(A& a, T& v) {
   a(v.node, v.incarnation, v.job, v.epoch, v.slots, v.first_rank, v.world, v.meet_at, v.program);
@@ -108,7 +120,7 @@ void fields(A& a, T& v) {
 }
 template <typename A, Is<Rejoin> T>
 void fields(A& a, T& v) {
-  a(v.node, v.incarnation);
+  a(v.node, v.incarnation, v.above);
 }
 
 }  // namespace hearth::forge

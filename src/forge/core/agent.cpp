@@ -19,6 +19,7 @@ void Agent::receive(Millis now, const Command& command, AgentOutput& out) {
     memory_.fence_at =
         std::max(memory_.fence_at, lease->sent_at + terms_.lease_ms - terms_.fence_ms);
   } else {
+    above_ = std::get<Rejoin>(command).above;
     leave(out);
     advance(now, out);
   }
@@ -100,6 +101,8 @@ void Agent::advance(Millis now, AgentOutput& out) {
 void Agent::leave(AgentOutput& out) {
   if (leaving_) return;
   leaving_ = true;
+  // Who was never let in does not knock faster for it.
+  rest_ms_ = joined() ? 0 : terms_.heartbeat_ms;
   memory_.fence_at = 0;
   for (auto& [job, work] : memory_.running) halt(job, work, StopMode::kKill, out);
 }
@@ -107,8 +110,8 @@ void Agent::leave(AgentOutput& out) {
 void Agent::begin_again(Millis now) {
   memory_ = {};
   leaving_ = false;
-  ++incarnation_;
-  next_beat_ = now;
+  incarnation_ = std::max(incarnation_, above_) + 1;
+  next_beat_ = now + rest_ms_;
 }
 
 }  // namespace hearth::forge

@@ -80,7 +80,9 @@ class Agent {
   Incarnation incarnation_;
   LeaseTerms terms_;
   AgentMemory memory_;
-  bool leaving_ = false;  // this incarnation is given up and waits for its workers to die
+  bool leaving_ = false;   // this incarnation is given up and waits for its workers to die
+  Incarnation above_ = 0;  // the scheduler knows one of this node as new as this
+  Millis rest_ms_ = 0;
   Millis next_beat_ = 0;
 };
 

@@ -121,9 +121,9 @@ const char* to_string(Reason reason) {
 }
 
 const char* to_string(NoteKind kind) {
-  constexpr const char* kNames[] = {"submitted", "started", "running",  "stopping",
-                                    "ended",     "queued",  "over",     "node_up",
-                                    "node_lost", "drained", "undrained"};
+  constexpr const char* kNames[] = {"submitted", "started", "running",   "stopping",
+                                    "ended",     "queued",  "over",      "node_up",
+                                    "node_lost", "drained", "undrained", "health"};
   return kNames[static_cast<int>(kind)];
 }
 

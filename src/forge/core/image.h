@@ -9,7 +9,8 @@ namespace hearth::forge {
 struct NodeImage {
   Incarnation incarnation = 0;  // 0: never joined
   bool up = false;
-  bool open = true;  // false: being drained
+  bool open = true;  // false: a person drains it
+  NodeHealth health{};
 };
 
 struct Image {
@@ -32,6 +33,7 @@ enum class NoteKind {
   kNodeLost,
   kDrained,
   kUndrained,
+  kHealth,  // of `node`, now `health`
 };
 const char* to_string(NoteKind kind);
 
@@ -44,6 +46,7 @@ struct Note {
   Reason reason = Reason::kSubmitted;  // of the job at that time
   JobId other = -1;
   Outcome outcome = Outcome::kKilled;  // kEnded
+  Health health = Health::kHealthy;
   JobState state = JobState::kQueued;  // kOver
 };
 

@@ -5,6 +5,7 @@
 
 #include <variant>
 
+#include "forge/core/health.h"
 #include "forge/core/types.h"
 
 namespace hearth::forge {
@@ -85,8 +86,15 @@ struct Ended {
   Outcome outcome = Outcome::kKilled;
 };
 
+// One round of checks on the node.
+struct Checked {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+  std::vector<CheckResult> results;
+};
+
 using Event = std::variant<Submit, Cancel, Drain, Undrain, Measured, Resize, Move, Enroll,
-                           Configure, Tick, Lost, Joined, Heartbeat, Started, Ended>;
+                           Configure, Tick, Lost, Joined, Heartbeat, Started, Ended, Checked>;
 
 // --- commands: to agents ---
 struct Start {
@@ -125,6 +133,7 @@ struct Lease {
 struct Rejoin {
   NodeId node = 0;
   Incarnation incarnation = 0;
+  Incarnation above = 0;  // the newer one has to be
 };
 
 using Command = std::variant<Start, Stop, Acknowledge, Lease, Rejoin>;

@@ -11,6 +11,7 @@
 //    for a gang that waits.
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "forge/core/policy.h"
 #include "forge/core/quota.h"
@@ -21,6 +22,10 @@ namespace {
 // A job that has just been (re)started is left alone for so many times its stop cost, unless a
 // guarantee needs its devices: otherwise two jobs could chase each other for ever.
 constexpr int32_t kRestCosts = 10;
+
+// Who reclaims looks at the cheapest jobs that together hold so many times what it needs: among
+// 100,000 devices it does not turn over the whole fleet to find one that fits together.
+constexpr int64_t kReach = 32;
 
 struct Ranked {
   JobId id = 0;
@@ -42,6 +47,7 @@ class Round {
     // way of those behind it in its virtual cluster.
     for (size_t hopeless = 1; hopeless > 0;) {
       const size_t before = waiting_.size();
+      hopeless_.clear();
       for (const Ranked& r : order_) place(r);
       hopeless = waiting_.size() - before;
       if (hopeless > 0) rank();
@@ -111,9 +117,22 @@ class Round {
       const Reason why = r.rank == kBarred ? Reason::kOverQuota : Reason::kNoRoom;
       return planner_.explain(r.id, planner_.ever_fits(j) ? why : Reason::kNoSuchPlace);
     }
-    if (planner_.place(r.id, j.spec.min_workers) || reclaim(r)) return;
+    // What one job of a kind did not find, the next one like it does not find either.
+    const Shape shape = shape_of(r, j.spec);
+    if (!hopeless_.contains(shape)) {
+      if (planner_.place(r.id, j.spec.min_workers) || reclaim(r)) return;
+      hopeless_.insert(shape);
+    }
     waiting_.insert(r.id);
     planner_.explain(r.id, planner_.ever_fits(j) ? Reason::kNoRoom : Reason::kNoSuchPlace);
+  }
+
+  // All that decides whether a job finds a place, or may take one.
+  using Shape = std::tuple<int32_t, int32_t, int32_t, int32_t, Locality, Spot,
+                           std::vector<RegionId>, std::vector<KindId>, std::vector<ClusterId>>;
+  static Shape shape_of(const Ranked& r, const JobSpec& spec) {
+    return {r.rank,    spec.min_workers, spec.share_milli, spec.memory_gb_min, spec.locality,
+            spec.spot, spec.regions,     spec.kinds,       spec.clusters};
   }
 
   // A later job's reclaim can free more than it takes: those that found no place before look again.
@@ -185,8 +204,12 @@ class Round {
 
   bool evict_until_placed(const Ranked& r, std::span<const Ranked> victims,
                           std::vector<Taken>& taken) {
+    const int64_t reach = kReach * need(job(r.id));
+    int64_t freed = 0;
     for (const Ranked& v : victims) {
       if (v.rank <= r.rank) continue;
+      if (freed > reach) return false;
+      freed += int64_t{job(v.id).workers()} * job(v.id).spec.share_milli;
       taken.push_back({v.id, job(v.id).target, job(v.id).why});
       planner_.evict(v.id, Reason::kPreempted, r.id);
       if (planner_.place(r.id, job(r.id).spec.min_workers, Reason::kReclaimed)) return true;
@@ -218,6 +241,7 @@ class Round {
   Planner& planner_;
   std::vector<Ranked> order_;
   std::set<JobId> waiting_;  // for a place, in this round
+  std::set<Shape> hopeless_;
 };
 
 }  // namespace

@@ -64,12 +64,15 @@ void Scheduler::note(NoteKind kind, const Job& job, NodeId node, Outcome outcome
   // Who made it go says more than what it waits for now.
   const bool made_to = job.moved.at == now_ && job.moved.other >= 0;
   const Why& why = made_to ? job.moved : job.why;
-  changes_.notes.push_back(
-      {now_, kind, job.id, job.epoch, node, why.reason, why.other, outcome, job.state});
+  changes_.notes.push_back({now_, kind, job.id, job.epoch, node, why.reason, why.other, outcome,
+                            Health::kHealthy, job.state});
 }
 
 void Scheduler::note(NoteKind kind, NodeId node) {
-  changes_.notes.push_back({.at = now_, .kind = kind, .node = node});
+  changes_.notes.push_back({.at = now_,
+                            .kind = kind,
+                            .node = node,
+                            .health = nodes_[static_cast<size_t>(node)].health.state});
 }
 
 void Scheduler::on(const Submit& event) {
@@ -97,19 +100,47 @@ void Scheduler::on(const Cancel& event) {
 }
 
 void Scheduler::on(const Drain& event) {
-  if (!planned_.open(event.node)) return;
-  planned_.set_open(event.node, false);
-  mark(event.node);
+  NodeState& node = nodes_[static_cast<size_t>(event.node)];
+  if (node.drained) return;
+  node.drained = true;
   note(NoteKind::kDrained, event.node);
-  dirty_ = true;
+  open_or_close(event.node);
 }
 
 void Scheduler::on(const Undrain& event) {
-  if (planned_.open(event.node)) return;
-  planned_.set_open(event.node, true);
-  mark(event.node);
+  NodeState& node = nodes_[static_cast<size_t>(event.node)];
+  if (!node.drained && !node.health.out()) return;
+  node.drained = false;
+  seen_to(node.health);
   note(NoteKind::kUndrained, event.node);
+  open_or_close(event.node);
+}
+
+void Scheduler::open_or_close(NodeId id) {
+  const NodeState& node = nodes_[static_cast<size_t>(id)];
+  planned_.set_open(id, !node.drained && !node.health.out());
+  mark(id);
   dirty_ = true;
+}
+
+bool Scheduler::may_take_out_one_more() const {
+  const auto out = std::count_if(nodes_.begin(), nodes_.end(),
+                                 [](const NodeState& node) { return node.health.out(); });
+  return out == 0 ||
+         (out + 1) * 100 <= static_cast<int64_t>(nodes_.size()) * health_terms_.out_percent_max;
+}
+
+void Scheduler::on(const Checked& event) {
+  if (!current(event.node, event.incarnation)) return;
+  NodeState& node = nodes_[static_cast<size_t>(event.node)];
+  const NodeHealth before = node.health;
+  checked(node.health, now_, event.results, node.jobs.empty(), may_take_out_one_more(),
+          health_terms_);
+  // Most rounds find a healthy node as it was, and need no row.
+  if (node.health != before) mark(event.node);
+  if (node.health.state == before.state) return;
+  note(NoteKind::kHealth, event.node);
+  open_or_close(event.node);
 }
 
 void Scheduler::on(const Measured& event) {
@@ -227,7 +258,7 @@ void Scheduler::on(const Joined& event) {
 void Scheduler::on(const Heartbeat& event) {
   NodeState& node = nodes_[static_cast<size_t>(event.node)];
   if (!current(event.node, event.incarnation)) {
-    out_->emplace_back(Rejoin{event.node, event.incarnation});
+    out_->emplace_back(Rejoin{event.node, event.incarnation, node.incarnation});
     return;
   }
   // It arrives after it was sent, so this lease ends no earlier than the agent's.
@@ -271,6 +302,7 @@ void Scheduler::on(const Ended& event) {
 void Scheduler::lose_node(NodeId id) {
   NodeState& node = nodes_[static_cast<size_t>(id)];
   node.up = false;
+  trouble(node.health, now_, health_terms_);
   mark(id);
   note(NoteKind::kNodeLost, id);
   const std::set<JobId> affected = node.jobs;

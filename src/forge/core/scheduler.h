@@ -52,6 +52,7 @@ class Scheduler {
   const Fleet& actual() const { return actual_; }
   const Fleet& planned() const { return planned_; }
   const Policy& policy() const { return *policy_; }
+  const HealthTerms& health_terms() const { return health_terms_; }
   Millis now() const { return now_; }
   // Of everything that an image keeps.
   uint64_t fingerprint() const;
@@ -61,6 +62,8 @@ class Scheduler {
     Incarnation incarnation = 0;  // 0: never joined
     Millis lease_until = 0;
     bool up = false;
+    bool drained = false;  // by a person
+    NodeHealth health;
     std::set<JobId> jobs;  // with a part here that has not ended
   };
 
@@ -79,6 +82,7 @@ class Scheduler {
   void on(const Heartbeat& event);
   void on(const Started& event);
   void on(const Ended& event);
+  void on(const Checked& event);
 
   Job& change(JobId id);
   void mark(NodeId node) { changes_.nodes.push_back(node); }
@@ -86,6 +90,8 @@ class Scheduler {
   void note(NoteKind kind, NodeId node);
   bool current(NodeId node, Incarnation incarnation) const;
   void lose_node(NodeId node);
+  void open_or_close(NodeId node);
+  bool may_take_out_one_more() const;
   void end_part(Job& job, NodeId node, Outcome outcome);
   void begin_stop(Job& job, StopMode mode);
   void send_start(Job& job, NodeId node);
@@ -103,6 +109,7 @@ class Scheduler {
   FleetSpec spec_;
   const Policy* policy_;
   LeaseTerms terms_;
+  HealthTerms health_terms_;
   Millis now_ = 0;
   Millis planned_at_ = 0;
   bool dirty_ = false;

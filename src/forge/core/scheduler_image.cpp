@@ -41,7 +41,9 @@ Scheduler::Scheduler(Image image, Millis now, const Policy& policy, LeaseTerms t
     nodes_[n].lease_until = now_ + terms_.lease_ms;
     planned_.set_present(id, kept.up);
     actual_.set_present(id, kept.up);
-    planned_.set_open(id, kept.open);
+    nodes_[n].drained = !kept.open;
+    nodes_[n].health = kept.health;
+    planned_.set_open(id, kept.open && !kept.health.out());
   }
   jobs_ = std::move(image.jobs);
   for (Job& job : jobs_) {
@@ -67,7 +69,7 @@ Scheduler::Scheduler(Image image, Millis now, const Policy& policy, LeaseTerms t
 
 NodeImage Scheduler::node_image(NodeId node) const {
   const NodeState& state = nodes_[static_cast<size_t>(node)];
-  return {state.incarnation, state.up, planned_.open(node)};
+  return {state.incarnation, state.up, !state.drained, state.health};
 }
 
 NodeId Scheduler::node_named(std::string_view name) const {
@@ -104,7 +106,8 @@ uint64_t Scheduler::fingerprint() const {
   }
   for (size_t n = 0; n < nodes_.size(); ++n) {
     mix(nodes_[n].incarnation * 2 + nodes_[n].up);
-    mix(planned_.open(static_cast<NodeId>(n)));
+    mix(planned_.open(static_cast<NodeId>(n)) * 2 + nodes_[n].drained);
+    mix(static_cast<int>(nodes_[n].health.state) * 64 + nodes_[n].health.strikes);
   }
   mix(planned_.free_milli()), mix(actual_.free_milli());
   for (size_t v = 0; v < spec_.virtual_clusters.size(); ++v)

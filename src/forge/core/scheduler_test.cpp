@@ -217,6 +217,19 @@ TEST(Agent, IsNobodyNewBeforeItsWorkersAreDead) {
   EXPECT_EQ(agent.incarnation(), 2);
 }
 
+TEST(Agent, KnocksSlowlyAndWithANumberThatIsNewEnough) {
+  Agent agent(0, 5, {});
+  AgentOutput out;
+  agent.advance(0, out);
+  agent.receive(1, Rejoin{0, 5, 70}, out);
+  EXPECT_EQ(agent.incarnation(), 71);
+  out = {};
+  agent.advance(5'000, out);
+  EXPECT_TRUE(out.events.empty());
+  agent.advance(5'001, out);
+  EXPECT_EQ(out.events.size(), 2U);
+}
+
 TEST(Agent, WhoRemembersWorkersIsNoNewcomer) {
   AgentMemory memory;
   memory.running[5] = {1, {{0, 0, kWholeDevice}}};

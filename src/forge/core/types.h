@@ -93,7 +93,7 @@ struct Program {
   std::vector<std::string> environment;  // NAME=value
   Spawn spawn = Spawn::kPerWorker;
   Millis grace_ms = 30'000;  // from the request to stop to the kill
-  int32_t saved_exit = 75;   // the status that says: asked to stop, and everything is saved
+  int32_t saved_exit = 3;    // the status that says: asked to stop, and everything is saved
 };
 
 struct JobSpec {

@@ -24,7 +24,9 @@ constexpr int64_t kStopMs = 2'000;
 // Held until this process ends.
 int lock_folder(const std::string& dir) {
   std::error_code failed;
-  std::filesystem::create_directories(dir, failed);
+  // The store holds the jobs' environment.
+  const bool made = std::filesystem::create_directories(dir, failed);
+  if (made) std::filesystem::permissions(dir, std::filesystem::perms::owner_all, failed);
   if (failed) throw_error(ErrorCode::kIo, dir, "cannot be made: {}", failed.message());
   const int fd = open((dir + "/forge.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) throw_error(ErrorCode::kIo, dir, "cannot be written: {}", std::strerror(errno));

@@ -23,6 +23,7 @@ const char* node_state(const Scheduler& scheduler, NodeId node) {
   const NodeImage image = scheduler.node_image(node);
   if (image.incarnation == 0) return "expected";
   if (!image.up) return "lost";
+  if (image.health.out()) return to_string(image.health.state);
   return image.open ? "up" : "draining";
 }
 
@@ -68,12 +69,16 @@ Json node_view(const Scheduler& scheduler, NodeId id) {
     }
   }
   const Cluster& cluster = spec.clusters[static_cast<size_t>(node.cluster)];
+  const NodeHealth health = scheduler.node_image(id).health;
   return {{"name", node.name},
           {"cluster", cluster.name},
           {"region", spec.regions[static_cast<size_t>(cluster.region)].name},
           {"kind", spec.kinds[static_cast<size_t>(node.kind)].name},
           {"state", node_state(scheduler, id)},
           {"address", node.address},
+          {"health", to_string(health.state)},
+          {"health_why", health.why},
+          {"lemon", lemon_score(health, scheduler.now(), scheduler.health_terms())},
           {"busy", static_cast<double>(busy) / kWholeDevice},
           {"devices", devices}};
 }
@@ -142,7 +147,9 @@ std::string note_text(const Scheduler& scheduler, const Note& note) {
     case NoteKind::kDrained:
       return fmt::format("node {} is being drained", node);
     case NoteKind::kUndrained:
-      return fmt::format("node {} takes jobs again", node);
+      return fmt::format("node {} may take jobs again", node);
+    case NoteKind::kHealth:
+      return fmt::format("node {} is {} now", node, to_string(note.health));
   }
   return {};
 }
