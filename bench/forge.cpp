@@ -252,8 +252,7 @@ void bench_start(const Clock& clock, const std::string& path) {
 
 void run(const std::string& folder) {
   const SystemClock clock;
-  bench_placement(clock, "placement", 0.9, 5'000);
-  bench_placement(clock, "placement_full", 0.995, 200);
+  bench_placement(clock, "placement", 0.9, 1'000);
   bench_replan(clock);
   const std::string path = folder + "/hearth-bench-forge.db";
   for (int together : {1, 16, 64, 256}) bench_durable(clock, path, together, together * 60);

@@ -147,7 +147,7 @@ class History {
   }
 
   void step() {
-    if (storm()) misfortune();
+    storm() ? misfortune() : see_to_repairs();
     submit_some();
     deliver();
     feed({});
@@ -167,6 +167,14 @@ class History {
       trouble_a_job(static_cast<JobId>(random_.below(truth_.specs.size())));
     if (now_ + kStep >= kStorm) {
       for (size_t n = 0; n < machines_.size(); ++n) feed({Undrain{static_cast<NodeId>(n)}});
+    }
+  }
+
+  // What is for a person to repair is repaired once the storm is over.
+  void see_to_repairs() {
+    for (size_t n = 0; n < machines_.size(); ++n) {
+      const auto node = static_cast<NodeId>(n);
+      if (scheduler().node_image(node).health.state == Health::kRepair) feed({Undrain{node}});
     }
   }
 
@@ -367,6 +375,12 @@ class History {
       if (!over(job))
         text += fmt::format(" {} (state {}, reason {})", job.id, static_cast<int>(job.state),
                             static_cast<int>(job.why.reason));
+    }
+    for (size_t n = 0; n < fleet_.nodes.size(); ++n) {
+      const NodeImage node = scheduler().node_image(static_cast<NodeId>(n));
+      if (!node.up || !node.open || node.health.out())
+        text += fmt::format("; node {} is {}, {}, {}", n, node.up ? "up" : "away",
+                            node.open ? "open" : "drained", to_string(node.health.state));
     }
     return text;
   }

@@ -118,7 +118,7 @@ mkdir -p "$state"
 exec 9>"$state/lock"
 flock -n 9 || echo "job $HEARTH_JOB, epoch $HEARTH_EPOCH, runs beside another" >>"$1/violations"
 echo "$HEARTH_EPOCH" >>"$state/epochs"
-trap 'echo saved; exit 3' TERM
+trap 'asked=1' TERM
 n=$(cat "$state/n" 2>/dev/null || echo 0)
 echo "epoch $HEARTH_EPOCH begins at $n with $HEARTH_WORLD_SIZE workers"
 while [ "$n" -lt "$steps" ]; do
@@ -126,6 +126,7 @@ while [ "$n" -lt "$steps" ]; do
   n=$((n + 1))
   echo "$n" >"$state/n.new"; mv "$state/n.new" "$state/n"
   echo "step $n"
+  [ -z "$asked" ] || { echo saved; exit 3; }
 done
 echo "epoch $HEARTH_EPOCH" >>"$state/done"
 `);

@@ -10,6 +10,7 @@
 // 4. Tidy. A job whose node drains moves; a small one moves where that makes a hole large enough
 //    for a gang that waits.
 #include <algorithm>
+#include <array>
 #include <set>
 #include <tuple>
 
@@ -71,9 +72,8 @@ class Round {
     order_.clear();
     std::vector<JobId> jobs = planner_.active();
     std::erase_if(jobs, [&](JobId id) { return waiting_.contains(id); });
-    std::stable_sort(jobs.begin(), jobs.end(), [&](JobId a, JobId b) {
-      const Job &x = job(a), &y = job(b);
-      return std::pair(x.spec.tier, x.target.empty()) < std::pair(y.spec.tier, y.target.empty());
+    in_order(jobs, [&](JobId id) {
+      return 2 * static_cast<size_t>(job(id).spec.tier) + job(id).target.empty();
     });
     Quota quota(planner_.spec());
     std::vector<JobId> beyond;
@@ -94,10 +94,19 @@ class Round {
       order_.push_back(
           {id, may_run(cover) ? kBorrowing + static_cast<int32_t>(j.spec.tier) : barred});
     }
-    std::stable_sort(order_.begin(), order_.end(), [&](const Ranked& a, const Ranked& b) {
-      return std::pair(a.rank, job(a.id).target.empty()) <
-             std::pair(b.rank, job(b.id).target.empty());
+    in_order(order_, [&](const Ranked& r) {
+      return 2 * static_cast<size_t>(r.rank) + job(r.id).target.empty();
     });
+  }
+
+  // Stable, by a key below kKeys: once through the jobs, of which there may be many thousands.
+  static constexpr size_t kKeys = 2 * (kBarred + 1);
+  template <typename T, typename Key>
+  static void in_order(std::vector<T>& items, Key key) {
+    std::array<std::vector<T>, kKeys> by_key;
+    for (const T& item : items) by_key[key(item)].push_back(item);
+    items.clear();
+    for (const std::vector<T>& some : by_key) items.insert(items.end(), some.begin(), some.end());
   }
 
   void move_off_draining() {

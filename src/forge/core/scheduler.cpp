@@ -232,7 +232,9 @@ void Scheduler::expired(Millis now, std::vector<Event>& out) const {
 }
 
 void Scheduler::on(const Lost& event) {
-  if (current(event.node, event.incarnation)) lose_node(event.node);
+  // A heartbeat that came in the same turn has renewed the lease.
+  const bool over = now_ >= nodes_[static_cast<size_t>(event.node)].lease_until;
+  if (over && current(event.node, event.incarnation)) lose_node(event.node);
 }
 
 bool Scheduler::current(NodeId node, Incarnation incarnation) const {

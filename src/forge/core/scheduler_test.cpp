@@ -135,6 +135,17 @@ TEST(Scheduler, ResumesElsewhereWhenANodeFallsSilent) {
   EXPECT_NE(house.scheduler.job(0).placed[0].node, house.silent);
 }
 
+TEST(Scheduler, AHeartbeatInTheLastMomentSavesTheNode) {
+  House house(1, "hearth");
+  std::vector<Event> events;
+  house.scheduler.expired(100'000, events);
+  ASSERT_EQ(events.size(), 1U);
+  events.insert(events.begin(), Heartbeat{0, 1, 99'999});
+  std::vector<Command> said;
+  house.scheduler.apply(100'000, events, said);
+  EXPECT_TRUE(house.scheduler.node_image(0).up);
+}
+
 TEST(Scheduler, AnImageGivesTheSameSchedulerAgain) {
   House house(2, "hearth");
   for (int i = 0; i < 4; ++i) house.apply(Submit{job_of(i % 2, 3)});
