@@ -2,13 +2,12 @@
 """Training beside PyTorch's CPU build with bf16 autocast: same shapes, same threads, one run.
 
     python3 bench/peers/train.py --hearth build/bench_train [--model 10m|124m] [--threads N]
-                                 [--rounds N] [--steps N] [--tokens N] [--compile]
+                                 [--rounds N] [--steps N] [--tokens N]
 
 Needs torch, which Hearth itself does not: docs/training_models.md says how to have one beside a Debian 12.
 Rounds alternate, so that what else the machine does meets both. PyTorch's model is written with its
 own fused pieces (rms_norm, scaled_dot_product_attention, fused AdamW); both do whole updates.
---compile lets torch.compile fuse the rest, which takes a C++ compiler. First, PyTorch's matrix
-products alone and the libraries that make them. One JSON line a model on stdout, a table on stderr.
+First, PyTorch's matrix products alone and the libraries that make them. One JSON line a model on stdout, a table on stderr.
 """
 import argparse
 import json
@@ -76,16 +75,15 @@ class Llama(nn.Module):
 
 
 class Torch:
-    def __init__(self, shape, tokens, compiled):
+    def __init__(self, shape, tokens):
         torch.manual_seed(1)
         self.model = Llama(shape)
-        self.loss = torch.compile(self.plain_loss) if compiled else self.plain_loss
         self.adamw = torch.optim.AdamW(self.model.parameters(), lr=1e-4, betas=(0.9, 0.95),
                                        weight_decay=0.1, fused=True)
         self.ids = torch.randint(shape["vocab"], (tokens // shape["context"], shape["context"] + 1))
         self.tokens = self.ids.shape[0] * shape["context"]
 
-    def plain_loss(self):
+    def loss(self):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = self.model(self.ids[:, :-1])
         return F.cross_entropy(logits.float().flatten(0, 1), self.ids[:, 1:].flatten())
@@ -139,14 +137,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2, help="of each in a round")
     parser.add_argument("--tokens", type=int, default=4096, help="of an update")
-    parser.add_argument("--compile", action="store_true", help="let torch.compile fuse")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     products = dict(bf16=product_gflops(torch.bfloat16), f32=product_gflops(torch.float32))
     print(f"PyTorch's products: {products['bf16']} GFLOP/s in bf16, {products['f32']} in f32, from "
           f"{', '.join(libraries())}", file=sys.stderr)
     for name in [args.model] if args.model else SHAPES:
-        peer = Torch(SHAPES[name], args.tokens, args.compile)
+        peer = Torch(SHAPES[name], args.tokens)
         peer.update()
         ours, theirs = [], []
         for _ in range(args.rounds):
@@ -156,7 +153,7 @@ def main():
         ratio = mine["tokens_per_second"] / max(theirs)
         print(json.dumps(dict(bench="peers/train", model=name, threads=args.threads,
                               tokens=args.tokens, torch=torch.__version__,
-                              compiled=args.compile, torch_product_gflops=products,
+                              torch_product_gflops=products,
                               torch_libraries=libraries(),
                               hearth_tokens_per_second=mine["tokens_per_second"],
                               torch_tokens_per_second=round(max(theirs), 1),
