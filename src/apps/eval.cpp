@@ -33,6 +33,7 @@ struct Eval {
   int64_t tokens = 0;
   int64_t context = 0;
   std::string windows = "documents";
+  std::string bos = "auto";
   std::string precision = "bf16";
   bool choices = false;
   bool json = false;
@@ -135,14 +136,15 @@ Score score_documents(const Eval& options, Bench& bench) {
 }
 
 // As llama-perplexity: each file is one text, cut into whole contexts that start afresh, each with
-// the BOS in the place of its first token where the tokenizer sets one; of each the later half
-// counts.
+// the BOS in the place of its first token where the tokenizer sets one (or with --bos always); of
+// each the later half counts.
 void score_file(const Eval& options, Bench& bench, const std::string& file, Score& score) {
   const std::string text = io::read_file(file);
   std::vector<int32_t> tokens = bench.tokenizer().encode(text);
   if (options.tokens > 0) tokens.resize(std::min(tokens.size(), size_t(options.tokens)));
   const int32_t bos = bench.tokenizer().bos_id();
-  const bool sets_bos = bos >= 0 && !tokens.empty() && tokens.front() == bos;
+  const bool sets_bos =
+      bos >= 0 && !tokens.empty() && (tokens.front() == bos || options.bos == "always");
   const int64_t context = bench.context(), first = context / 2;
   for (int64_t begin = 0; begin + context <= std::ssize(tokens); begin += context) {
     if (sets_bos) tokens[static_cast<size_t>(begin)] = bos;
@@ -261,6 +263,12 @@ void add_eval_command(CLI::App& app) {
                    "documents: each from its beginning, those longer than the context in pieces "
                    "that overlap by half; llama: as llama-perplexity cuts a file")
       ->check(CLI::IsMember({"documents", "llama"}))
+      ->capture_default_str();
+  command
+      ->add_option("--bos", options->bos,
+                   "with --windows llama, the BOS at the beginning of a context: auto, where the "
+                   "tokenizer sets one, or always, for models that were only trained with it")
+      ->check(CLI::IsMember({"auto", "always"}))
       ->capture_default_str();
   command->add_option("--separator", options->separator, "line between documents of plain text")
       ->capture_default_str();
