@@ -58,7 +58,8 @@ struct QuantizeOptions {
 };
 
 // q8 scales by the greatest magnitude; q4 searches the levels of each group that point most nearly
-// where the weights do, and scales them so that they are as long. Throws Error{kDataLoss, where} when a weight is not finite.
+// where the weights do, and scales them so that they are as long. Throws Error{kDataLoss, where}
+// when a weight is not finite.
 Weight quantize(const RowSource& rows, WeightFormat format, const QuantizeOptions& options,
                 const char* where);
 Weight quantize(TensorView matrix, WeightFormat format, int threads, const char* where);
