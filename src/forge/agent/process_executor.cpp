@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "forge/agent/run_folder.h"
+#include "forge/agent/worker_process.h"
 #include "io/file.h"
 
 extern char** environ;
@@ -39,9 +40,11 @@ std::string boot_id() {
 bool bury_orphans(const std::string& folder, const RunOrder& order) {
   const int lock = lock_run(folder);
   if (lock < 0) return false;
+  kill_cgroup(order);
   const Start& start = order.start;
   const bool dead =
       kill_marked(run_mark(start.job, start.epoch, start.incarnation), kKillPatienceMs);
+  if (dead) kill_cgroup(order);  // empty now, so it goes
   if (dead && !read_exit(folder))
     write_exit(folder, {Outcome::kKilled, {}, "its keeper was killed"});
   close(lock);
