@@ -1,5 +1,6 @@
 #include "serve/generation.h"
 
+#include <span>
 #include <utility>
 
 #include "base/check.h"
@@ -36,12 +37,16 @@ engine::Admission Generation::start(GenerationRequest request, std::unique_ptr<S
   for (engine::Request& prompt : request.prompts) {
     prompt.id = engine_.next_id();
     ids_.push_back(prompt.id);
+    // A reply is a text of its own; a completion goes on with one.
+    const std::span<const TokenId> before = request.parsers.empty()
+                                                ? std::span<const TokenId>(prompt.prompt)
+                                                : std::span<const TokenId>();
     for (int32_t c = 0; c < choices_per_prompt_; ++c) {
       ChoiceDecoder::Setup setup{request.stops, prompt.min_tokens,
                                  request.logprobs ? Logprobs::kYes : Logprobs::kNo};
       Choice choice;
-      choice.decoder = std::make_unique<ChoiceDecoder>(
-          codec_, codec_.stream(prompt.prompt, special), std::move(setup));
+      choice.decoder =
+          std::make_unique<ChoiceDecoder>(codec_, codec_.stream(before, special), std::move(setup));
       if (!request.parsers.empty()) choice.parser = std::move(request.parsers[choices_.size()]);
       choices_.push_back(std::move(choice));
     }

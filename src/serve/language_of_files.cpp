@@ -1,6 +1,7 @@
 #include "serve/language_of_files.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -30,12 +31,21 @@ tokenizer::SkipSpecial to_skip(SpecialTokens special) {
 class DecoderStream final : public TextStream {
  public:
   DecoderStream(const tokenizer::Tokenizer& tokenizer, SpecialTokens special)
-      : decoder_(tokenizer, to_skip(special)) {}
-  std::string feed(TokenId token) override { return decoder_.push(token); }
-  std::string finish() override { return decoder_.finish(); }
+      : decoder_(std::in_place, tokenizer, to_skip(special)) {}
+
+  // After text, what decoders do at its start (SentencePiece drops a space) is done already.
+  static std::unique_ptr<DecoderStream> after(TokenId last, const tokenizer::Tokenizer& tokenizer,
+                                              SpecialTokens special) {
+    auto stream = std::make_unique<DecoderStream>(tokenizer, special);
+    if (stream->feed(last).empty()) stream->decoder_.emplace(tokenizer, to_skip(special));
+    return stream;
+  }
+
+  std::string feed(TokenId token) override { return decoder_->push(token); }
+  std::string finish() override { return decoder_->finish(); }
 
  private:
-  tokenizer::StreamDecoder decoder_;
+  std::optional<tokenizer::StreamDecoder> decoder_;
 };
 
 class RealCodec final : public TextCodec {
@@ -50,8 +60,9 @@ class RealCodec final : public TextCodec {
   std::string decode(std::span<const TokenId> tokens, SpecialTokens special) const override {
     return tokenizer_->decode(tokens, to_skip(special));
   }
-  std::unique_ptr<TextStream> stream(std::span<const TokenId>,
+  std::unique_ptr<TextStream> stream(std::span<const TokenId> before,
                                      SpecialTokens special) const override {
+    if (!before.empty()) return DecoderStream::after(before.back(), *tokenizer_, special);
     return std::make_unique<DecoderStream>(*tokenizer_, special);
   }
   std::string token_bytes(TokenId token) const override {

@@ -94,6 +94,26 @@ TEST_F(LanguageTest, RendersAndTokenisesAChat) {
   EXPECT_EQ(language_.codec->decode(prompt.tokens, SpecialTokens::kKeep), prompt.text);
 }
 
+// SentencePiece's decoder drops the space at the start of a text, not where a text goes on.
+TEST_F(LanguageTest, ACompletionKeepsItsFirstSpace) {
+  const std::shared_ptr<const tokenizer::Tokenizer> pieces = tokenizer::Tokenizer::from_json(R"({
+"decoder":{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},
+{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]},
+"added_tokens":[{"id":1,"content":"<s>","special":true}],
+"model":{"type":"BPE","vocab":{"<unk>":0,"<s>":1,"▁":2,"a":3,"▁a":4},"merges":["▁ a"]}})");
+  const Language language =
+      make_language(pieces,
+                    std::make_shared<tokenizer::ChatTemplate>(tokenizer::ChatTemplate::from_config(
+                        {{"chat_template", kTemplate}}, "tokenizer_config.json")),
+                    {.ends = {}, .vocabulary = 5}, clock_);
+  const auto first = [&](std::vector<TokenId> before) {
+    return language.codec->stream(before, SpecialTokens::kSkip)->feed(4);
+  };
+  EXPECT_EQ(first({1, 4}), " a");
+  EXPECT_EQ(first({1}), "a");
+  EXPECT_EQ(first({}), "a");
+}
+
 TEST_F(LanguageTest, HoldsTextToASchema) {
   const auto constraint = language_.constraints->compile(
       {ConstraintSpec::Kind::kJsonSchema,
