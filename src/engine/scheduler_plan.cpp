@@ -72,7 +72,7 @@ void Scheduler::reclaim_time(Nanos now) {
   for (const ServiceClass lower : {ServiceClass::kBatch, ServiceClass::kStandard}) {
     if (running_.empty() || running_.back()->rank.service_class < lower) continue;
     int64_t wanted = prompt_tokens_above(lower);
-    if (lower == ServiceClass::kStandard) wanted = std::min(wanted, tokens_owed());
+    if (wanted > 0 && lower == ServiceClass::kStandard) wanted = std::min(wanted, tokens_owed());
     if (wanted == 0) continue;
     for (size_t i = running_.size(); i-- > 0;) {
       if (running_[i]->rank.service_class < lower) break;
