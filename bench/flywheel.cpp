@@ -49,7 +49,7 @@ struct Options {
   int threads = 1;
   int64_t hidden = 256;
   int64_t layers = 4;
-  int32_t step_ms = 20;
+  int32_t step_ms = 5;
   double sold = 0.5;
   int32_t servers = 16;
   std::string accelerator = "h100";
@@ -218,7 +218,7 @@ sim::FlywheelResults run_engine(const Options& options) {
   trials.sold = options.sold;
   trials.scale = kEngineScale;
   trials.window = static_cast<Nanos>(options.seconds * kSecond);
-  trials.warm_up = trials.window / 3;
+  trials.warm_up = trials.window / 2;  // ten times what a bucket holds
   trials.points = 20;
   trials.house = [&](const engine::EngineConfig& config, uint64_t seed) {
     return std::make_shared<sim::FlywheelHouse>(sim::FlywheelHouse::Parts{
@@ -227,6 +227,7 @@ sim::FlywheelResults run_engine(const Options& options) {
         .clock = engine.clock,
         .idle_until = [&](Nanos until) { engine.clock.wait_until(until); },
         .vocabulary = kVocabulary,
+        .bucket_window = trials.window / 20,
         .seed = seed});
   };
   sim::FlywheelResults results = sim::run_flywheel(

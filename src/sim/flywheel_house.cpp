@@ -7,8 +7,6 @@
 namespace hearth::sim {
 namespace {
 
-// Of the buckets: short, so that a tenant's work comes evenly.
-constexpr Nanos kWindow = 10 * kSecond;
 constexpr double kMinute = 60;
 
 double seconds(Nanos duration) { return static_cast<double>(duration) / kSecond; }
@@ -32,7 +30,7 @@ FlywheelHouse::FlywheelHouse(const Parts& parts)
 size_t FlywheelHouse::add(const FlywheelTenant& tenant) {
   const size_t index = tenants_.size();
   const Nanos now = parts_.clock.now();
-  tenants_.push_back({tenant, engine::RateBucket(tenant.rate, kWindow, now)});
+  tenants_.push_back({tenant, engine::RateBucket(tenant.rate, parts_.bucket_window, now)});
   if (buys(tenant)) {
     scheduler_.set_deployment(static_cast<engine::DeploymentId>(index) + 1, tenant.rate);
   }

@@ -53,6 +53,8 @@ class FlywheelHouse {
     int32_t vocabulary = 32'000;
     // Lengths vary by this share around their mean.
     double spread = 0.3;
+    // Of the buckets: what was bought in so long may be taken at once.
+    Nanos bucket_window = 10 * kSecond;
     uint64_t seed = 1;
   };
 
