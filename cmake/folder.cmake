@@ -1,4 +1,5 @@
-# hearth_folder(path DEPS ... TEST_DEPS ... LIBS ... PUBLIC_LIBS ...): the static library of src/<path> and its test program.
+# hearth_folder(path [PRECOMPILED] DEPS ... TEST_DEPS ... LIBS ... PUBLIC_LIBS ...): the static library of src/<path> and its
+# test program. PRECOMPILED: most of its sources read JSON.
 #   x.cpp        part of the library          x_test.cpp   part of <path>_test
 #   x_fuzz.cpp   one libFuzzer program        x_avx2.cpp, x_avx512.cpp, x_avx512bf16.cpp, x_avx512vnni.cpp,
 #                                             x_avxvnni.cpp: compiled for that instruction set only
@@ -17,7 +18,7 @@ function(hearth_isa_flags)
       # Where a product and a sum become one rounding is written in the kernels, not left to the compiler.
       # g++ 12 warns of its own intrinsics' deliberately undefined operands (GCC PR 105593).
       string(JOIN " " flags -O3 ${HEARTH_ISA_${isa}} -ffp-contract=off -Wno-uninitialized -Wno-maybe-uninitialized)
-      set_source_files_properties(${matching} PROPERTIES COMPILE_FLAGS "${flags}")
+      set_source_files_properties(${matching} PROPERTIES COMPILE_FLAGS "${flags}" SKIP_PRECOMPILE_HEADERS ON)
     endif()
   endforeach()
 endfunction()
@@ -27,9 +28,48 @@ function(hearth_target_name path out)
   set(${out} "${name}" PARENT_SCOPE)
 endfunction()
 
-# Each header must compile alone: one object file a header, part of the target `headers` (./dev tidy).
-function(hearth_headers_alone name dir)
+# What most files of a kind include and what takes longest to parse, read once. `group` is one set of flags: the first target of
+# a group makes the file, the others use it. g++ only: with clang the compiler cache would miss every time.
+set(HEARTH_PRECOMPILED_std <algorithm> <filesystem> <functional> <map> <memory> <optional> <string> <unordered_map> <vector>)
+set(HEARTH_PRECOMPILED_json ${HEARTH_PRECOMPILED_std} <nlohmann/json.hpp>)
+set(HEARTH_PRECOMPILED_test ${HEARTH_PRECOMPILED_json} <gtest/gtest.h>)
+set(HEARTH_PRECOMPILED_apps ${HEARTH_PRECOMPILED_json} <CLI/CLI.hpp>)
+
+function(hearth_precompile target group)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    return()
+  endif()
+  target_compile_options(${target} PRIVATE -fpch-preprocess)  # so that ccache sees what the file was made of
+  get_property(maker GLOBAL PROPERTY HEARTH_PRECOMPILED_BY_${group})
+  if(maker)
+    target_precompile_headers(${target} REUSE_FROM ${maker})
+  else()
+    target_precompile_headers(${target} PRIVATE ${HEARTH_PRECOMPILED_${group}})
+    set_property(GLOBAL PROPERTY HEARTH_PRECOMPILED_BY_${group} ${target})
+  endif()
+endfunction()
+
+# The headers among ARGN that no source includes before anything else: whether the others compile alone, the build itself shows.
+function(hearth_unproven_headers dir out)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cpp)
+  set(proven)
+  foreach(source ${sources})
+    file(STRINGS ${source} first REGEX "^#include" LIMIT_COUNT 1)
+    string(REGEX REPLACE "^#include \"(.*)\"$" "${CMAKE_SOURCE_DIR}/src/\\1" first "${first}")
+    list(APPEND proven "${first}")
+  endforeach()
+  set(unproven ${ARGN})
+  list(REMOVE_ITEM unproven ${proven})
+  set(${out} ${unproven} PARENT_SCOPE)
+endfunction()
+
+# Each header must compile alone: one object file a header, part of the target `headers` (./dev tidy). Precompiled headers would
+# hide what a header lacks, so that a folder with them proves nothing by its build.
+function(hearth_headers_alone name dir precompiled)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${dir}/*.h)
+  if(NOT precompiled)
+    hearth_unproven_headers(${dir} headers ${headers})
+  endif()
   if(NOT headers)
     return()
   endif()
@@ -51,7 +91,7 @@ function(hearth_headers_alone name dir)
 endfunction()
 
 function(hearth_folder path)
-  cmake_parse_arguments(ARG "" "" "DEPS;TEST_DEPS;LIBS;PUBLIC_LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "PRECOMPILED" "" "DEPS;TEST_DEPS;LIBS;PUBLIC_LIBS" ${ARGN})
   hearth_target_name(${path} name)
   set(dir ${CMAKE_SOURCE_DIR}/src/${path})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cpp)
@@ -79,7 +119,10 @@ function(hearth_folder path)
     target_link_libraries(hearth_${name} PRIVATE ${ARG_LIBS})
   endif()
 
-  hearth_headers_alone(${name} ${dir})
+  hearth_headers_alone(${name} ${dir} ${ARG_PRECOMPILED})
+  if(ARG_PRECOMPILED)
+    hearth_precompile(hearth_${name} json)
+  endif()
 
   if(tests)
     add_executable(${name}_test ${tests})
@@ -89,6 +132,8 @@ function(hearth_folder path)
     endforeach()
     target_link_libraries(${name}_test PRIVATE hearth_${name} ${ARG_LIBS} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE HEARTH_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    target_compile_options(${name}_test PRIVATE -O1)  # a quarter of the time to compile, and what is tested has its own flags
+    hearth_precompile(${name}_test test)
     set_property(GLOBAL APPEND PROPERTY HEARTH_TESTS ${name}_test)
   endif()
   if(HEARTH_FUZZ)
@@ -131,6 +176,8 @@ function(hearth_program name)
     target_link_libraries(${name} PRIVATE hearth_${dep_name})
   endforeach()
   target_link_libraries(${name} PRIVATE ${ARG_LIBS})
+  target_compile_options(${name} PRIVATE -O1)  # wiring: nothing here is on a hot path
+  hearth_precompile(${name} apps)
   target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
   hearth_embed(${name} model ${CMAKE_SOURCE_DIR}/models/ember EXCLUDE "^(recipe|adapters)/")
   hearth_embed(${name} web ${CMAKE_SOURCE_DIR}/web/dist)
