@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <thread>
 
@@ -10,6 +11,8 @@
 #include "apps/local_model.h"
 #include "apps/lora_flags.h"
 #include "apps/model_flags.h"
+#include "apps/model_source.h"
+#include "apps/tune_process.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "io/file.h"
@@ -25,7 +28,13 @@ struct Serve {
   std::vector<std::string> api_keys;
   std::string api_key_file;
   std::string admin_key;
+  std::string tuning_priority = "idle";
 };
+
+TunePriority parse_priority(const std::string& text) {
+  if (text == "normal") return TunePriority::kNormal;
+  return text == "low" ? TunePriority::kLow : TunePriority::kIdle;
+}
 
 std::vector<serve::StaticFile> web_files() {
   std::vector<serve::StaticFile> files;
@@ -93,6 +102,27 @@ void print_welcome(const serve::Server& server, const Serve& options, const Loca
   }
 }
 
+// Whoever trains adapters of the served model, from the folder of its files; the one inside the
+// program is written to a folder first. Null, where there is no such folder.
+std::unique_ptr<serve::Trainer> make_trainer(const Serve& options) {
+  const ModelSource source = find_model(options.model.model, options.model.data_dir);
+  std::string folder = source.path;
+  if (folder.empty()) {
+    folder = options.model.data_dir + "/bases/" + source.name;
+    std::filesystem::create_directories(folder);
+    for (const EmbeddedFile& file : embedded_model()) {
+      const std::filesystem::path path = folder / std::filesystem::path(file.path);
+      std::error_code missing;
+      if (std::filesystem::file_size(path, missing) == file.bytes.size() && !missing) continue;
+      std::filesystem::create_directories(path.parent_path());
+      io::write_file_atomic(path.string(), file.bytes);
+    }
+  }
+  if (!std::filesystem::exists(folder + "/config.json")) return nullptr;
+  return std::make_unique<TuneProcess>(std::filesystem::absolute(folder).string(),
+                                       parse_priority(options.tuning_priority));
+}
+
 // First signal: running requests finish. Second: they do not.
 void stop_on_signals(serve::Server& server, const Signals& signals) {
   signals.wait();
@@ -119,6 +149,8 @@ void run_serve(Serve options) {
   options.server.version = HEARTH_VERSION;
   options.server.adapters = {options.lora.limits, options.lora.folder};
   const LocalModel local(options.model, clock, options.lora);
+  const auto trainer = make_trainer(options);
+  options.server.trainer = trainer.get();
   serve::Server server(options.server, local.handle(), clock);
   serve_adapters(options.lora, server.adapters());
   server.start();
@@ -147,8 +179,9 @@ void add_serve_command(CLI::App& app) {
                    "File of hashed keys, one a line: name:salt:hash")
       ->check(CLI::ExistingFile);
   command
-      ->add_option("--admin-key", options->admin_key,
-                   "Key that may also make and change deployments")
+      ->add_option(
+          "--admin-key", options->admin_key,
+          "Key that may also manage tenants, keys, limits and deployments; see `hearth keys`")
       ->envname("HEARTH_ADMIN_KEY");
   command->add_option("--cors-origin", server.cors_origins,
                       "Origin of web pages that may call; may be repeated; * for all");
@@ -160,6 +193,26 @@ void add_serve_command(CLI::App& app) {
   command
       ->add_option("--max-tenant-requests", server.tenant_requests_max,
                    "Requests of one key at once; 0: no limit")
+      ->capture_default_str();
+  command
+      ->add_option("--tuning-priority", options->tuning_priority,
+                   "Of tuning jobs beside the server: idle, low or normal")
+      ->check(CLI::IsMember({"idle", "low", "normal"}))
+      ->capture_default_str();
+  auto& limits = server.services;
+  command
+      ->add_option("--max-file-bytes", limits.file_bytes_max, "Largest file that may be uploaded")
+      ->capture_default_str();
+  command
+      ->add_option("--max-project-file-bytes", limits.project_file_bytes_max,
+                   "All files of one tenant")
+      ->capture_default_str();
+  command->add_option("--max-batch-requests", limits.batch_requests_max, "Requests of one batch")
+      ->capture_default_str();
+  command
+      ->add_option("--batch-requests-at-once", limits.batch_requests_at_once,
+                   "Requests of batches in the engine at once, while nobody else is there")
+      ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   command
       ->add_option("--drain-timeout-ms", server.drain_ms,

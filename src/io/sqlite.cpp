@@ -113,4 +113,23 @@ std::string Statement::text(int column) {
   return bytes ? std::string(bytes, size) : std::string();
 }
 
+Transaction::Transaction(Database& database) : database_(database) {
+  // IMMEDIATE: a reader that turns writer halfway could be refused.
+  database_.run("BEGIN IMMEDIATE");
+}
+
+Transaction::~Transaction() {
+  if (!open_) return;
+  try {
+    database_.run("ROLLBACK");
+  } catch (const Error&) {
+    // SQLite has taken it back by itself.
+  }
+}
+
+void Transaction::commit() {
+  database_.run("COMMIT");
+  open_ = false;
+}
+
 }  // namespace hearth::io

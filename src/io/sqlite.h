@@ -25,6 +25,7 @@ class Statement {
   bool step();
   // To the end, without rows.
   void run();
+  // NULL is 0, and the empty text.
   int64_t integer(int column);
   std::string text(int column);  // or bytes
 
@@ -51,6 +52,22 @@ class Database {
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
+};
+
+// From here to commit() all or nothing, also for other processes. Without a commit() it is taken
+// back.
+class Transaction {
+ public:
+  explicit Transaction(Database& database);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  void commit();
+
+ private:
+  Database& database_;
+  bool open_ = true;
 };
 
 }  // namespace hearth::io

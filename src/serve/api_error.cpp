@@ -98,6 +98,10 @@ ApiError model_not_found(const std::string& asked, const std::string& available)
           {}};
 }
 
+ApiError conflict(const std::string& text) {
+  return {409, kInvalidRequest, text, {}, "conflict", {}};
+}
+
 ApiError bad_field(const std::string& param, const std::string& message) {
   return {400, kInvalidRequest, message, param, "invalid_value", {}};
 }

@@ -26,6 +26,8 @@ ApiError not_found(const std::string& path);
 ApiError method_not_allowed(const std::string& method, const std::string& path,
                             const std::string& allowed);
 ApiError model_not_found(const std::string& asked, const std::string& available);
+// Not as things stand.
+ApiError conflict(const std::string& text);
 ApiError bad_field(const std::string& param, const std::string& message);
 // What the transport refused: 413, 414, 431, 408 ...
 ApiError transport_error(int status, const std::string& text);

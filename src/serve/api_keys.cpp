@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "serve/text_lists.h"
 
 namespace hearth::serve {
 
@@ -16,6 +17,7 @@ namespace {
 constexpr size_t kSaltBytes = 16;
 constexpr size_t kHashBytes = 32;
 constexpr size_t kKeyBytes = 32;
+constexpr size_t kPrefixBytes = 14;  // "hearth-" and seven characters
 
 std::string random_bytes(size_t count) {
   std::string out(count, '\0');
@@ -33,35 +35,19 @@ std::string sha256(const std::string& bytes) {
   return out;
 }
 
-std::string to_hex(std::string_view bytes) {
-  std::string out;
-  for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
+// Exactly so many bytes.
+std::optional<std::string> bytes_of_hex(std::string_view text, size_t bytes) {
+  std::string out = from_hex(text);
+  if (text.size() != 2 * bytes || out.size() != bytes) return std::nullopt;
   return out;
-}
-
-std::optional<std::string> from_hex(std::string_view text, size_t bytes) {
-  if (text.size() != 2 * bytes) return std::nullopt;
-  std::string out;
-  for (size_t i = 0; i < text.size(); i += 2) {
-    const std::string pair(text.substr(i, 2));
-    if (pair.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) return std::nullopt;
-    out += static_cast<char>(std::stoi(pair, nullptr, 16));
-  }
-  return out;
-}
-
-uint64_t salt_of(const ApiKey& key) {
-  uint64_t salt = 0;
-  std::memcpy(&salt, sha256("cache salt of " + key.name + key.salt).data(), sizeof salt);
-  return salt;
 }
 
 ApiKey parse_line(std::string_view line, const std::string& where, int number) {
   const size_t first = line.find(':');
   const size_t second = line.find(':', first + 1);
   if (first != std::string_view::npos && second != std::string_view::npos && first > 0) {
-    auto salt = from_hex(line.substr(first + 1, second - first - 1), kSaltBytes);
-    auto hash = from_hex(line.substr(second + 1), kHashBytes);
+    auto salt = bytes_of_hex(line.substr(first + 1, second - first - 1), kSaltBytes);
+    auto hash = bytes_of_hex(line.substr(second + 1), kHashBytes);
     if (salt && hash)
       return {std::string(line.substr(0, first)), std::move(*salt), std::move(*hash)};
   }
@@ -109,12 +95,25 @@ std::string make_api_key() {
   return out;
 }
 
+std::string_view key_prefix(std::string_view key) { return key.substr(0, kPrefixBytes); }
+
+bool is_key(const ApiKey& stored, std::string_view key) {
+  const std::string hash = sha256(stored.salt + std::string(key));
+  return stored.hash.size() == kHashBytes &&
+         CRYPTO_memcmp(hash.data(), stored.hash.data(), kHashBytes) == 0;
+}
+
+uint64_t cache_salt_of(const std::string& id) {
+  uint64_t salt = 0;
+  std::memcpy(&salt, sha256("cache salt of " + id).data(), sizeof salt);
+  return salt;
+}
+
 std::optional<Tenant> find_tenant(const std::vector<ApiKey>& keys, std::string_view key) {
   std::optional<Tenant> found;
   for (const ApiKey& candidate : keys) {
-    const std::string hash = sha256(candidate.salt + std::string(key));
-    if (CRYPTO_memcmp(hash.data(), candidate.hash.data(), kHashBytes) == 0) {
-      found = Tenant{candidate.name, salt_of(candidate)};
+    if (is_key(candidate, key)) {
+      found = Tenant{candidate.name, cache_salt_of(candidate.name + candidate.salt)};
     }
   }
   return found;

@@ -31,6 +31,13 @@ std::vector<ApiKey> parse_key_file(std::string_view text, const std::string& whe
 // A new random key: "hearth-" and 43 characters.
 std::string make_api_key();
 
+// What a key begins with: enough to find it among many, far too little to guess it.
+std::string_view key_prefix(std::string_view key);
+// Takes the same time whether it is or not.
+bool is_key(const ApiKey& stored, std::string_view key);
+// Separates the cached prompts of the owner of that id from those of others.
+uint64_t cache_salt_of(const std::string& id);
+
 // The tenant whose key this is; takes the same time whichever it is.
 std::optional<Tenant> find_tenant(const std::vector<ApiKey>& keys, std::string_view key);
 

@@ -20,12 +20,14 @@
 #include "serve/model_handle.h"
 #include "serve/reply.h"
 #include "serve/server_options.h"
+#include "serve/tenants/key_ring.h"
 
 namespace hearth::serve {
 
 class Deployments;
 class ResponseStore;
 class StatsFeed;
+struct Services;
 
 struct App {
   const ServerOptions& options;
@@ -39,9 +41,16 @@ struct App {
   StatsFeed& feed;
   AdapterRegistry& adapters;
   Deployments& deployments;
+  Services& services;
   int64_t created_s = 0;  // when the model was loaded
   std::atomic<bool> draining{false};
   std::function<int()> http_connections;
+};
+
+// Where a call comes from.
+enum class Origin : uint8_t {
+  kOnline,  // somebody waits for it
+  kBatch,   // an item of a batch: served when nobody else is
 };
 
 // One call of a route.
@@ -51,6 +60,8 @@ struct Call {
   std::map<std::string, std::string> path;  // by the names in the pattern
   Tenant tenant;
   Nanos arrived = 0;
+  Caller caller;
+  Origin origin = Origin::kOnline;
   bool admin = false;  // may see and change what belongs to others
   // What choose_model() chose.
   std::string model;
@@ -63,8 +74,9 @@ struct Call {
 
 enum class Access { kOpen, kKey, kAdmin };
 enum class Place {
-  kIo,      // quick: answered on the I/O thread, whatever else goes on
-  kWorker,  // parses, tokenises, touches files
+  kIo,          // quick: answered on the I/O thread, whatever else goes on
+  kWorker,      // parses, tokenises, touches files
+  kBackground,  // may take seconds: copies uploads
 };
 enum class Work { kNone, kEngine };  // kEngine: refused while the server drains
 
@@ -75,10 +87,14 @@ struct Route {
   Access access = Access::kKey;
   Place place = Place::kWorker;
   Work work = Work::kNone;
+  const char* scope = "";  // that a key needs, if it is limited to some
 };
 
 // In the order of docs/api.md.
 std::vector<Route> all_routes();
+
+// Whose the adapters are that this call makes: on a server without keys, everybody's.
+std::string owner_of(const Call& call);
 
 void chat_completions(Call& call);
 void completions(Call& call);
@@ -107,6 +123,45 @@ void delete_deployment(Call& call);
 
 // The tenant whose things a call may see; empty: everybody's.
 std::string tenant_seen_by(const Call& call);
+void list_projects(Call& call);
+void create_project(Call& call);
+void get_project(Call& call);
+void modify_project(Call& call);
+void archive_project(Call& call);
+void list_rate_limits(Call& call);
+void modify_rate_limit(Call& call);
+void list_api_keys(Call& call);
+void create_api_key(Call& call);
+void get_api_key(Call& call);
+void delete_api_key(Call& call);
+void list_admin_api_keys(Call& call);
+void create_admin_api_key(Call& call);
+void get_admin_api_key(Call& call);
+void delete_admin_api_key(Call& call);
+void usage_of_completions(Call& call);
+void list_audit_logs(Call& call);
+void create_file(Call& call);
+void list_files(Call& call);
+void get_file(Call& call);
+void delete_file(Call& call);
+void get_file_content(Call& call);
+void create_batch(Call& call);
+void list_batches(Call& call);
+void get_batch(Call& call);
+void cancel_batch(Call& call);
+void create_tuning_job(Call& call);
+void list_tuning_jobs(Call& call);
+void get_tuning_job(Call& call);
+void cancel_tuning_job(Call& call);
+void pause_tuning_job(Call& call);
+void resume_tuning_job(Call& call);
+void list_tuning_events(Call& call);
+void list_tuning_checkpoints(Call& call);
+void create_adapter(Call& call);
+void list_adapters(Call& call);
+void delete_adapter(Call& call);
+void delete_model(Call& call);
+void whoami(Call& call);
 
 // Notes in the call which model the request means: the base, also when it is silent, or an adapter
 // that its tenant may use. Throws Error{kNotFound, "model"} for everything else.

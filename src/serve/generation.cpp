@@ -25,6 +25,10 @@ class Generation::PromptSink final : public EngineSink {
 Generation::Generation(EngineLoop& engine, const TextCodec& codec, Executor& executor)
     : engine_(engine), codec_(codec), serial_(std::make_shared<Serial>(executor)) {}
 
+Generation::~Generation() {
+  if (surface_ && unfinished_ > 0 && !refused_) surface_->on_abandoned(totals_);
+}
+
 engine::Admission Generation::start(GenerationRequest request, std::unique_ptr<Surface> surface,
                                     Nanos arrived) {
   CHECK(!request.prompts.empty(), "a generation without a prompt");

@@ -71,6 +71,8 @@ class Surface {
   virtual void on_end(const ChoiceEnd& end) = 0;
   virtual void on_done(const Totals& totals) = 0;
   virtual void on_refused(const engine::Admission& refusal) = 0;
+  // Instead of on_done(), when nobody listens any more: what it took so far. On any thread; last.
+  virtual void on_abandoned(const Totals& /*totals*/) {}
   // False: the client cannot take more now; resume() follows.
   virtual bool writable() = 0;
 };
@@ -78,6 +80,7 @@ class Surface {
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
   Generation(EngineLoop& engine, const TextCodec& codec, Executor& executor);
+  ~Generation();
 
   // Hands the prompts to the engine. A refusal of the first is returned; the surface hears nothing
   // then.

@@ -34,11 +34,6 @@ std::string folder_of(const Call& call, const std::string& path) {
   return folder.string();
 }
 
-// Without keys, what the API loads and unloads is everybody's.
-std::string owner_of(const Call& call) {
-  return call.app.options.api_keys.empty() ? std::string(kEverybody) : call.tenant.name;
-}
-
 void answer_text(Call& call, std::string text) {
   call.reply->raw({200, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(text)});
 }

@@ -22,9 +22,11 @@ void Reply::add_common(HttpResponse& response) const {
   if (setup_.allowed_origin.empty()) return;
   response.headers.set("Access-Control-Allow-Origin", setup_.allowed_origin);
   response.headers.set("Access-Control-Expose-Headers",
-                       "X-Request-Id, Retry-After, retry-after-ms, x-ratelimit-limit-tokens, "
-                       "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
-                       "x-hearth-deployment, x-hearth-utilization, x-hearth-spillover");
+                       "X-Request-Id, Retry-After, retry-after-ms, x-ratelimit-limit-requests, "
+                       "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+                       "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, "
+                       "x-ratelimit-reset-tokens, x-hearth-deployment, x-hearth-utilization, "
+                       "x-hearth-spillover");
   response.headers.set("Vary", "Origin");
 }
 
@@ -55,16 +57,19 @@ void Reply::error(const ApiError& error) {
   raw(std::move(response));
 }
 
-void Reply::begin_events() {
+void Reply::begin_stream(HttpResponse response) {
   if (streaming_.exchange(true)) return;
-  HttpResponse head{200,
-                    {{"Content-Type", "text/event-stream; charset=utf-8"},
-                     {"Cache-Control", "no-cache"},
-                     {"X-Accel-Buffering", "no"}},
-                    {}};
-  add_common(head);
-  count(200);
-  exchange_->start_stream(head);
+  add_common(response);
+  count(response.status);
+  exchange_->start_stream(response);
+}
+
+void Reply::begin_events() {
+  begin_stream({200,
+                {{"Content-Type", "text/event-stream; charset=utf-8"},
+                 {"Cache-Control", "no-cache"},
+                 {"X-Accel-Buffering", "no"}},
+                {}});
 }
 
 void Reply::event(const std::string& name, const io::Json& data) {
@@ -72,11 +77,13 @@ void Reply::event(const std::string& name, const io::Json& data) {
 }
 
 void Reply::event_text(const std::string& name, const std::string& data) {
+  send(transport::sse_frame(name, data));
+}
+
+void Reply::send(std::string_view bytes) {
   // Before the send: the buffer may drain, and say so, before send() has returned.
   writable_ = false;
-  if (exchange_->send(transport::sse_frame(name, data)) != transport::SendState::kFull) {
-    writable_ = true;
-  }
+  if (exchange_->send(bytes) != transport::SendState::kFull) writable_ = true;
 }
 
 void Reply::end() { exchange_->finish(); }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "io/json_fwd.h"
 #include "serve/api_error.h"
@@ -35,6 +36,10 @@ class Reply : public std::enable_shared_from_this<Reply> {
   void raw(transport::HttpResponse response);
   // Before the stream: a status and a JSON body. Inside it: an event, and the end.
   void error(const ApiError& error);
+
+  // An answer in pieces that are no events. The head of `response` counts, not its body.
+  void begin_stream(transport::HttpResponse response);
+  void send(std::string_view bytes);
 
   void begin_events();
   bool streaming() const { return streaming_; }

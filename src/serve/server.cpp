@@ -17,9 +17,12 @@ constexpr auto kTick = std::chrono::seconds(1);
 constexpr auto kDrainLook = std::chrono::milliseconds(20);
 constexpr int64_t kFlushMs = 5'000;  // for answers that are complete and not yet sent
 
-transport::HttpServerOptions with_refusal(transport::HttpServerOptions options, Service& service) {
+transport::HttpServerOptions with_service(transport::HttpServerOptions options, Service& service) {
   options.refusal = [&service](int status, const std::string& text) {
     return service.refusal(status, text);
+  };
+  options.plan_body = [&service](const transport::HttpRequest& head) {
+    return service.plan_body(head);
   };
   return options;
 }
@@ -29,6 +32,7 @@ transport::HttpServerOptions with_refusal(transport::HttpServerOptions options, 
 struct Server::Impl {
   const int64_t drain_ms;
   std::unique_ptr<Executor> executor;
+  std::unique_ptr<Executor> background;
   Service service;
   transport::HttpServer http;
   std::mutex mutex;
@@ -40,8 +44,9 @@ struct Server::Impl {
   Impl(ServerOptions options, ModelHandle model, const Clock& clock)
       : drain_ms(options.drain_ms),
         executor(make_worker_pool(options.workers)),
-        service(options, std::move(model), clock, *executor),
-        http(with_refusal(options.http, service),
+        background(make_worker_pool(1)),
+        service(options, std::move(model), clock, *executor, *background),
+        http(with_service(options.http, service),
              [this](auto exchange) { service.handle(std::move(exchange)); }) {}
 
   void start() {
@@ -80,7 +85,9 @@ struct Server::Impl {
     http.stop(in_haste ? 0 : kFlushMs);
     service.engine().stop();
     ticker.join();
-    executor.reset();  // its last tasks still need the service
+    // Their last tasks still need the service, and those of the one the other.
+    executor.reset();
+    background.reset();
   }
 
   void force() {

@@ -8,10 +8,13 @@
 #include "io/json.h"
 #include "serve/adapter_folder.h"
 #include "serve/app.h"
+#include "serve/batches/internal_exchange.h"
 #include "serve/deployments/deployments.h"
 #include "serve/fields.h"
 #include "serve/response_store.h"
+#include "serve/services.h"
 #include "serve/stats_feed.h"
+#include "serve/tenants/gate.h"
 
 namespace hearth::serve {
 
@@ -22,6 +25,8 @@ using transport::HttpResponse;
 namespace {
 
 constexpr size_t kRequestIdMax = 128;
+constexpr uint64_t kFormBytes = 1 << 20;       // what a form has besides its file
+constexpr int32_t kBatchPriority = 2'000'000;  // behind everything that a client may ask for
 
 // "/v1/models/{id}" against "/v1/models/x".
 bool matches(std::string_view pattern, std::string_view path,
@@ -43,19 +48,6 @@ bool matches(std::string_view pattern, std::string_view path,
   return pattern.empty() && path.empty();
 }
 
-std::string key_of(const HttpRequest& request) {
-  if (const std::string* header = request.headers.find("authorization")) {
-    constexpr std::string_view kBearer = "bearer ";
-    if (header->size() > kBearer.size() &&
-        transport::equals_ignoring_case(std::string_view(*header).substr(0, kBearer.size()),
-                                        kBearer)) {
-      return header->substr(kBearer.size());
-    }
-  }
-  const std::string* header = request.headers.find("x-api-key");
-  return header ? *header : std::string();
-}
-
 bool is_plain(const std::string& id) {
   return !id.empty() && id.size() <= kRequestIdMax &&
          std::all_of(id.begin(), id.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
@@ -71,29 +63,6 @@ uint64_t fnv(std::string_view bytes) {
   return hash;
 }
 
-// How many requests each tenant has in the house.
-class TenantCounts : public std::enable_shared_from_this<TenantCounts> {
- public:
-  // A place that is given back when the pointer dies; null when `limit` are taken.
-  std::shared_ptr<void> enter(const std::string& tenant, int32_t limit) {
-    const std::lock_guard lock(mutex_);
-    int32_t& count = counts_[tenant];
-    if (limit > 0 && count >= limit) return nullptr;
-    ++count;
-    return std::shared_ptr<void>(
-        this, [self = shared_from_this(), tenant](void*) { self->leave(tenant); });
-  }
-
- private:
-  void leave(const std::string& tenant) {
-    const std::lock_guard lock(mutex_);
-    if (--counts_[tenant] == 0) counts_.erase(tenant);
-  }
-
-  std::mutex mutex_;
-  std::map<std::string, int32_t> counts_;
-};
-
 }  // namespace
 
 struct Service::Impl {
@@ -101,26 +70,29 @@ struct Service::Impl {
   const ModelHandle model;
   const Clock& clock;
   Executor& executor;
+  Executor& background;
   Metrics metrics;
   Ids ids;
-  const std::shared_ptr<TenantCounts> tenants = std::make_shared<TenantCounts>();
   ResponseStore responses;
   EngineLoop engine;
   Deployments deployments;
   StatsFeed feed;
   AdapterRegistry adapters;
   AdapterFolder adapter_folder;
+  Services services;
   std::atomic<bool> looking{false};  // into the folder
+  std::atomic<bool> ticking{false};  // the services
   const std::vector<Route> routes = all_routes();
   std::vector<uint64_t> web_hashes;
   App app;
 
   Impl(ServerOptions server_options, ModelHandle handle, const Clock& server_clock,
-       Executor& server_executor)
+       Executor& server_executor, Executor& background_executor)
       : options(std::move(server_options)),
         model(std::move(handle)),
         clock(server_clock),
         executor(server_executor),
+        background(background_executor),
         metrics(model.name),
         ids(options.id_seed != 0 ? options.id_seed : secret_seed()),
         responses(options.data_dir, options.stored_responses_max),
@@ -129,11 +101,77 @@ struct Service::Impl {
         feed(engine, metrics, clock),
         adapters(model.adapters, engine, clock, options.adapters.limits),
         adapter_folder(options.adapters.folder, adapters),
-        app{options, model,           clock, engine,   executor,    metrics,
-            ids,     responses,       feed,  adapters, deployments, clock.wall() / kSecond,
-            {},      [] { return 0; }} {
+        services(options, clock),
+        app{options,
+            model,
+            clock,
+            engine,
+            executor,
+            metrics,
+            ids,
+            responses,
+            feed,
+            adapters,
+            deployments,
+            services,
+            clock.wall() / kSecond,
+            {},
+            [] { return 0; }} {
+    services.batch_runner = std::make_shared<BatchRunner>(BatchRunner::House{
+        services.batches, services.files, background, clock, ids, options.services, model.name,
+        [this](const Batch& batch, HttpRequest request, InternalExchange::Done done) {
+          send_for(batch, std::move(request), std::move(done));
+        },
+        [this] { return room_for_batches(); }});
+    services.tuning_runner = std::make_shared<TuningRunner>(
+        TuningRunner::House{services.tuning, services.files, adapters, background, clock, ids,
+                            options.services, options.data_dir, options.trainer});
     adapter_folder.look_at_start();
+    serve_kept_adapters();
     for (const StaticFile& file : options.web) web_hashes.push_back(fnv(file.bytes));
+  }
+
+  // Whoever still waits is let go while the services are there.
+  ~Impl() { engine.stop(); }
+
+  void serve_kept_adapters() {
+    for (const ShelvedAdapter& kept : services.shelf.all()) {
+      try {
+        adapters.load(kept.owner, kept.name, kept.folder);
+      } catch (const Error& error) {
+        log::warn("adapter not served name={} folder={} error=\"{}\"", kept.name, kept.folder,
+                  error.text);
+      }
+    }
+  }
+
+  // Only while nobody else is there.
+  int64_t room_for_batches() const {
+    if (app.draining || services.counts->total() > 0) return 0;
+    return options.services.batch_requests_at_once;
+  }
+
+  void send_for(const Batch& batch, HttpRequest request, InternalExchange::Done done) {
+    const auto exchange = std::make_shared<InternalExchange>(std::move(request), std::move(done));
+    std::map<std::string, std::string> found;
+    const Route* route = find_route(exchange->request(), found);
+    const auto caller = services.keys.acting_for({}, batch.project);
+    if (!route || !caller) return exchange->respond({404, {}, {}});
+    Reply::Setup setup{ids.make("req_"), {}, route->pattern, ErrorShape::kOpenAi};
+    const auto reply = std::make_shared<Reply>(exchange, std::move(setup), metrics);
+    Call call{app, reply, std::move(found), caller->tenant, clock.now(), *caller, Origin::kBatch};
+    if (!admit(call, *route)) return;
+    executor.post([route, call]() mutable { run(*route, call); });
+  }
+
+  // A large body of somebody who may send one: the others are refused before it has come.
+  std::optional<transport::BodyPlan> plan_body(const HttpRequest& head) {
+    const std::string& folder = services.files.spool_folder();
+    std::map<std::string, std::string> found;
+    const Route* route = find_route(head, found);
+    if (!route || route->place != Place::kBackground || folder.empty()) return std::nullopt;
+    if (!services.keys.identify(key_of(head), clock.wall() / kSecond)) return std::nullopt;
+    return transport::BodyPlan{options.services.file_bytes_max + kFormBytes, folder};
   }
 
   void handle(std::shared_ptr<HttpExchange> exchange) {
@@ -149,10 +187,11 @@ struct Service::Impl {
     const auto reply = std::make_shared<Reply>(std::move(exchange), std::move(setup), metrics);
     if (request.method == "OPTIONS") return answer_options(*reply);
     if (!route) return answer_unrouted(*reply);
-    Call call{app, reply, std::move(found), {}, clock.now()};
+    Call call{app, reply, std::move(found), {}, clock.now(), {}, Origin::kOnline};
     if (!admit(call, *route)) return;
     if (route->place == Place::kIo) return run(*route, call);
-    executor.post([this, route, call]() mutable { run(*route, call); });
+    Executor& place = route->place == Place::kBackground ? background : executor;
+    place.post([route, call]() mutable { run(*route, call); });
   }
 
   // Opening files takes its time: not on the thread that ticks.
@@ -161,6 +200,14 @@ struct Service::Impl {
     executor.post([this] {
       adapter_folder.look();
       looking = false;
+    });
+  }
+
+  void tick_services() {
+    if (ticking.exchange(true)) return;
+    executor.post([this] {
+      services.tick(clock.wall() / kSecond);
+      ticking = false;
     });
   }
 
@@ -204,82 +251,6 @@ struct Service::Impl {
     }
     if (allowed.empty() && find_file(path)) allowed = "GET";
     return allowed;
-  }
-
-  // Who calls, and whether there is room. False: the answer has been given.
-  bool admit(Call& call, const Route& route) {
-    call.admin = options.api_keys.empty() && options.admin_keys.empty();
-    if (const auto admin = find_tenant(options.admin_keys, key_of(call.reply->request()))) {
-      call.tenant = *admin;
-      call.admin = true;
-    } else if (route.access == Access::kAdmin && !call.admin) {
-      refuse(call, "forbidden",
-             {403,
-              "permission_error",
-              "this needs an admin's key; start the server with --admin-key",
-              {},
-              "forbidden",
-              {}});
-      return false;
-    } else if (route.access == Access::kKey && !options.api_keys.empty()) {
-      const auto tenant = find_tenant(options.api_keys, key_of(call.reply->request()));
-      if (!tenant) {
-        refuse(call, "unauthorized",
-               {401,
-                "invalid_request_error",
-                "no API key, or one that is not known here: send 'Authorization: Bearer KEY'",
-                {},
-                "invalid_api_key",
-                {}});
-        return false;
-      }
-      call.tenant = *tenant;
-    }
-    if (route.work != Work::kEngine) return true;
-    if (app.draining) {
-      refuse(call, "draining",
-             {503,
-              "server_error",
-              "the server is draining; ask another one",
-              {},
-              "draining",
-              options.retry_after_s});
-      return false;
-    }
-    // Before the body is parsed: a refusal costs next to nothing.
-    const engine::Stats stats = engine.stats();
-    if (stats.queued_up_to(deployments.best_class(call.tenant.name)) >=
-        model.engine.max_queued_requests) {
-      refuse(call, "queue_full",
-             {503,
-              "server_error",
-              fmt::format("max_queued_requests = {} requests wait already; try again later",
-                          model.engine.max_queued_requests),
-              {},
-              "queue_full",
-              options.retry_after_s});
-      return false;
-    }
-    auto place = tenants->enter(call.tenant.name, options.tenant_requests_max);
-    if (!place) {
-      refuse(
-          call, "tenant_limit",
-          {429,
-           "rate_limit_error",
-           fmt::format("tenant_requests_max = {} requests of this key are running; try again later",
-                       options.tenant_requests_max),
-           {},
-           "rate_limit_exceeded",
-           options.retry_after_s});
-      return false;
-    }
-    call.reply->hold(std::move(place));
-    return true;
-  }
-
-  void refuse(Call& call, const char* reason, const ApiError& error) {
-    metrics.admission_rejections.add({reason});
-    call.reply->error(error);
   }
 
   std::string allowed_origin(const HttpRequest& request) const {
@@ -345,8 +316,14 @@ struct Service::Impl {
   }
 };
 
-Service::Service(ServerOptions options, ModelHandle model, const Clock& clock, Executor& executor)
-    : impl_(std::make_unique<Impl>(std::move(options), std::move(model), clock, executor)) {}
+Service::Service(ServerOptions options, ModelHandle model, const Clock& clock, Executor& executor,
+                 Executor& background)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(model), clock, executor,
+                                   background)) {}
+
+std::optional<transport::BodyPlan> Service::plan_body(const HttpRequest& head) {
+  return impl_->plan_body(head);
+}
 
 Service::~Service() = default;
 
@@ -369,12 +346,15 @@ AdapterRegistry& Service::adapters() { return impl_->adapters; }
 void Service::tick() {
   impl_->feed.tick();
   impl_->deployments.tick();
+  impl_->tick_services();
   impl_->look_for_adapters();
 }
 bool Service::draining() const { return impl_->app.draining; }
 
 void Service::drain() {
   impl_->app.draining = true;
+  impl_->services.batch_runner->stop();
+  impl_->services.tuning_runner->stop();
   impl_->feed.close();
 }
 
@@ -397,7 +377,14 @@ io::Json Call::json_body() const {
 
 void start_generation(Call& call, GenerationRequest request, std::unique_ptr<Surface> surface) {
   App& app = call.app;
-  for (engine::Request& prompt : request.prompts) prompt.adapter = call.adapter;
+  surface = meter(call, request, std::move(surface));
+  if (!surface) return;
+  for (engine::Request& prompt : request.prompts) {
+    prompt.adapter = call.adapter;
+    if (call.origin == Origin::kOnline) continue;
+    prompt.priority = kBatchPriority;
+    prompt.service_class = engine::ServiceClass::kBatch;
+  }
   if (!place(call, request)) return;
   const auto generation = std::make_shared<Generation>(app.engine, *app.model.codec, app.executor);
   call.reply->on_writable([weak = std::weak_ptr(generation)] {
@@ -416,40 +403,8 @@ void answer_refusal(App& app, Reply& reply, const engine::Admission& refusal) {
   reply.error(to_api_error(refusal, app.options.retry_after_s));
 }
 
-std::vector<Route> all_routes() {
-  constexpr Access kOpen = Access::kOpen;
-  constexpr Access kKey = Access::kKey;
-  return {
-      {"POST", "/v1/chat/completions", chat_completions, kKey, Place::kWorker, Work::kEngine},
-      {"POST", "/v1/completions", completions, kKey, Place::kWorker, Work::kEngine},
-      {"POST", "/v1/responses", create_response, kKey, Place::kWorker, Work::kEngine},
-      {"GET", "/v1/responses/{id}", get_response, kKey, Place::kWorker, Work::kNone},
-      {"DELETE", "/v1/responses/{id}", delete_response, kKey, Place::kWorker, Work::kNone},
-      {"POST", "/v1/messages", messages, kKey, Place::kWorker, Work::kEngine},
-      {"POST", "/v1/messages/count_tokens", count_message_tokens, kKey, Place::kWorker,
-       Work::kNone},
-      {"POST", "/v1/embeddings", embeddings, kKey, Place::kWorker, Work::kEngine},
-      {"GET", "/v1/models", list_models, kKey, Place::kIo, Work::kNone},
-      {"GET", "/v1/models/{id}", get_model, kKey, Place::kIo, Work::kNone},
-      {"POST", "/v1/load_lora_adapter", load_lora_adapter, kKey, Place::kWorker, Work::kNone},
-      {"POST", "/v1/unload_lora_adapter", unload_lora_adapter, kKey, Place::kWorker, Work::kNone},
-      {"GET", "/v1/deployments", list_deployments, kKey, Place::kIo, Work::kNone},
-      {"POST", "/v1/deployments", create_deployment, Access::kAdmin, Place::kWorker, Work::kNone},
-      {"GET", "/v1/deployments/{id}", get_deployment, kKey, Place::kIo, Work::kNone},
-      {"POST", "/v1/deployments/{id}", modify_deployment, Access::kAdmin, Place::kWorker,
-       Work::kNone},
-      {"PATCH", "/v1/deployments/{id}", modify_deployment, Access::kAdmin, Place::kWorker,
-       Work::kNone},
-      {"DELETE", "/v1/deployments/{id}", delete_deployment, Access::kAdmin, Place::kWorker,
-       Work::kNone},
-      {"POST", "/tokenize", tokenize, kKey, Place::kWorker, Work::kNone},
-      {"POST", "/detokenize", detokenize, kKey, Place::kWorker, Work::kNone},
-      {"GET", "/v1/hearth/stats", stats, kKey, Place::kIo, Work::kNone},
-      {"GET", "/health", health, kOpen, Place::kIo, Work::kNone},
-      {"GET", "/ready", ready, kOpen, Place::kIo, Work::kNone},
-      {"GET", "/version", version, kOpen, Place::kIo, Work::kNone},
-      {"GET", "/metrics", metrics, kOpen, Place::kIo, Work::kNone},
-  };
+std::string owner_of(const Call& call) {
+  return call.app.services.keys.open() ? std::string(kEverybody) : call.tenant.name;
 }
 
 std::string content_type_of(std::string_view path) {

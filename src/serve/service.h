@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/clock.h"
 #include "serve/adapter_registry.h"
@@ -11,13 +12,15 @@
 #include "serve/model_handle.h"
 #include "serve/server_options.h"
 #include "transport/http.h"
+#include "transport/spooled_body.h"
 
 namespace hearth::serve {
 
 class Service {
  public:
-  // `clock` and `executor` outlive this.
-  Service(ServerOptions options, ModelHandle model, const Clock& clock, Executor& executor);
+  // `clock` and the executors outlive this; `background` is for what may take seconds.
+  Service(ServerOptions options, ModelHandle model, const Clock& clock, Executor& executor,
+          Executor& background);
   ~Service();
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
@@ -27,9 +30,12 @@ class Service {
   // The answer to what the transport refuses by itself.
   transport::HttpResponse refusal(int status, const std::string& text);
 
+  // Whether the body of a request goes to a file.
+  std::optional<transport::BodyPlan> plan_body(const transport::HttpRequest& head);
+
   EngineLoop& engine();
   AdapterRegistry& adapters();
-  // Once a second: live numbers.
+  // Once a second: live numbers, and what the services do by themselves.
   void tick();
   // From now on readiness is 503 and new work is refused; what runs goes on.
   void drain();

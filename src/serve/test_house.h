@@ -13,7 +13,8 @@ namespace hearth::serve {
 
 struct TestHouse {
   explicit TestHouse(ServerOptions options = {}, ModelHandle model = fake_model())
-      : service(with_seed(std::move(options)), with_runner(std::move(model)), clock, executor),
+      : service(with_seed(std::move(options)), with_runner(std::move(model)), clock, executor,
+                executor),
         client([this](auto exchange) { service.handle(std::move(exchange)); },
                [this] { return turn(); }) {}
 
@@ -44,7 +45,7 @@ struct TestHouse {
 
  private:
   static ServerOptions with_seed(ServerOptions options) {
-    options.id_seed = 1;
+    if (options.id_seed == 0) options.id_seed = 1;
     return options;
   }
   ModelHandle with_runner(ModelHandle model) {

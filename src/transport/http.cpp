@@ -56,7 +56,7 @@ const char* status_text(int status) {
     int status;
     const char* text;
   };
-  static constexpr std::array<Text, 24> kTexts = {{
+  static constexpr std::array<Text, 25> kTexts = {{
       {100, "Continue"},
       {200, "OK"},
       {201, "Created"},
@@ -81,6 +81,7 @@ const char* status_text(int status) {
       {500, "Internal Server Error"},
       {501, "Not Implemented"},
       {503, "Service Unavailable"},
+      {507, "Insufficient Storage"},
   }};
   for (const Text& entry : kTexts) {
     if (entry.status == status) return entry.text;

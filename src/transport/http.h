@@ -14,6 +14,8 @@
 
 namespace hearth::transport {
 
+class SpooledBody;
+
 // Header fields in the order they came; names compare without case.
 class Headers {
  public:
@@ -37,9 +39,10 @@ struct HttpRequest {
   std::string query;  // as sent, without '?'
   Headers headers;
   std::string body;
-  std::string peer;        // address:port of the client
-  int minor_version = 1;   // HTTP/1.x
-  bool keep_alive = true;  // what the client asked for
+  std::shared_ptr<SpooledBody> spooled;  // instead of `body`, where a PlanBody said so
+  std::string peer;                      // address:port of the client
+  int minor_version = 1;                 // HTTP/1.x
+  bool keep_alive = true;                // what the client asked for
 };
 
 struct HttpResponse {

@@ -90,7 +90,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       : shared_(std::move(shared)),
         socket_(std::move(socket)),
         timer_(socket_.get_executor()),
-        parser_(shared_->options.limits) {}
+        parser_(shared_->options.limits, &shared_->options.plan_body) {}
 
   void start(std::string peer) {
     peer_ = std::move(peer);
@@ -277,7 +277,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
       case RequestParser::State::kHead:
         return;
       case RequestParser::State::kBody:
-        if (before == RequestParser::State::kHead) arm(shared_->options.body_timeout_ms);
+        if (before == RequestParser::State::kHead || parser_.spooling()) {
+          arm(shared_->options.body_timeout_ms);
+        }
         if (parser_.take_expects_continue()) write_raw("HTTP/1.1 100 Continue\r\n\r\n");
         return;
       case RequestParser::State::kDone:
@@ -379,7 +381,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
     if (!keep_alive_ || shared_->stopping) return linger();
     phase_ = Phase::kReading;
-    parser_ = RequestParser(shared_->options.limits);
+    parser_ = RequestParser(shared_->options.limits, &shared_->options.plan_body);
     request_begun_ = false;
     arm(shared_->options.idle_timeout_ms);
     consume();

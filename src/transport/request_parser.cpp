@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/error.h"
 
 namespace hearth::transport {
 
@@ -27,10 +28,17 @@ struct RequestParser::Impl {
   int status = 0;
   std::string refusal;
   std::string path;
+  const PlanBody* plan = nullptr;
+  uint64_t body_bytes_max = 0;
+  std::shared_ptr<SpooledBody> spool;
 
-  explicit Impl(const RequestLimits& request_limits) : limits(request_limits) {
+  Impl(const RequestLimits& request_limits, const PlanBody* plan_body)
+      : limits(request_limits), plan(plan_body), body_bytes_max(limits.body_bytes_max) {
+    const bool uploads = plan != nullptr && *plan;
     parser.header_limit(static_cast<uint32_t>(limits.header_bytes_max));
-    parser.body_limit(limits.body_bytes_max);
+    // What holds for this request is known when its head is; check_body() sees to it.
+    parser.body_limit(uploads ? std::max(limits.body_bytes_max, limits.upload_bytes_max)
+                              : limits.body_bytes_max);
     parser.eager(true);
   }
 
@@ -42,8 +50,7 @@ struct RequestParser::Impl {
 
   void refuse(const boost::system::error_code& error, std::string_view bytes) {
     if (error == http::error::body_limit) {
-      refuse(413, fmt::format("the request body is larger than body_bytes_max = {} bytes",
-                              limits.body_bytes_max));
+      refuse_body();
     } else if (error == http::error::header_limit && bytes.find('\n') == std::string_view::npos) {
       refuse(414, target_refusal());
     } else if (error == http::error::header_limit) {
@@ -52,6 +59,11 @@ struct RequestParser::Impl {
     } else {
       refuse(400, fmt::format("not an HTTP/1.1 request: {}", error.message()));
     }
+  }
+
+  void refuse_body() {
+    refuse(413, fmt::format("the request body is larger than {} = {} bytes",
+                            spool ? "upload_bytes_max" : "body_bytes_max", body_bytes_max));
   }
 
   std::string target_refusal() const {
@@ -72,6 +84,8 @@ struct RequestParser::Impl {
       return refuse(400, "the request target is not a path that starts with '/'");
     }
     path = std::move(*decoded);
+    plan_body();
+    if (parser.content_length() && *parser.content_length() > body_bytes_max) return refuse_body();
     const auto expect = head.find(http::field::expect);
     if (expect == head.end()) return;
     if (!boost::beast::iequals(expect->value(), "100-continue")) {
@@ -79,14 +93,60 @@ struct RequestParser::Impl {
     }
     expects_continue = true;
   }
+
+  void plan_body() {
+    // The library has reserved room for the whole body. Whoever announces much has not sent it yet.
+    std::string begun(parser.get().body());
+    parser.get().body().swap(begun);
+    const auto asked = plan != nullptr && *plan ? (*plan)(head()) : std::nullopt;
+    if (!asked) return;
+    try {
+      spool = std::make_shared<SpooledBody>(asked->folder);
+      body_bytes_max = std::min<uint64_t>(asked->bytes_max, limits.upload_bytes_max);
+    } catch (const Error& error) {
+      refuse(507, error.what());
+    }
+  }
+
+  // What has come of the body so far.
+  void check_body() {
+    std::string& body = parser.get().body();
+    if ((spool ? spool->size() : 0) + body.size() > body_bytes_max) return refuse_body();
+    if (!spool) return;
+    try {
+      spool->append(body);
+      body.clear();
+    } catch (const Error& error) {
+      refuse(507, error.what());
+    }
+  }
+
+  HttpRequest head() const {
+    const auto& message = parser.get();
+    HttpRequest request;
+    request.method = std::string(message.method_string());
+    request.path = path;
+    const std::string_view target(message.target().data(), message.target().size());
+    if (const size_t mark = target.find('?'); mark != std::string_view::npos) {
+      request.query = std::string(target.substr(mark + 1));
+    }
+    for (const auto& field : message) {
+      request.headers.add(std::string(field.name_string()), std::string(field.value()));
+    }
+    request.minor_version = static_cast<int>(message.version() % 10);
+    request.keep_alive = message.keep_alive();
+    return request;
+  }
 };
 
-RequestParser::RequestParser(const RequestLimits& limits) : impl_(std::make_unique<Impl>(limits)) {}
+RequestParser::RequestParser(const RequestLimits& limits, const PlanBody* plan)
+    : impl_(std::make_unique<Impl>(limits, plan)) {}
 RequestParser::~RequestParser() = default;
 RequestParser::RequestParser(RequestParser&&) noexcept = default;
 RequestParser& RequestParser::operator=(RequestParser&&) noexcept = default;
 
 RequestParser::State RequestParser::state() const { return impl_->state; }
+bool RequestParser::spooling() const { return impl_->spool != nullptr; }
 int RequestParser::status() const { return impl_->status; }
 const std::string& RequestParser::refusal() const { return impl_->refusal; }
 
@@ -111,6 +171,7 @@ size_t RequestParser::feed(std::string_view bytes) {
       break;
     }
     if (self.state == State::kHead && self.parser.is_header_done()) self.check_head();
+    if (self.state == State::kBody) self.check_body();
     if (self.state == State::kBody && self.parser.is_done()) self.state = State::kDone;
     if (error == http::error::need_more || taken == 0) break;
   }
@@ -120,20 +181,9 @@ size_t RequestParser::feed(std::string_view bytes) {
 HttpRequest RequestParser::take() {
   Impl& self = *impl_;
   CHECK(self.state == State::kDone, "take() of an unfinished request");
-  auto message = self.parser.release();
-  HttpRequest request;
-  request.method = std::string(message.method_string());
-  request.path = std::move(self.path);
-  const std::string_view target(message.target().data(), message.target().size());
-  if (const size_t mark = target.find('?'); mark != std::string_view::npos) {
-    request.query = std::string(target.substr(mark + 1));
-  }
-  for (const auto& field : message) {
-    request.headers.add(std::string(field.name_string()), std::string(field.value()));
-  }
-  request.minor_version = static_cast<int>(message.version() % 10);
-  request.keep_alive = message.keep_alive();
-  request.body = std::move(message.body());
+  HttpRequest request = self.head();
+  request.body = std::move(self.parser.get().body());
+  request.spooled = std::move(self.spool);
   return request;
 }
 

@@ -8,13 +8,15 @@
 #include <string_view>
 
 #include "transport/http.h"
+#include "transport/spooled_body.h"
 
 namespace hearth::transport {
 
 struct RequestLimits {
   size_t target_bytes_max = size_t{8} << 10;   // path and query; more is 414
   size_t header_bytes_max = size_t{32} << 10;  // request line and header fields; more is 431
-  size_t body_bytes_max = size_t{32} << 20;    // after de-chunking; more is 413
+  size_t body_bytes_max = size_t{32} << 20;    // in memory, after de-chunking; more is 413
+  size_t upload_bytes_max = size_t{1} << 30;   // no BodyPlan allows more
 };
 
 class RequestParser {
@@ -26,7 +28,8 @@ class RequestParser {
     kRefused,  // answer status() with refusal() and close
   };
 
-  explicit RequestParser(const RequestLimits& limits);
+  // `plan` outlives it; null or empty: all bodies stay in memory.
+  explicit RequestParser(const RequestLimits& limits, const PlanBody* plan = nullptr);
   ~RequestParser();
   RequestParser(RequestParser&&) noexcept;
   RequestParser& operator=(RequestParser&&) noexcept;
@@ -34,6 +37,8 @@ class RequestParser {
   // Returns how many bytes were consumed. The caller offers the rest again, with more behind it.
   size_t feed(std::string_view bytes);
   State state() const;
+  // The body goes to a file.
+  bool spooling() const;
   // True once, when the head is complete and the client waits for "100 Continue".
   bool take_expects_continue();
   int status() const;

@@ -1,5 +1,6 @@
 #include "transport/request_parser.h"
 
+#include <filesystem>
 #include <gtest/gtest.h>
 
 namespace hearth::transport {
@@ -90,6 +91,67 @@ TEST(RequestParser, SaysWhenTheClientWaitsForContinue) {
   EXPECT_EQ(parser.state(), RequestParser::State::kBody);
   EXPECT_TRUE(parser.take_expects_continue());
   EXPECT_FALSE(parser.take_expects_continue());
+}
+
+// The body of /upload goes to a file of at most 100 bytes, everybody else's stays in memory.
+PlanBody uploads_in(const std::string& folder) {
+  return [folder](const HttpRequest& head) -> std::optional<BodyPlan> {
+    if (head.path != "/upload") return std::nullopt;
+    return BodyPlan{100, folder};
+  };
+}
+
+TEST(RequestParser, ABodyMayGoToAFile) {
+  const PlanBody plan = uploads_in(std::filesystem::temp_directory_path().string());
+  const std::string body(90, 'x');
+  for (const std::string& head :
+       {"Content-Length: 90\r\n\r\n" + body,
+        "Transfer-Encoding: chunked\r\n\r\n5a\r\n" + body + "\r\n0\r\n\r\n"}) {
+    for (const size_t piece : {7ul, 1000ul}) {
+      RequestParser parser({.body_bytes_max = 10}, &plan);
+      const std::string bytes = "POST /upload HTTP/1.1\r\nHost: h\r\n" + head;
+      std::string pending;
+      for (size_t i = 0; i < bytes.size(); i += piece) {
+        pending += bytes.substr(i, piece);
+        pending.erase(0, parser.feed(pending));
+      }
+      ASSERT_EQ(parser.state(), RequestParser::State::kDone) << parser.refusal();
+      EXPECT_TRUE(parser.spooling());
+      const HttpRequest request = parser.take();
+      EXPECT_EQ(request.body, "");
+      ASSERT_NE(request.spooled, nullptr);
+      EXPECT_EQ(request.spooled->size(), 90u);
+      EXPECT_EQ(request.spooled->read(50) + request.spooled->read(50), body);
+      EXPECT_EQ(request.spooled->read(50), "");
+    }
+  }
+}
+
+TEST(RequestParser, ABodyInAFileHasItsOwnLimit) {
+  const PlanBody plan = uploads_in(std::filesystem::temp_directory_path().string());
+  const auto status = [&](const std::string& rest) {
+    RequestParser parser({.body_bytes_max = 10}, &plan);
+    parser.feed("POST " + rest);
+    return parser.state() == RequestParser::State::kRefused ? parser.status() : 0;
+  };
+  const std::string chunk = "Transfer-Encoding: chunked\r\n\r\n";
+  EXPECT_EQ(status("/upload HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n"), 413);
+  EXPECT_EQ(status("/upload HTTP/1.1\r\nHost: h\r\n" + chunk + "65\r\n" + std::string(101, 'x') +
+                   "\r\n0\r\n\r\n"),
+            413);
+  EXPECT_EQ(status("/other HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n"), 413);
+  EXPECT_EQ(status("/other HTTP/1.1\r\nHost: h\r\n" + chunk + "b\r\n" + std::string(11, 'x') +
+                   "\r\n0\r\n\r\n"),
+            413);
+  EXPECT_EQ(status("/other HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789"), 0);
+}
+
+TEST(RequestParser, WithoutRoomForTheFileItIsSaid) {
+  const PlanBody plan = uploads_in("/nowhere/at/all");
+  RequestParser parser({}, &plan);
+  parser.feed("POST /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
+  EXPECT_EQ(parser.state(), RequestParser::State::kRefused);
+  EXPECT_EQ(parser.status(), 507);
 }
 
 }  // namespace

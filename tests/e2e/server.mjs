@@ -43,6 +43,12 @@ function startProgram(flags, model = [], data = makeDataDir(), dispose = () => f
   return listening(child, /OpenAI API.*:(\d+)\/v1/, dispose);
 }
 
+export function tempFolder(t) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hearth-e2e-'));
+  t.after(() => fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  return folder;
+}
+
 // The program itself with the model inside it.
 export const startHearth = (...flags) => startProgram(flags);
 
