@@ -18,6 +18,12 @@ struct TestHouse {
         client([this](auto exchange) { service.handle(std::move(exchange)); },
                [this] { return turn(); }) {}
 
+  // What is queued holds on to the service.
+  ~TestHouse() {
+    while (executor.run_one()) {
+    }
+  }
+
   // A little of the work that is left; false when there is none.
   bool turn() {
     clock.advance(kMillisecond);

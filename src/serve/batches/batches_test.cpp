@@ -147,7 +147,7 @@ TEST(Batches, WhatCannotBeBegunIsSaid) {
   EXPECT_EQ(status({{"endpoint", "/v1/models"}}), 400);
   EXPECT_EQ(status({{"completion_window", "soon"}}), 400);
   EXPECT_EQ(status({{"metadata", {{"a", 1}}}}), 400);
-  EXPECT_EQ(status({}), 200);
+  EXPECT_EQ(status(Json::object()), 200);
 }
 
 TEST(Batches, AreCancelledWithWhatTheyHave) {
