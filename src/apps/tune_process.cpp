@@ -31,12 +31,15 @@ constexpr int64_t kCheckpointEvery = 20;  // what a power cut costs at most
 // What `hearth tune` exits with when it was interrupted and the same command goes on.
 constexpr int kInterrupted[] = {3, 75, 130};
 
+// Paths in a configuration are taken from its own folder.
+std::string absolute(const std::string& path) { return std::filesystem::absolute(path).string(); }
+
 std::string config_of(const std::string& base, const TrainingOrder& order) {
   train::TuneConfig config;
   config.model.from = base;
   config.model.name = std::filesystem::path(base).filename().string();
-  config.data.train = {order.training_path};
-  if (!order.validation_path.empty()) config.data.validation = {order.validation_path};
+  config.data.train = {absolute(order.training_path)};
+  if (!order.validation_path.empty()) config.data.validation = {absolute(order.validation_path)};
   config.method.name = order.method;
   config.method.beta = order.beta;
   config.adapter.r = order.rank;
@@ -44,7 +47,7 @@ std::string config_of(const std::string& base, const TrainingOrder& order) {
   config.optimizer.learning_rate = order.learning_rate;
   config.schedule.epochs = order.epochs;
   config.batch.examples = order.batch_size;
-  config.run.out = order.folder;
+  config.run.out = absolute(order.folder);
   config.run.seed = order.seed;
   config.run.checkpoint_every = kCheckpointEvery;
   return train::to_toml(config);
