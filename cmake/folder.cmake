@@ -133,7 +133,9 @@ function(hearth_folder path)
     target_link_libraries(${name}_test PRIVATE hearth_${name} ${ARG_LIBS} GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE HEARTH_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     target_compile_options(${name}_test PRIVATE -O1)  # a quarter of the time to compile, and what is tested has its own flags
-    hearth_precompile(${name}_test test)
+    if(NOT path STREQUAL base)  # whose third parties define what no other folder's do
+      hearth_precompile(${name}_test test)
+    endif()
     set_property(GLOBAL APPEND PROPERTY HEARTH_TESTS ${name}_test)
   endif()
   if(HEARTH_FUZZ)

@@ -35,21 +35,19 @@ std::string sha256(const std::string& bytes) {
   return out;
 }
 
-// Exactly so many bytes.
-std::optional<std::string> bytes_of_hex(std::string_view text, size_t bytes) {
-  std::string out = from_hex(text);
-  if (text.size() != 2 * bytes || out.size() != bytes) return std::nullopt;
-  return out;
+// Exactly so many bytes, or none.
+std::string bytes_of_hex(std::string_view text, size_t bytes) {
+  return text.size() == 2 * bytes ? from_hex(text) : std::string();
 }
 
 ApiKey parse_line(std::string_view line, const std::string& where, int number) {
   const size_t first = line.find(':');
   const size_t second = line.find(':', first + 1);
   if (first != std::string_view::npos && second != std::string_view::npos && first > 0) {
-    auto salt = bytes_of_hex(line.substr(first + 1, second - first - 1), kSaltBytes);
-    auto hash = bytes_of_hex(line.substr(second + 1), kHashBytes);
-    if (salt && hash)
-      return {std::string(line.substr(0, first)), std::move(*salt), std::move(*hash)};
+    std::string salt = bytes_of_hex(line.substr(first + 1, second - first - 1), kSaltBytes);
+    std::string hash = bytes_of_hex(line.substr(second + 1), kHashBytes);
+    if (salt.size() == kSaltBytes && hash.size() == kHashBytes)
+      return {std::string(line.substr(0, first)), std::move(salt), std::move(hash)};
   }
   throw_error(ErrorCode::kInvalidArgument, where,
               "line {}: expected name:salt:hash with {} and {} hexadecimal digits", number,
