@@ -372,11 +372,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_flushed() {
     if (phase_ != Phase::kAnswering) return;
     disarm();
+    // What they hold may hold the exchange, whose end takes the lock: they die after it.
+    std::function<void(CloseReason)> gone;
+    std::function<void()> drained;
     {
       const std::lock_guard lock(mutex_);
       if (!ended_ || !out_.empty()) return;
-      on_close_ = nullptr;
-      on_writable_ = nullptr;
+      gone.swap(on_close_);
+      drained.swap(on_writable_);
       if (!keep_alive_now_) keep_alive_ = false;
     }
     if (!keep_alive_ || shared_->stopping) return linger();
@@ -402,15 +405,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close(CloseReason reason) {
     if (phase_ == Phase::kClosed) return;
     phase_ = Phase::kClosed;
-    std::function<void(CloseReason)> callback;
+    std::function<void(CloseReason)> callback, untold;
+    std::function<void()> drained;  // dies after the lock, as in on_flushed()
     {
       const std::lock_guard lock(mutex_);
       closed_ = true;
       close_reason_ = reason;
       // An answer that is complete but not sent has nobody to tell.
-      if (!ended_) callback = std::move(on_close_);
-      on_close_ = nullptr;
-      on_writable_ = nullptr;
+      (ended_ ? untold : callback).swap(on_close_);
+      drained.swap(on_writable_);
     }
     error_code ignored;
     disarm();

@@ -173,6 +173,18 @@ TEST_F(HttpServerTest, StreamsFromAnotherThread) {
   EXPECT_EQ(got.back(), "99");
 }
 
+// Whoever streams may be kept by nothing but the connection's callbacks.
+TEST_F(HttpServerTest, AnExchangeThatOnlyItsCallbackHoldsEnds) {
+  serve(small_options(), [](const std::shared_ptr<HttpExchange>& exchange) {
+    exchange->on_writable([exchange] {});
+    exchange->start_stream({200, {}, {}});
+    exchange->send("streamed");
+    exchange->finish();
+  });
+  const auto client = make_http_client();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(client->send({"GET", url("/x"), {}, ""}).body, "streamed");
+}
+
 TEST_F(HttpServerTest, NoticesAClientThatGoesWhileNothingIsWritten) {
   std::promise<CloseReason> closed;
   std::shared_ptr<HttpExchange> kept;
