@@ -6,6 +6,8 @@
 // everything with 10,000 jobs, a start with 100,000 jobs.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fmt/format.h>
 #include <functional>
@@ -82,6 +84,24 @@ double ms_of(const Clock& clock, const std::function<void()>& work) {
   return static_cast<double>(clock.now() - begun) / kMillisecond;
 }
 
+// What this thread computed, whatever else the machine does.
+double cpu_ms_of(const std::function<void()>& work) {
+  const auto now = [] {
+    timespec at{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+    return static_cast<double>(at.tv_sec) * 1e3 + static_cast<double>(at.tv_nsec) / 1e6;
+  };
+  const double begun = now();
+  work();
+  return now() - begun;
+}
+
+double machine_load() {
+  double minute = 0;
+  getloadavg(&minute, 1);
+  return minute;
+}
+
 // A fleet of 100,000 devices, nine tenths of it in use; jobs end and come.
 void bench_placement(const Clock& clock, const char* what, double load, int32_t rounds) {
   Random random(1);
@@ -103,18 +123,22 @@ void bench_placement(const Clock& clock, const char* what, double load, int32_t 
     scheduler.apply(++now, events, said);
   }
   now += 3'600'000;
-  std::vector<double> place_ms, end_ms;
+  std::vector<double> place_ms, end_ms, place_cpu_ms, end_cpu_ms;
   for (int32_t i = 0; i < rounds; ++i) {
     std::vector<JobId> running = scheduler.active();
     JobId done = -1;
     while (done < 0 || scheduler.job(done).state != JobState::kRunning)
       done = running[random.below(running.size())];
     events = ends_of(scheduler.job(done)), said.clear();
-    end_ms.push_back(ms_of(clock, [&] { scheduler.apply(++now, events, said); }));
+    end_ms.push_back(ms_of(clock, [&] {
+      end_cpu_ms.push_back(cpu_ms_of([&] { scheduler.apply(++now, events, said); }));
+    }));
     scheduler.apply(now, answers(said), said);
     said.clear();
     const Event submit = Submit{some_job(random)};
-    place_ms.push_back(ms_of(clock, [&] { scheduler.apply(++now, submit, said); }));
+    place_ms.push_back(ms_of(clock, [&] {
+      place_cpu_ms.push_back(cpu_ms_of([&] { scheduler.apply(++now, submit, said); }));
+    }));
     const std::vector<Event> replies = answers(said);
     said.clear();
     scheduler.apply(now, replies, said);
@@ -123,10 +147,11 @@ void bench_placement(const Clock& clock, const char* what, double load, int32_t 
   for (JobId id : scheduler.active()) waiting += scheduler.job(id).target.empty();
   fmt::print(
       "{{\"bench\":\"{}\",\"devices\":{},\"used\":{:.3f},\"active_jobs\":{},\"waiting\":{},"
-      "\"place_p50_ms\":{:.3f},\"place_p99_ms\":{:.3f},\"end_p50_ms\":{:.3f},\"end_p99_ms\":{:.3f}}"
-      "}\n",
+      "\"place_p50_ms\":{:.3f},\"place_p99_ms\":{:.3f},\"place_cpu_p99_ms\":{:.3f},"
+      "\"end_p50_ms\":{:.3f},\"end_p99_ms\":{:.3f},\"end_cpu_p99_ms\":{:.3f},\"load\":{:.1f}}}\n",
       what, kNodes * kDevicesANode, used(), scheduler.active().size(), waiting, at(place_ms, 0.5),
-      at(place_ms, 0.99), at(end_ms, 0.5), at(end_ms, 0.99));
+      at(place_ms, 0.99), at(place_cpu_ms, 0.99), at(end_ms, 0.5), at(end_ms, 0.99),
+      at(end_cpu_ms, 0.99), machine_load());
   std::fflush(stdout);
 }
 
@@ -141,20 +166,23 @@ void bench_replan(const Clock& clock) {
   const double first = ms_of(clock, [&] { scheduler.apply(1'000, events, said); });
   events = answers(said), said.clear();
   scheduler.apply(1'001, events, said);
-  const Event again = Drain{0};
-  std::vector<double> all;
+  std::vector<double> all, cpu;
   for (int i = 0; i < 10; ++i) {
     const Event event = i % 2 == 0 ? Event(Drain{0}) : Event(Undrain{0});
     said.clear();
-    all.push_back(ms_of(clock, [&] { scheduler.apply(4'000'000 + i, event, said); }));
+    all.push_back(ms_of(clock, [&] {
+      cpu.push_back(cpu_ms_of([&] { scheduler.apply(4'000'000 + i, event, said); }));
+    }));
     scheduler.apply(4'000'000 + i, answers(said), said);
   }
   size_t waiting = 0;
   for (JobId id : scheduler.active()) waiting += scheduler.job(id).target.empty();
   fmt::print(
       "{{\"bench\":\"replan\",\"jobs\":{},\"waiting\":{},\"first_plan_ms\":{:.1f},"
-      "\"replan_p50_ms\":{:.1f},\"replan_max_ms\":{:.1f}}}\n",
-      scheduler.active().size(), waiting, first, at(all, 0.5), at(all, 1));
+      "\"replan_p50_ms\":{:.1f},\"replan_max_ms\":{:.1f},\"replan_cpu_max_ms\":{:.1f},"
+      "\"load\":{:.1f}}}\n",
+      scheduler.active().size(), waiting, first, at(all, 0.5), at(all, 1), at(cpu, 1),
+      machine_load());
   std::fflush(stdout);
 }
 

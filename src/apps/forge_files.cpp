@@ -1,5 +1,6 @@
 #include "apps/forge_files.h"
 
+#include <fmt/format.h>
 #include <toml++/toml.h>
 
 #include "base/error.h"
@@ -94,6 +95,28 @@ FleetSpec load_fleet(const std::string& path) {
     throw_error(ErrorCode::kInvalidArgument, path,
                 "a fleet needs a [[region]], a [[kind]], a [[cluster]] and a [[virtual_cluster]]");
   }
+  return fleet;
+}
+
+FleetSpec load_simulated_fleet(const std::string& path) {
+  FleetSpec fleet = load_fleet(path);
+  for (const Json& e :
+       entries(load_toml(path), "node", path, {"cluster", "kind", "devices", "count"})) {
+    const std::string where = path + " node";
+    const auto cluster = io::json_require<std::string>(e, "cluster", where);
+    const auto kind = io::json_require<std::string>(e, "kind", where);
+    const auto devices = io::json_require<int32_t>(e, "devices", where);
+    const auto count = io::json_get(e, "count", 1, where);
+    if (devices < 1 || count < 1)
+      throw_error(ErrorCode::kInvalidArgument, where, "expected devices and count of 1 or more");
+    for (int32_t n = 0; n < count; ++n) {
+      fleet.nodes.push_back({fmt::format("{}-{}", e["name"].get<std::string>(), n),
+                             forge::index_of(fleet.clusters, cluster, "node.cluster"),
+                             forge::index_of(fleet.kinds, kind, "node.kind"), devices});
+    }
+  }
+  if (fleet.nodes.empty())
+    throw_error(ErrorCode::kInvalidArgument, path, "a simulated fleet needs a [[node]]");
   return fleet;
 }
 

@@ -13,6 +13,9 @@ namespace hearth::apps {
 // names the file, the entry and the cure.
 forge::FleetSpec load_fleet(const std::string& path);
 
+// The same with nodes, for a simulation: [[node]] with name, cluster, kind, devices and count.
+forge::FleetSpec load_simulated_fleet(const std::string& path);
+
 io::Json load_job(const std::string& path);
 
 }  // namespace hearth::apps

@@ -16,6 +16,32 @@ namespace {
 constexpr double kHour = 3'600'000;
 constexpr Millis kNever = INT64_MAX / 4;
 
+// What running jobs take of the fleet.
+struct Draw {
+  double devices = 0;
+  double watts = 0;
+  double grams_an_hour = 0;
+
+  void add(const Draw& other, double sign) {
+    devices += sign * other.devices;
+    watts += sign * other.watts;
+    grams_an_hour += sign * other.grams_an_hour;
+  }
+};
+
+Draw draw_of(const FleetSpec& fleet, const Placement& slots) {
+  Draw draw;
+  for (const Slot& slot : slots) {
+    const Node& node = fleet.nodes[static_cast<size_t>(slot.node)];
+    const Cluster& cluster = fleet.clusters[static_cast<size_t>(node.cluster)];
+    const double part = static_cast<double>(slot.milli) / kWholeDevice;
+    const double watts = part * fleet.kinds[static_cast<size_t>(node.kind)].power_w;
+    const int32_t carbon = fleet.regions[static_cast<size_t>(cluster.region)].carbon_g_per_kwh;
+    draw.add({part, watts, watts / 1000 * carbon}, 1);
+  }
+  return draw;
+}
+
 class Replay {
  public:
   Replay(const FleetSpec& fleet, const std::vector<ReplayJob>& jobs, const Policy& policy)
@@ -67,16 +93,19 @@ class Replay {
     const auto span = static_cast<double>(to - now_);
     const bool inside = now_ < jobs_.back().submit_at;
     if (inside) {
-      used_ += span * busy_;
+      used_ += span * busy_.devices;
       total_ += span * devices_;
     }
     if (waiting() > 0) {
       backlog_ += span;
-      backlog_used_ += span * busy_;
+      backlog_used_ += span * busy_.devices;
     }
+    report_.energy_kwh += span / kHour * busy_.watts / 1000;
+    report_.carbon_kg += span / kHour * busy_.grams_an_hour / 1000;
     now_ = to;
     if (report_.samples.empty() || now_ - report_.samples.back().at >= 10 * 60'000) {
-      report_.samples.push_back({now_, busy_, waiting()});
+      report_.samples.push_back(
+          {now_, static_cast<int32_t>(std::lround(busy_.devices)), waiting()});
     }
   }
   int32_t waiting() const { return alive_ - placed_; }
@@ -109,12 +138,12 @@ class Replay {
     Run& run = runs_[static_cast<size_t>(id)];
     if (run.epoch == epoch || job.state != JobState::kRunning) return;
     run.epoch = epoch;
-    busy_ += static_cast<int32_t>(job.placed.size());
+    const Draw draw = draw_of(scheduler_.spec(), job.placed);
+    busy_.add(draw, 1);
     ++placed_;
     const bool resumed = job.starts > 1 || !jobs_[static_cast<size_t>(id)].phases.empty();
     const Millis cost = resumed ? job.spec.stop_cost : 0;
-    report_.lost_device_hours +=
-        static_cast<double>(cost) * static_cast<double>(job.placed.size()) / kHour;
+    report_.lost_device_hours += static_cast<double>(cost) * draw.devices / kHour;
     run.since = now_ + cost;
     schedule(id);
   }
@@ -147,7 +176,7 @@ class Replay {
     if (run.epoch != epoch) return;
     credit(run);
     run.epoch = -epoch;
-    busy_ -= static_cast<int32_t>(scheduler_.job(id).placed.size());
+    busy_.add(draw_of(scheduler_.spec(), scheduler_.job(id).placed), -1);
     --placed_;
   }
 
@@ -166,7 +195,7 @@ class Replay {
     }
     run.ended_at = now_;
     const Job& job = scheduler_.job(due.job);
-    busy_ -= static_cast<int32_t>(job.placed.size());
+    busy_.add(draw_of(scheduler_.spec(), job.placed), -1);
     --placed_;
     --alive_;
     std::vector<NodeId> nodes;
@@ -214,7 +243,7 @@ class Replay {
   bool unplanned_ = false;
   size_t submitted_ = 0;
   int32_t devices_ = 0;
-  int32_t busy_ = 0;
+  Draw busy_;
   int32_t alive_ = 0;
   int32_t placed_ = 0;
   double used_ = 0;

@@ -43,6 +43,8 @@ struct ReplayReport {
   double service_met = 0;        // of the jobs with a promised level, those that got it
   double restarts = 0;           // a job
   double lost_device_hours = 0;  // spent restarting
+  double energy_kwh = 0;         // of devices in use, at the power that their kinds name
+  double carbon_kg = 0;          // of that, where it was drawn
   std::vector<ReplaySample> samples;
 };
 

@@ -1,63 +1,17 @@
 #include "sim/forge_traces.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "sim/forge_csv.h"
 
 namespace hearth::sim {
 
 using namespace forge;
 
 namespace {
-
-std::vector<std::string_view> split(std::string_view text, char by) {
-  std::vector<std::string_view> out;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find(by), text.size());
-    out.push_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return out;
-}
-
-// A CSV without quotes: columns by name.
-class Table {
- public:
-  Table(std::string_view text, std::string name) : name_(std::move(name)) {
-    for (std::string_view line : split(text, '\n')) {
-      if (line.ends_with('\r')) line.remove_suffix(1);
-      if (!line.empty()) rows_.push_back(split(line, ','));
-    }
-    if (rows_.size() < 2) throw_error(ErrorCode::kDataLoss, name_, "expected a header and rows");
-  }
-  size_t size() const { return rows_.size() - 1; }
-  std::string_view text(size_t row, std::string_view column) const {
-    const auto& header = rows_[0];
-    const auto place =
-        static_cast<size_t>(std::find(header.begin(), header.end(), column) - header.begin());
-    if (place >= rows_[row + 1].size()) {
-      throw_error(ErrorCode::kDataLoss, name_, "row {} has no column '{}'", row + 1, column);
-    }
-    return rows_[row + 1][place];
-  }
-  double number(size_t row, std::string_view column) const {
-    const std::string_view cell = text(row, column);
-    double value = 0;
-    const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-    if (error != std::errc{}) {
-      throw_error(ErrorCode::kDataLoss, name_, "row {}: '{}' of column '{}' is no number", row + 1,
-                  cell, column);
-    }
-    return value;
-  }
-
- private:
-  std::string name_;
-  std::vector<std::vector<std::string_view>> rows_;
-};
 
 // --- Sia ---------------------------------------------------------------------------------------
 
@@ -111,7 +65,7 @@ const std::string& profile(const std::map<std::string, std::string>& profiles,
 std::map<int32_t, Curve> curves_of(const std::map<std::string, std::string>& profiles,
                                    const std::string& application, const SiaKind& kind) {
   std::map<int32_t, Curve> curves;
-  const auto add = [&](int32_t nodes, int32_t workers, const Table& table, size_t row) {
+  const auto add = [&](int32_t nodes, int32_t workers, const CsvTable& table, size_t row) {
     if (workers > kind.nodes * kind.devices) return;
     if (nodes != (workers + kind.devices - 1) / kind.devices) return;
     curves[workers].times.try_emplace(table.number(row, "local_bsz"),
@@ -119,7 +73,7 @@ std::map<int32_t, Curve> curves_of(const std::map<std::string, std::string>& pro
                                       table.number(row, "sync_time"));
   };
   const std::string placements = fmt::format("{}/placements-{}.csv", application, kind.profile);
-  const Table placed(profile(profiles, placements), placements);
+  const CsvTable placed(profile(profiles, placements), placements);
   for (size_t row = 0; row < placed.size(); ++row) {
     const std::string_view digits = placed.text(row, "placement");
     int32_t workers = 0;
@@ -127,7 +81,7 @@ std::map<int32_t, Curve> curves_of(const std::map<std::string, std::string>& pro
     add(static_cast<int32_t>(digits.size()), workers, placed, row);
   }
   const std::string scalability = fmt::format("{}/scalability-{}.csv", application, kind.profile);
-  const Table scaled(profile(profiles, scalability), scalability);
+  const CsvTable scaled(profile(profiles, scalability), scalability);
   for (size_t row = 0; row < scaled.size(); ++row) {
     add(static_cast<int32_t>(scaled.number(row, "num_nodes")),
         static_cast<int32_t>(scaled.number(row, "num_replicas")), scaled, row);
@@ -147,7 +101,7 @@ class SiaModel {
     const std::string prefix = std::string(app.name) + "/validation-";
     for (auto it = profiles.lower_bound(prefix);
          it != profiles.end() && it->first.starts_with(prefix); ++it) {
-      read_validation(std::stod(it->first.substr(prefix.size())), Table(it->second, it->first));
+      read_validation(std::stod(it->first.substr(prefix.size())), CsvTable(it->second, it->first));
     }
     if (gradients_.empty()) throw_error(ErrorCode::kNotFound, prefix + "*.csv", "no such profile");
     for (const SiaKind& kind : kSiaKinds) curves_.push_back(curves_of(profiles, app.name, kind));
@@ -165,7 +119,7 @@ class SiaModel {
   }
 
  private:
-  void read_validation(double batch, const Table& table) {
+  void read_validation(double batch, const CsvTable& table) {
     progress_.resize(std::max(progress_.size(), app_.epochs), 1e300);
     for (size_t e = 0; e < app_.epochs; ++e) {
       progress_[e] = std::min(progress_[e], table.number(e, "progress"));
@@ -266,7 +220,7 @@ ForgeTrace sia_trace(std::string_view workload,
                      const std::map<std::string, std::string>& profiles) {
   std::map<std::string_view, SiaModel> models;
   ForgeTrace trace{sia_fleet(), {}};
-  const Table table(workload, "workload");
+  const CsvTable table(workload, "workload");
   for (size_t row = 0; row < table.size(); ++row) {
     const std::string_view name = table.text(row, "application");
     const auto app = std::find_if(std::begin(kSiaApplications), std::end(kSiaApplications),
@@ -290,7 +244,7 @@ ForgeTrace sia_trace(std::string_view workload,
 }
 
 ForgeTrace philly_trace(std::string_view list, Sharing sharing, int32_t days) {
-  const Table table(list, "philly");
+  const CsvTable table(list, "philly");
   struct Row {
     double at, seconds;
     int32_t devices;

@@ -25,4 +25,17 @@ enum class Sharing { kStatic, kPooled };
 // gets no more.
 ForgeTrace philly_trace(std::string_view list, Sharing sharing, int32_t days);
 
+// One of Gavel's traces, with its simulation_throughputs.json; the fleet of its paper, 36 devices
+// of each of three kinds. Jobs keep their sizes and run at the rates of workers that are together.
+ForgeTrace gavel_trace(std::string_view jobs, std::string_view throughputs);
+
+// Alibaba's nodes and pods of 2023. A pod's devices are on one node.
+forge::FleetSpec alibaba_fleet(std::string_view nodes);
+ForgeTrace alibaba_trace(std::string_view pods, forge::FleetSpec fleet);
+
+// The same jobs on another fleet. Kinds and virtual clusters keep their names; jobs of a virtual
+// cluster that this fleet lacks go to its first. Jobs whose rates are known run on the kinds that
+// both know. Throws Error when a job is left with none.
+ForgeTrace on_fleet(const ForgeTrace& trace, const forge::FleetSpec& fleet);
+
 }  // namespace hearth::sim

@@ -54,7 +54,8 @@ std::string placed_because(const Scheduler& scheduler, const Job& job) {
     case Reason::kGrown:
       return "idle devices make it faster";
     case Reason::kMigrated:
-      return "moved, so that the hole it left fits a larger job";
+      return fmt::format("it moved, so that the hole it left fits {}",
+                         other_name(scheduler, job.why.other));
     case Reason::kDrained:
       return "moved off a node that is being drained";
     case Reason::kMoved:

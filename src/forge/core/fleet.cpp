@@ -45,6 +45,41 @@ bool Fleet::eligible(const JobSpec& job, NodeId node) const {
   return pool_eligible(job, pools_[static_cast<size_t>(nodes_[static_cast<size_t>(node)].pool)]);
 }
 
+std::vector<int32_t> Fleet::eligible_pools(const JobSpec& job) const {
+  std::vector<int32_t> out;
+  for (size_t p = 0; p < pools_.size(); ++p) {
+    if (pool_eligible(job, pools_[p])) out.push_back(static_cast<int32_t>(p));
+  }
+  return out;
+}
+
+uint64_t Fleet::last_freed(std::span<const int32_t> pools) const {
+  uint64_t last = 0;
+  for (int32_t pool : pools) last = std::max(last, pools_[static_cast<size_t>(pool)].freed_at);
+  return last;
+}
+
+const std::set<NodeId>& Fleet::nodes_with(int32_t pool, int32_t free) const {
+  static const std::set<NodeId> kNone;
+  const auto& buckets = pools_[static_cast<size_t>(pool)].buckets;
+  return static_cast<size_t>(free) < buckets.size() ? buckets[static_cast<size_t>(free)] : kNone;
+}
+
+int32_t Fleet::usable_in(int32_t id, int32_t share_milli) const {
+  const Pool& pool = pools_[static_cast<size_t>(id)];
+  const auto parts = std::distance(pool.parts.lower_bound({share_milli, 0, 0}), pool.parts.end());
+  return pool.whole + static_cast<int32_t>(parts);
+}
+
+int32_t Fleet::usable_on(NodeId id, int32_t share_milli) const {
+  if (!present(id) || !open(id)) return 0;
+  if (share_milli == kWholeDevice) return free_devices(id);
+  const auto first = device_free_.begin() + first_device(id);
+  return static_cast<int32_t>(std::count_if(first,
+                                            first + spec_->nodes[static_cast<size_t>(id)].devices,
+                                            [&](int32_t free) { return free >= share_milli; }));
+}
+
 bool Fleet::ever_fits(const JobSpec& job) const {
   std::map<std::pair<RegionId, KindId>, int32_t> by_region;
   std::map<KindId, int32_t> by_kind;
@@ -131,33 +166,20 @@ std::optional<Placement> Fleet::find_in_pool(const JobSpec& job, const Pool& poo
   return out;
 }
 
+// The fullest devices first. Two workers of one job on one device would gain nothing, so each takes
+// another device.
 std::optional<Placement> Fleet::find_parts(const JobSpec& job, const Pool& pool,
                                            int32_t workers) const {
-  if (job.locality != Locality::kNode) return find_parts_on(job, pool, workers, -1);
-  for (const std::set<NodeId>& bucket : pool.buckets) {
-    for (NodeId node : bucket) {
-      std::optional<Placement> found = find_parts_on(job, pool, workers, node);
-      if (found) return found;
-    }
-  }
-  return std::nullopt;
-}
-
-// The fullest devices first. Two workers of one job on one device would gain nothing, so each takes
-// another device. `only` >= 0: on this node.
-std::optional<Placement> Fleet::find_parts_on(const JobSpec& job, const Pool& pool, int32_t workers,
-                                              NodeId only) const {
+  if (job.locality == Locality::kNode) return find_parts_on_a_node(job, pool, workers);
   Placement out;
   const auto wanted = static_cast<size_t>(workers);
   for (auto part = pool.parts.lower_bound({job.share_milli, 0, 0});
        part != pool.parts.end() && out.size() < wanted; ++part) {
-    if (only >= 0 && part->node != only) continue;
     out.push_back({part->node, part->device, job.share_milli});
   }
   for (size_t bucket = 1; bucket < pool.buckets.size() && out.size() < wanted; ++bucket) {
     for (NodeId node : pool.buckets[bucket]) {
       if (out.size() == wanted) break;
-      if (only >= 0 && node != only) continue;
       const size_t before = out.size();
       append_devices(node,
                      std::min(static_cast<int32_t>(bucket), workers - static_cast<int32_t>(before)),
@@ -168,6 +190,27 @@ std::optional<Placement> Fleet::find_parts_on(const JobSpec& job, const Pool& po
   if (out.size() < wanted) return std::nullopt;
   std::sort(out.begin(), out.end());
   return out;
+}
+
+std::optional<Placement> Fleet::find_parts_on_a_node(const JobSpec& job, const Pool& pool,
+                                                     int32_t workers) const {
+  for (const std::set<NodeId>& bucket : pool.buckets) {
+    for (NodeId node : bucket) {
+      if (usable_on(node, job.share_milli) < workers) continue;
+      std::vector<std::pair<int32_t, int32_t>> fullest;  // free, device
+      for (int32_t d = 0; d < spec_->nodes[static_cast<size_t>(node)].devices; ++d) {
+        const int32_t free = free_milli_on(node, d);
+        if (free >= job.share_milli) fullest.emplace_back(free, d);
+      }
+      std::sort(fullest.begin(), fullest.end());
+      Placement out;
+      for (int32_t w = 0; w < workers; ++w)
+        out.push_back({node, fullest[static_cast<size_t>(w)].second, job.share_milli});
+      std::sort(out.begin(), out.end());
+      return out;
+    }
+  }
+  return std::nullopt;
 }
 
 // A job that may span clusters: all of one kind, and of one region where it asks for that.
@@ -213,27 +256,31 @@ bool Fleet::fits(const Placement& slots) const {
 }
 
 void Fleet::take(const Placement& slots) {
-  for (const Slot& slot : slots) {
-    CHECK(nodes_[static_cast<size_t>(slot.node)].present, "node {} is away", slot.node);
-    change(slot, -slot.milli);
-  }
+  for (const Slot& slot : slots) CHECK(present(slot.node), "node {} is away", slot.node);
+  change(slots, -1);
 }
 
-void Fleet::release(const Placement& slots) {
-  for (const Slot& slot : slots) {
-    if (nodes_[static_cast<size_t>(slot.node)].present) change(slot, slot.milli);
-  }
-}
+void Fleet::release(const Placement& slots) { change(slots, 1); }
 
-void Fleet::change(const Slot& slot, int32_t by) {
-  const NodeState& node = nodes_[static_cast<size_t>(slot.node)];
-  int32_t& free = device_free_[static_cast<size_t>(node.first_device + slot.device)];
-  CHECK(free + by >= 0 && free + by <= kWholeDevice, "device {} of node {}: {} free, {} asked",
-        slot.device, slot.node, free, by);
-  unindex(slot.node);
-  free += by;
-  free_milli_ += by;
-  index(slot.node);
+// Slots of one node lie together, so that its entries in the indexes change once.
+void Fleet::change(const Placement& slots, int32_t sign) {
+  for (size_t i = 0; i < slots.size();) {
+    const NodeId node = slots[i].node;
+    const bool here = present(node);
+    if (here) unindex(node);
+    for (; i < slots.size() && slots[i].node == node; ++i) {
+      if (!here) continue;
+      const int32_t by = sign * slots[i].milli;
+      int32_t& free = device_free_[static_cast<size_t>(first_device(node) + slots[i].device)];
+      CHECK(free + by >= 0 && free + by <= kWholeDevice, "device {} of node {}: {} free, {} asked",
+            slots[i].device, node, free, by);
+      free += by;
+      free_milli_ += by;
+    }
+    if (!here) continue;
+    index(node);
+    if (sign > 0) mark_freed(node);
+  }
 }
 
 void Fleet::unindex(NodeId id) {
@@ -275,7 +322,9 @@ void Fleet::set_present(NodeId id, bool present) {
   }
   present_milli_ += (present ? 1 : -1) * static_cast<int64_t>(devices) * kWholeDevice;
   node.present = present;
+  if (!node.open) closed_nodes_ += present ? 1 : -1;
   index(id);
+  if (present) mark_freed(id);
 }
 
 void Fleet::set_open(NodeId id, bool open) {
@@ -283,7 +332,9 @@ void Fleet::set_open(NodeId id, bool open) {
   if (node.open == open) return;
   unindex(id);
   node.open = open;
+  if (node.present) closed_nodes_ += open ? -1 : 1;
   index(id);
+  if (open) mark_freed(id);
 }
 
 }  // namespace hearth::forge

@@ -37,9 +37,18 @@ class Fleet {
 
   bool open(NodeId node) const { return nodes_[static_cast<size_t>(node)].open; }
 
+  // Nodes that are present and closed.
+  int32_t closed_nodes() const { return closed_nodes_; }
+
   int64_t free_milli() const { return free_milli_; }
   int64_t present_milli() const { return present_milli_; }
   int32_t free_devices(NodeId node) const { return nodes_[static_cast<size_t>(node)].whole; }
+  int32_t free_milli_on(NodeId node, int32_t device) const {
+    return device_free_[static_cast<size_t>(first_device(node) + device)];
+  }
+  // The number of device 0 of the node, when all devices of the fleet are counted through.
+  int32_t first_device(NodeId node) const { return nodes_[static_cast<size_t>(node)].first_device; }
+  int32_t devices() const { return static_cast<int32_t>(device_free_.size()); }
   const FleetSpec& spec() const { return *spec_; }
 
   // Could it hold the job with its fewest workers, were all its nodes up and empty?
@@ -47,6 +56,21 @@ class Fleet {
 
   // May `job` use devices of this node, free or not?
   bool eligible(const JobSpec& job, NodeId node) const;
+
+  // --- pools ---
+  int32_t pools() const { return static_cast<int32_t>(pools_.size()); }
+  int32_t pool_of(NodeId node) const { return nodes_[static_cast<size_t>(node)].pool; }
+  ClusterId cluster_of(int32_t pool) const { return pools_[static_cast<size_t>(pool)].cluster; }
+  KindId kind_of(int32_t pool) const { return pools_[static_cast<size_t>(pool)].kind; }
+  std::vector<int32_t> eligible_pools(const JobSpec& job) const;
+  // Devices of open nodes of the pool of which so much is free.
+  int32_t usable_in(int32_t pool, int32_t share_milli) const;
+  int32_t usable_on(NodeId node, int32_t share_milli) const;
+  // Open nodes of the pool with so many wholly free devices.
+  const std::set<NodeId>& nodes_with(int32_t pool, int32_t free) const;
+  // When something last came free in one of the pools; a search that failed after that fails again.
+  uint64_t last_freed(std::span<const int32_t> pools) const;
+  uint64_t freed_now() const { return freed_clock_; }
 
  private:
   struct NodeState {
@@ -70,20 +94,25 @@ class Fleet {
     int32_t whole = 0;
     int32_t devices = 0;  // of all nodes, those away included
     int32_t largest = 0;  // node
+    uint64_t freed_at = 0;
   };
 
   bool pool_eligible(const JobSpec& job, const Pool& pool) const;
   std::optional<Placement> find_in_pool(const JobSpec& job, const Pool& pool,
                                         int32_t workers) const;
   std::optional<Placement> find_parts(const JobSpec& job, const Pool& pool, int32_t workers) const;
-  std::optional<Placement> find_parts_on(const JobSpec& job, const Pool& pool, int32_t workers,
-                                         NodeId only) const;
+  std::optional<Placement> find_parts_on_a_node(const JobSpec& job, const Pool& pool,
+                                                int32_t workers) const;
   std::optional<Placement> find_across(const JobSpec& job, std::span<const Pool* const> pools,
                                        int32_t workers) const;
   void append_devices(NodeId node, int32_t count, Placement& out) const;
-  void change(const Slot& slot, int32_t by);
+  // Adds `sign` times what the slots take; those on nodes that are away are skipped.
+  void change(const Placement& slots, int32_t sign);
   void index(NodeId node);
   void unindex(NodeId node);
+  void mark_freed(NodeId node) {
+    pools_[static_cast<size_t>(pool_of(node))].freed_at = ++freed_clock_;
+  }
 
   const FleetSpec* spec_;
   std::map<std::pair<ClusterId, KindId>, size_t> pool_of_;
@@ -92,6 +121,8 @@ class Fleet {
   std::vector<Pool> pools_;
   int64_t free_milli_ = 0;
   int64_t present_milli_ = 0;
+  int32_t closed_nodes_ = 0;
+  uint64_t freed_clock_ = 0;  // counts what came free
 };
 
 // Nodes that a placement touches.

@@ -6,12 +6,23 @@
 
 namespace hearth::forge {
 
+Placement shrunk(Placement slots, int32_t workers) {
+  std::map<NodeId, int32_t> count;
+  for (const Slot& slot : slots) ++count[slot.node];
+  std::stable_sort(slots.begin(), slots.end(),
+                   [&](const Slot& a, const Slot& b) { return count[a.node] > count[b.node]; });
+  slots.resize(static_cast<size_t>(workers));
+  std::sort(slots.begin(), slots.end());
+  return slots;
+}
+
 void Planner::set(Job& job, Placement slots, Reason reason, JobId other) {
   const int gained = static_cast<int>(job.target.empty()) - static_cast<int>(slots.empty());
   if (gained != 0) claims_.charge(job.spec.vc, gained * job.need_milli());
   job.target = std::move(slots);
   job.why = {reason, other, now_};
   if (reason == Reason::kPreempted || reason == Reason::kShrunk) job.moved = job.why;
+  roster_.moved(job);
   touched_.push_back(job.id);
 }
 
@@ -21,8 +32,14 @@ bool Planner::place(JobId id, int32_t workers, Reason reason, KindId kind) {
   CHECK(workers >= job.spec.min_workers && workers <= job.spec.max_workers,
         "job {} takes {} to {} workers, not {}", id, job.spec.min_workers, job.spec.max_workers,
         workers);
+  Shape& shape = roster_.shape(roster_.brief(id));
+  const bool usual = kind < 0 && workers == job.spec.min_workers;
+  if (usual && fleet_.last_freed(shape.pools) <= shape.full_at) return false;
   std::optional<Placement> found = fleet_.find(job.spec, workers, kind);
-  if (!found) return false;
+  if (!found) {
+    if (usual) shape.full_at = fleet_.freed_now();
+    return false;
+  }
   fleet_.take(*found);
   set(job, std::move(*found), reason, -1);
   return true;
@@ -45,17 +62,32 @@ void Planner::shrink(JobId id, int32_t workers, JobId other, Reason reason) {
   Job& job = mutable_job(id);
   CHECK(workers >= job.spec.min_workers, "job {} needs {} workers", id, job.spec.min_workers);
   if (job.workers() <= workers) return;
-  // Nodes on which the job has many workers stay whole.
-  std::map<NodeId, int32_t> count;
-  for (const Slot& slot : job.target) ++count[slot.node];
-  Placement kept = job.target;
-  std::stable_sort(kept.begin(), kept.end(),
-                   [&](const Slot& a, const Slot& b) { return count[a.node] > count[b.node]; });
-  kept.resize(static_cast<size_t>(workers));
-  std::sort(kept.begin(), kept.end());
+  Placement kept = shrunk(job.target, workers);
   fleet_.release(job.target);
   fleet_.take(kept);
   set(job, std::move(kept), reason, other);
+}
+
+// Closed while new places are looked for, so that nobody's new place is the old one.
+bool Planner::clear(NodeId node, const std::vector<JobId>& movers, JobId other) {
+  std::vector<Placement> found;
+  fleet_.set_open(node, false);
+  for (JobId id : movers) {
+    std::optional<Placement> place = fleet_.find(job(id).spec, job(id).workers());
+    if (!place) break;
+    fleet_.take(*place);
+    found.push_back(std::move(*place));
+  }
+  fleet_.set_open(node, true);
+  if (found.size() < movers.size()) {
+    for (const Placement& place : found) fleet_.release(place);
+    return false;
+  }
+  for (size_t i = 0; i < movers.size(); ++i) {
+    fleet_.release(job(movers[i]).target);
+    set(mutable_job(movers[i]), std::move(found[i]), Reason::kMigrated, other);
+  }
+  return true;
 }
 
 void Planner::evict(JobId id, Reason reason, JobId other) {
@@ -84,7 +116,9 @@ void Planner::explain(JobId id, Reason reason, JobId other) {
   job.why = {reason, other, now_};
 }
 
-bool Planner::ever_fits(const Job& job) const { return fleet_.ever_fits(job.spec); }
+bool Planner::ever_fits(const Job& job) const {
+  return roster_.shape(roster_.brief(job.id)).possible;
+}
 
 bool Planner::draining(JobId id) const {
   const Job& j = job(id);

@@ -13,9 +13,13 @@ std::span<const Policy> policies() {
       {"backfill", "in the order of arrival; who fits goes ahead of who does not", plan_backfill,
        nullptr, 0},
       {"srtf", "shortest remaining time first, with preemption", plan_srtf, nullptr, 0},
+      {"gavel", "the least served next, each on the kind worth most to it, every minute",
+       plan_gavel, nullptr, 60'000},
       {"sia", "goodput shared out among elastic jobs, kinds compared, every minute", plan_sia,
        nullptr, 60'000},
       {"hearth", "guarantees first, cheapest reclaim, elastic growth, defragmentation", plan_hearth,
+       arrive_hearth, 0},
+      {"hearth-still", "hearth that moves nobody to make a hole larger", plan_hearth_still,
        arrive_hearth, 0},
   };
   return kPolicies;

@@ -27,8 +27,10 @@ const Policy& policy_named(std::string_view name);
 void plan_fifo(Planner& planner);
 void plan_backfill(Planner& planner);
 void plan_srtf(Planner& planner);
+void plan_gavel(Planner& planner);
 void plan_sia(Planner& planner);
 void plan_hearth(Planner& planner);
+void plan_hearth_still(Planner& planner);
 bool arrive_hearth(Planner& planner, JobId id);
 
 }  // namespace hearth::forge

@@ -1,19 +1,21 @@
 // Hearth's own policy.
 //
-// 1. Rank. In the order premium, standard, basic, who runs before who waits, the jobs that fit
-// their
-//    virtual cluster's guarantee come first; the others borrow, as far as the limits let them.
-// 2. Place. Each job in turn takes free devices. One that finds none may take from those that rank
-//    in a lower class: first the extra workers of elastic jobs, then whole jobs, the cheapest to
-//    stop first; whoever turns out not to be in the way keeps its place.
+// 1. Rank. In the order premium, standard, basic, who runs before who waits, the jobs that fit the
+//    guarantee of their virtual cluster come first; the others borrow, as far as the limits let
+//    them.
+// 2. Place. Each job in turn takes free devices. For one that needs a single node smaller jobs may
+//    move elsewhere. One that still finds none may take from those that rank in a lower class:
+//    first the extra workers of elastic jobs, then whole jobs, the cheapest to stop first, and
+//    nobody who is not in the way.
 // 3. Grow. When nobody waits for it, what is idle goes to the elastic jobs that gain most.
-// 4. Tidy. A job whose node drains moves; a small one moves where that makes a hole large enough
-//    for a gang that waits.
 #include <algorithm>
 #include <array>
-#include <set>
+#include <numeric>
+#include <optional>
 #include <tuple>
 
+#include "base/check.h"
+#include "forge/core/clearing.h"
 #include "forge/core/policy.h"
 #include "forge/core/quota.h"
 
@@ -24,215 +26,265 @@ namespace {
 // guarantee needs its devices: otherwise two jobs could chase each other for ever.
 constexpr int32_t kRestCosts = 10;
 
-// Who reclaims looks at the cheapest jobs that together hold so many times what it needs: among
-// 100,000 devices it does not turn over the whole fleet to find one that fits together.
-constexpr int64_t kReach = 32;
+// A job that waits for one node may have so much of its own size moved out of its way.
+constexpr int32_t kMovedMax = 2;  // one worker in two
+// Nodes that are looked at for that, the emptiest first.
+constexpr size_t kTidyTries = 16;
 
-struct Ranked {
-  JobId id = 0;
-  // 0-2: guaranteed premium, standard, basic; 3-5: the same, borrowing; 6, 7: may not run now.
-  int32_t rank = 0;
-};
+// 0-2: guaranteed premium, standard, basic; 3-5: the same, borrowing; 6, 7: may not run now.
 constexpr int32_t kBorrowing = 3;
 constexpr int32_t kNothingLeft = 6;
 constexpr int32_t kBarred = 7;
 
+enum class Tidy { kNever, kForWaiting };
+
 class Round {
  public:
-  explicit Round(Planner& planner) : planner_(planner) {}
+  Round(Planner& planner, Tidy tidy) : planner_(planner), tidy_(tidy) {
+    entries_.reserve(planner.active().size());
+    for (JobId id : planner.active()) entries_.push_back({&planner.brief(id)});
+    hopeless_.assign(kNothingLeft * planner.roster().shapes(), false);
+  }
 
   void run() {
     rank();
     move_off_draining();
     // A job that finds no place gives up its claim for this round, so that it does not stand in the
     // way of those behind it in its virtual cluster.
-    for (size_t hopeless = 1; hopeless > 0;) {
-      const size_t before = waiting_.size();
-      hopeless_.clear();
-      for (const Ranked& r : order_) place(r);
-      hopeless = waiting_.size() - before;
-      if (hopeless > 0) rank();
+    for (size_t before = 0;;) {
+      others_wait_ = false;
+      for (Entry* entry : order_) place(*entry);
+      if (without_place_ == before || !others_wait_) break;
+      before = without_place_;
+      rank();
     }
     fill_left_over();
     grow();
   }
 
  private:
+  struct Entry {
+    const Brief* brief;
+    int32_t rank = 0;
+    bool gave_up = false;  // it found no place in this round
+
+    bool waits() const { return brief->waits(); }
+  };
+
   const Job& job(JobId id) const { return planner_.job(id); }
-  static int64_t need(const Job& job) { return job.need_milli(); }
   int64_t capacity() const { return planner_.fleet().present_milli(); }
+  Millis ran(const Brief& b) const { return planner_.now() - b.changed_at; }
+  bool rested(const Brief& b) const { return ran(b) >= kRestCosts * b.stop_cost; }
   // What stopping it now would waste: the move itself, and the start it has just paid for.
-  Millis cost(const Job& j) const {
-    const Millis ran = planner_.now() - j.changed_at;
-    const Millis fresh = std::max<Millis>(0, kRestCosts * j.spec.stop_cost - ran);
-    return (j.spec.stop_cost + fresh) * static_cast<Millis>(std::max<size_t>(1, j.target.size()));
+  Millis cost(const Brief& b) const {
+    const Millis fresh = std::max<Millis>(0, kRestCosts * b.stop_cost - ran(b));
+    return (b.stop_cost + fresh) * static_cast<Millis>(std::max(1, b.workers));
   }
 
   void rank() {
+    clearing_.reset();
     order_.clear();
-    std::vector<JobId> jobs = planner_.active();
-    std::erase_if(jobs, [&](JobId id) { return waiting_.contains(id); });
-    in_order(jobs, [&](JobId id) {
-      return 2 * static_cast<size_t>(job(id).spec.tier) + job(id).target.empty();
-    });
+    for (Entry& entry : entries_) {
+      if (!entry.gave_up) order_.push_back(&entry);
+    }
+    in_order([](const Entry& e) { return 2 * static_cast<size_t>(e.brief->tier) + e.waits(); });
     Quota quota(planner_.spec());
-    std::vector<JobId> beyond;
-    for (JobId id : jobs) {
-      const Job& j = job(id);
-      if (quota.cover(j.spec.vc, need(j), capacity()) == Cover::kOwn) {
-        quota.charge(j.spec.vc, need(j));
-        order_.push_back({id, static_cast<int32_t>(j.spec.tier)});
+    std::vector<Entry*> beyond;
+    for (Entry* entry : order_) {
+      const Brief& b = *entry->brief;
+      entry->rank = static_cast<int32_t>(b.tier);
+      if (quota.cover(b.vc, b.need_milli(), capacity()) == Cover::kOwn) {
+        quota.charge(b.vc, b.need_milli());
       } else {
-        beyond.push_back(id);
+        beyond.push_back(entry);
       }
     }
-    for (JobId id : beyond) {
-      const Job& j = job(id);
-      const Cover cover = quota.cover(j.spec.vc, need(j), capacity());
-      if (may_run(cover)) quota.charge(j.spec.vc, need(j));
+    for (Entry* entry : beyond) {
+      const Brief& b = *entry->brief;
+      const Cover cover = quota.cover(b.vc, b.need_milli(), capacity());
+      if (may_run(cover)) quota.charge(b.vc, b.need_milli());
       const int32_t barred = cover == Cover::kFull ? kNothingLeft : kBarred;
-      order_.push_back(
-          {id, may_run(cover) ? kBorrowing + static_cast<int32_t>(j.spec.tier) : barred});
+      entry->rank = may_run(cover) ? kBorrowing + entry->rank : barred;
     }
-    in_order(order_, [&](const Ranked& r) {
-      return 2 * static_cast<size_t>(r.rank) + job(r.id).target.empty();
-    });
+    in_order([](const Entry& e) { return 2 * static_cast<size_t>(e.rank) + e.waits(); });
   }
 
   // Stable, by a key below kKeys: once through the jobs, of which there may be many thousands.
   static constexpr size_t kKeys = 2 * (kBarred + 1);
-  template <typename T, typename Key>
-  static void in_order(std::vector<T>& items, Key key) {
-    std::array<std::vector<T>, kKeys> by_key;
-    for (const T& item : items) by_key[key(item)].push_back(item);
-    items.clear();
-    for (const std::vector<T>& some : by_key) items.insert(items.end(), some.begin(), some.end());
+  template <typename Key>
+  void in_order(Key key) {
+    std::array<size_t, kKeys + 1> from{};
+    for (const Entry* entry : order_) ++from[key(*entry) + 1];
+    std::partial_sum(from.begin(), from.end(), from.begin());
+    sorted_.resize(order_.size());
+    for (Entry* entry : order_) sorted_[from[key(*entry)]++] = entry;
+    order_.swap(sorted_);
   }
 
   void move_off_draining() {
-    for (const Ranked& r : order_) {
-      const Job& j = job(r.id);
-      if (j.target.empty() || !planner_.draining(r.id)) continue;
-      const int32_t wanted = j.workers();
-      if (planner_.replace(r.id, wanted, Reason::kDrained)) continue;
-      planner_.evict(r.id, Reason::kDrained);
+    if (planner_.fleet().closed_nodes() == 0) return;
+    for (const Entry* entry : order_) {
+      const Brief& b = *entry->brief;
+      if (b.waits() || !planner_.draining(b.id)) continue;
+      if (planner_.replace(b.id, b.workers, Reason::kDrained)) continue;
+      planner_.evict(b.id, Reason::kDrained);
     }
   }
 
-  void place(const Ranked& r) {
-    const Job& j = job(r.id);
-    if (!j.target.empty()) return;
-    if (r.rank >= kNothingLeft) {
-      const Reason why = r.rank == kBarred ? Reason::kOverQuota : Reason::kNoRoom;
-      return planner_.explain(r.id, planner_.ever_fits(j) ? why : Reason::kNoSuchPlace);
+  void place(Entry& entry) {
+    const Brief& b = *entry.brief;
+    if (!b.waits()) return;
+    const Job& j = job(b.id);
+    if (entry.rank >= kNothingLeft) {
+      others_wait_ = true;
+      const Reason why = entry.rank == kBarred ? Reason::kOverQuota : Reason::kNoRoom;
+      return planner_.explain(b.id, planner_.ever_fits(j) ? why : Reason::kNoSuchPlace);
     }
-    // What one job of a kind did not find, the next one like it does not find either.
-    const Shape shape = shape_of(r, j.spec);
-    if (!hopeless_.contains(shape)) {
-      if (planner_.place(r.id, j.spec.min_workers) || reclaim(r)) return;
-      hopeless_.insert(shape);
+    if (planner_.place(b.id, b.min_workers)) return;
+    // What one job of a shape could not make room for, the next one like it cannot either.
+    const auto shape = static_cast<size_t>(b.shape);
+    const size_t known = static_cast<size_t>(entry.rank) * planner_.roster().shapes() + shape;
+    if (!hopeless_[known]) {
+      if (make_room(b) || reclaim(entry)) return;
+      hopeless_[known] = true;
     }
-    waiting_.insert(r.id);
-    planner_.explain(r.id, planner_.ever_fits(j) ? Reason::kNoRoom : Reason::kNoSuchPlace);
-  }
-
-  // All that decides whether a job finds a place, or may take one.
-  using Shape = std::tuple<int32_t, int32_t, int32_t, int32_t, Locality, Spot,
-                           std::vector<RegionId>, std::vector<KindId>, std::vector<ClusterId>>;
-  static Shape shape_of(const Ranked& r, const JobSpec& spec) {
-    return {r.rank,    spec.min_workers, spec.share_milli, spec.memory_gb_min, spec.locality,
-            spec.spot, spec.regions,     spec.kinds,       spec.clusters};
+    entry.gave_up = true;
+    ++without_place_;
+    planner_.explain(b.id, planner_.ever_fits(j) ? Reason::kNoRoom : Reason::kNoSuchPlace);
   }
 
   // A later job's reclaim can free more than it takes: those that found no place before look again.
   void fill_left_over() {
-    for (auto it = waiting_.begin(); it != waiting_.end();) {
-      const Job& j = job(*it);
-      const bool may = may_run(planner_.claims().cover(j.spec.vc, need(j), capacity()));
-      if (may && planner_.place(*it, j.spec.min_workers)) {
-        it = waiting_.erase(it);
+    if (without_place_ == 0) return;
+    for (Entry& entry : entries_) {
+      if (!entry.gave_up) continue;
+      const Brief& b = *entry.brief;
+      const bool may = may_run(planner_.claims().cover(b.vc, b.need_milli(), capacity()));
+      if (may && planner_.place(b.id, b.min_workers)) entry.gave_up = false, --without_place_;
+    }
+  }
+
+  // --- reclaim: from lower classes, extra workers before whole jobs, the cheapest first ---
+
+  void offer(const Entry& taker, const Entry& entry) {
+    const Brief& victim = *entry.brief;
+    if (victim.waits() || &entry == &taker) return;
+    const bool lower = entry.rank > taker.rank;
+    const bool extra = victim.extra() > 0;
+    if (!lower && !extra) return;
+    // Within the same tier and kind of claim a job that has just started is left alone.
+    const bool alike = taker.brief->tier >= victim.tier;
+    const bool same_claim = taker.rank >= kBorrowing || entry.rank < kBorrowing;
+    if (alike && same_claim && !rested(victim)) return;
+    constexpr int32_t kWholeLater = 100;
+    if (extra) clearing_->offer({-entry.rank, cost(victim), victim.id, victim.min_workers});
+    if (lower) clearing_->offer({kWholeLater - entry.rank, cost(victim), victim.id, 0});
+  }
+
+  bool reclaim(const Entry& taker) {
+    if (!clearing_ || clearing_for_ != taker.rank) {
+      clearing_.emplace(planner_);
+      clearing_for_ = taker.rank;
+      for (const Entry* entry : order_) offer(taker, *entry);
+    }
+    const Brief& b = *taker.brief;
+    const std::vector<Leaver> leavers =
+        clearing_->room_for(job(b.id).spec, planner_.roster().shape(b));
+    if (leavers.empty()) return false;
+    for (const Leaver& leaver : leavers) {
+      if (planner_.brief(leaver.id).waits()) continue;  // it has left as a whole
+      clearing_->withdraw(leaver.id);
+      if (leaver.stays == 0) {
+        planner_.evict(leaver.id, Reason::kPreempted, b.id);
       } else {
-        ++it;
+        planner_.shrink(leaver.id, leaver.stays, b.id);
+        offer(taker, *entry_of(leaver.id));
       }
     }
+    const bool placed = planner_.place(b.id, b.min_workers, Reason::kReclaimed);
+    CHECK(placed, "job {} has no place after {} jobs made room for it", b.id, leavers.size());
+    return true;
   }
 
-  struct Taken {
-    JobId id;
-    Placement slots;
-    Why why;
-  };
-
-  bool may_take(const Job& taker, const Job& victim) const {
-    if (victim.target.empty()) return false;
-    return std::any_of(victim.target.begin(), victim.target.end(), [&](const Slot& slot) {
-      return planner_.fleet().eligible(taker.spec, slot.node);
-    });
+  Entry* entry_of(JobId id) {
+    return &*std::lower_bound(entries_.begin(), entries_.end(), id,
+                              [](const Entry& e, JobId wanted) { return e.brief->id < wanted; });
   }
 
-  bool reclaim(const Ranked& r) {
-    const Job& taker = job(r.id);
-    std::vector<Ranked> victims;
-    int64_t could_free = 0;
-    for (const Ranked& v : order_) {
-      const Job& victim = job(v.id);
-      const bool lower = v.rank > r.rank;
-      const bool extra = victim.workers() > victim.spec.min_workers;
-      if ((!lower && !extra) || v.id == r.id || !may_take(taker, victim)) continue;
-      // Within the same tier and kind of claim a job that has just started is left alone.
-      const bool fresh = planner_.now() - victim.changed_at < kRestCosts * victim.spec.stop_cost;
-      const bool alike = taker.spec.tier >= victim.spec.tier;
-      if (fresh && alike && (r.rank >= kBorrowing || v.rank < kBorrowing)) continue;
-      victims.push_back(v);
-      could_free += int64_t{victim.workers()} * victim.spec.share_milli;
+  // --- tidy: smaller jobs move where that makes one node empty enough ---
+
+  bool make_room(const Brief& b) {
+    const JobSpec& spec = job(b.id).spec;
+    if (tidy_ == Tidy::kNever || spec.locality != Locality::kNode || b.min_workers < 2)
+      return false;
+    Shape& shape = planner_.roster().shape(b);
+    const Fleet& fleet = planner_.fleet();
+    if (fleet.last_freed(shape.pools) <= shape.packed_at) return false;
+    for (NodeId node : emptiest_nodes(b, shape)) {
+      const std::vector<JobId> movers = movers_from(node, b);
+      if (movers.empty() || !planner_.clear(node, movers, b.id)) continue;
+      clearing_.reset();
+      movable_.clear();
+      const bool placed = planner_.place(b.id, b.min_workers);
+      CHECK(placed, "job {} has no place after {} jobs moved", b.id, movers.size());
+      return true;
     }
-    if (could_free + planner_.fleet().free_milli() < need(taker)) return false;
-    std::stable_sort(victims.begin(), victims.end(), [&](const Ranked& a, const Ranked& b) {
-      return std::pair(-a.rank, cost(job(a.id))) < std::pair(-b.rank, cost(job(b.id)));
-    });
-    std::vector<Taken> taken;
-    const bool placed =
-        shrink_until_placed(r, victims, taken) || evict_until_placed(r, victims, taken);
-    // In reverse: the dearest get their place back first, if it is not needed after all.
-    for (size_t i = taken.size(); i-- > 0;)
-      planner_.restore(taken[i].id, taken[i].slots, taken[i].why);
-    return placed;
-  }
-
-  bool shrink_until_placed(const Ranked& r, std::span<const Ranked> victims,
-                           std::vector<Taken>& taken) {
-    for (const Ranked& v : victims) {
-      const Job& victim = job(v.id);
-      if (victim.workers() <= victim.spec.min_workers) continue;
-      taken.push_back({v.id, victim.target, victim.why});
-      planner_.shrink(v.id, victim.spec.min_workers, r.id);
-      if (planner_.place(r.id, job(r.id).spec.min_workers, Reason::kReclaimed)) return true;
-    }
+    shape.packed_at = fleet.freed_now();
     return false;
   }
 
-  bool evict_until_placed(const Ranked& r, std::span<const Ranked> victims,
-                          std::vector<Taken>& taken) {
-    const int64_t reach = kReach * need(job(r.id));
-    int64_t freed = 0;
-    for (const Ranked& v : victims) {
-      if (v.rank <= r.rank) continue;
-      if (freed > reach) return false;
-      freed += int64_t{job(v.id).workers()} * job(v.id).spec.share_milli;
-      taken.push_back({v.id, job(v.id).target, job(v.id).why});
-      planner_.evict(v.id, Reason::kPreempted, r.id);
-      if (planner_.place(r.id, job(r.id).spec.min_workers, Reason::kReclaimed)) return true;
+  std::vector<NodeId> emptiest_nodes(const Brief& b, const Shape& shape) const {
+    const Fleet& fleet = planner_.fleet();
+    std::vector<NodeId> nodes;
+    for (int32_t pool : shape.pools) {
+      for (int32_t free = b.min_workers - 1; free * kMovedMax >= b.min_workers; --free) {
+        for (NodeId node : fleet.nodes_with(pool, free)) {
+          if (nodes.size() < kTidyTries) nodes.push_back(node);
+        }
+      }
     }
-    return false;
+    std::stable_sort(nodes.begin(), nodes.end(), [&](NodeId x, NodeId y) {
+      return fleet.free_devices(x) > fleet.free_devices(y);
+    });
+    return nodes;
+  }
+
+  // The cheapest on this node that free enough, or none.
+  std::vector<JobId> movers_from(NodeId node, const Brief& taker) {
+    if (movable_.empty()) find_movable();
+    int32_t missing = taker.min_workers - planner_.fleet().free_devices(node);
+    int32_t moved = 0;
+    std::vector<JobId> movers;
+    for (auto at = std::lower_bound(movable_.begin(), movable_.end(), Movable{node, 0, 0});
+         at != movable_.end() && std::get<0>(*at) == node && missing > 0; ++at) {
+      const Brief& mover = planner_.brief(std::get<2>(*at));
+      if (mover.node != node) continue;  // it has left in this round
+      moved += mover.workers;
+      missing -= mover.workers;
+      movers.push_back(mover.id);
+    }
+    if (missing > 0 || moved * kMovedMax > taker.min_workers) movers.clear();
+    return movers;
+  }
+
+  // By node, then price. Parts of devices stay: to free one device several would have to move.
+  using Movable = std::tuple<NodeId, Millis, JobId>;
+  void find_movable() {
+    for (const Entry& entry : entries_) {
+      const Brief& b = *entry.brief;
+      if (b.node >= 0 && b.share_milli == kWholeDevice && rested(b))
+        movable_.emplace_back(b.node, cost(b), b.id);
+    }
+    std::sort(movable_.begin(), movable_.end());
   }
 
   // One worker's worth of speed-up for each job in turn, the largest gain first.
   void grow() {
-    if (!waiting_.empty()) return;
-    for (const Ranked& r : order_) {
-      const Job& j = job(r.id);
-      if (j.target.empty() || !j.spec.rates || j.workers() >= j.spec.max_workers) continue;
-      if (planner_.now() - j.changed_at < kRestCosts * j.spec.stop_cost) continue;
+    if (without_place_ > 0) return;
+    for (const Entry* entry : order_) {
+      const Brief& b = *entry->brief;
+      if (b.waits() || !b.has_rates || b.workers >= b.max_workers || !rested(b)) continue;
+      const Job& j = job(b.id);
       const KindId kind = planner_.kind_of(j);
       const int32_t room = static_cast<int32_t>(planner_.fleet().free_milli() / j.spec.share_milli);
       const int32_t most = std::min(j.spec.max_workers, j.workers() + room);
@@ -242,27 +294,42 @@ class Round {
         // Not worth a restart unless each new worker brings half of what the present ones do.
         const double gain = (faster - rate) / (workers - j.workers());
         if (rate > 0 && gain < 0.5 * rate / j.workers()) continue;
-        if (planner_.replace(r.id, workers, Reason::kGrown, kind)) break;
+        if (planner_.replace(b.id, workers, Reason::kGrown, kind)) break;
       }
     }
   }
 
   Planner& planner_;
-  std::vector<Ranked> order_;
-  std::set<JobId> waiting_;  // for a place, in this round
-  std::set<Shape> hopeless_;
+  Tidy tidy_;
+  std::vector<Entry> entries_;  // of the active jobs, ascending
+  std::vector<Entry*> order_;
+  std::vector<Entry*> sorted_;
+  size_t without_place_ = 0;    // gave up
+  bool others_wait_ = false;    // who may not run now, but perhaps when others gave up
+  std::vector<bool> hopeless_;  // by rank and shape
+  std::optional<Clearing> clearing_;
+  int32_t clearing_for_ = -1;  // rank
+  std::vector<Movable> movable_;
 };
 
 }  // namespace
 
-void plan_hearth(Planner& planner) { Round(planner).run(); }
+void plan_hearth(Planner& planner) { Round(planner, Tidy::kForWaiting).run(); }
+
+void plan_hearth_still(Planner& planner) { Round(planner, Tidy::kNever).run(); }
 
 // Who waits has found no place, and a newcomer leaves them none the fewer that they could use.
+// Where one like it waits already, that one would be served first, so nothing can come of a whole
+// plan.
 bool arrive_hearth(Planner& planner, JobId id) {
-  const Job& job = planner.job(id);
+  const Brief& brief = planner.brief(id);
   const Cover cover =
-      planner.claims().cover(job.spec.vc, job.need_milli(), planner.fleet().present_milli());
-  return may_run(cover) && planner.place(id, job.spec.min_workers);
+      planner.claims().cover(brief.vc, brief.need_milli(), planner.fleet().present_milli());
+  if (may_run(cover) && planner.place(id, brief.min_workers)) return true;
+  if (!planner.roster().like_it_wait(id)) return false;
+  const Reason why = cover == Cover::kRefused ? Reason::kOverQuota : Reason::kNoRoom;
+  planner.explain(id, planner.ever_fits(planner.job(id)) ? why : Reason::kNoSuchPlace);
+  return true;
 }
 
 }  // namespace hearth::forge

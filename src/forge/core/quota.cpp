@@ -4,7 +4,12 @@
 
 namespace hearth::forge {
 
-Quota::Quota(const FleetSpec& spec) : spec_(&spec), used_(spec.virtual_clusters.size(), 0) {}
+Quota::Quota(const FleetSpec& spec) : spec_(&spec), used_(spec.virtual_clusters.size(), 0) {
+  for (size_t v = 0; v < spec.virtual_clusters.size(); ++v) {
+    if (spec.virtual_clusters[v].lend_max != INT32_MAX)
+      withholding_.push_back(static_cast<VcId>(v));
+  }
+}
 
 Cover Quota::cover(VcId vc, int64_t milli, int64_t capacity_milli) const {
   bool own = false;
@@ -35,10 +40,10 @@ int64_t Quota::lendable(VcId vc, int64_t capacity_milli) const {
     return false;
   };
   int64_t kept = 0;
-  for (size_t v = 0; v < spec_->virtual_clusters.size(); ++v) {
-    const VirtualCluster& other = spec_->virtual_clusters[v];
-    if (above(static_cast<VcId>(v)) || other.lend_max == INT32_MAX) continue;
-    const int64_t unused = int64_t{other.guarantee} * kWholeDevice - used_[v];
+  for (VcId v : withholding_) {
+    const VirtualCluster& other = spec_->virtual_clusters[static_cast<size_t>(v)];
+    if (above(v)) continue;
+    const int64_t unused = int64_t{other.guarantee} * kWholeDevice - used(v);
     kept += std::max<int64_t>(0, unused - int64_t{other.lend_max} * kWholeDevice);
   }
   return capacity_milli - total_used_ - kept;

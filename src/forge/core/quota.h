@@ -30,7 +30,8 @@ class Quota {
  private:
   const FleetSpec* spec_;
   int64_t total_used_ = 0;
-  std::vector<int64_t> used_;  // of the whole subtree
+  std::vector<VcId> withholding_;  // those whose lending has a limit
+  std::vector<int64_t> used_;      // of the whole subtree
 };
 
 }  // namespace hearth::forge

@@ -57,6 +57,7 @@ void Scheduler::apply(Millis now, std::span<const Event> events, std::vector<Com
 
 Job& Scheduler::change(JobId id) {
   changes_.jobs.push_back(id);
+  stale_.push_back(id);
   return jobs_[static_cast<size_t>(id)];
 }
 
@@ -195,6 +196,7 @@ void Scheduler::on(const Enroll& event) {
   nodes_.emplace_back();
   planned_.add_node();
   actual_.add_node();
+  shapes_stale_ = true;
   mark(id);
 }
 
@@ -207,7 +209,7 @@ void Scheduler::on(const Configure& event) {
   for (JobId id : active_) {
     if (!job(id).target.empty()) claims_.charge(job(id).spec.vc, job(id).need_milli());
   }
-  changes_.fleet = dirty_ = true;
+  changes_.fleet = dirty_ = shapes_stale_ = true;
 }
 
 // When a command was sent last is no part of an image: after a restart all are sent again.
@@ -449,10 +451,21 @@ void Scheduler::reconcile(JobId id) {
   }
 }
 
+void Scheduler::refresh_roster() {
+  if (shapes_stale_ || roster_.too_many_shapes()) {
+    roster_.forget_shapes();
+    stale_ = active_;
+  }
+  for (JobId id : stale_) roster_.refresh(job(id));
+  stale_.clear();
+  shapes_stale_ = false;
+}
+
 // Lets `work` move targets, and makes them come true.
 void Scheduler::with_planner(const std::function<void(Planner&)>& work) {
   std::vector<JobId> touched;
-  Planner planner(now_, jobs_, active_, planned_, claims_, touched);
+  refresh_roster();
+  Planner planner(now_, {jobs_, active_, planned_, claims_, roster_, touched});
   work(planner);
   std::sort(touched.begin(), touched.end());
   touched.erase(std::unique(touched.begin(), touched.end()), touched.end());

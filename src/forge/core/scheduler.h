@@ -102,6 +102,7 @@ class Scheduler {
   void drop_target(Job& job);
   void account(Job& job);
   void reconcile(JobId id);
+  void refresh_roster();
   void with_planner(const std::function<void(Planner&)>& work);
   void place_arrivals();
   void plan();
@@ -117,6 +118,9 @@ class Scheduler {
   Fleet planned_;
   Fleet actual_;
   Quota claims_;  // of the jobs that have a target
+  Roster roster_;
+  std::vector<JobId> stale_;  // changed since the roster was last made to follow
+  bool shapes_stale_ = false;
   std::vector<NodeState> nodes_;
   std::map<std::string, NodeId, std::less<>> node_names_;
   std::vector<Job> jobs_;

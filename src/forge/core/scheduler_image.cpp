@@ -24,6 +24,7 @@ Scheduler::Scheduler(FleetSpec spec, const Policy& policy, LeaseTerms terms)
       planned_(spec_),
       actual_(spec_),
       claims_(spec_),
+      roster_(planned_),
       nodes_(spec_.nodes.size()) {
   for (size_t n = 0; n < spec_.nodes.size(); ++n)
     node_names_.emplace(spec_.nodes[n].name, static_cast<NodeId>(n));
@@ -49,7 +50,7 @@ Scheduler::Scheduler(Image image, Millis now, const Policy& policy, LeaseTerms t
   for (Job& job : jobs_) {
     if (!job.spec.key.empty()) keys_.emplace(job.spec.key, job.id);
     if (job.over()) continue;
-    if (job.active()) active_.push_back(job.id);
+    if (job.active()) active_.push_back(job.id), stale_.push_back(job.id);
     expect_room(planned_, job.target, job.id);
     planned_.take(job.target);
     if (!job.target.empty()) claims_.charge(job.spec.vc, job.need_milli());

@@ -196,6 +196,34 @@ TEST(Scheduler, ANodeEnrolsOnceAndIsUsedWhenItJoins) {
   EXPECT_THROW(house.scheduler.check(Enroll{{"late", 0, 0, 9, ""}}), Error);
 }
 
+TEST(Scheduler, MovesASmallJobSoThatALargeOneFits) {
+  for (const auto& [policy, state] :
+       {std::pair("hearth-still", JobState::kQueued), {"hearth", JobState::kRunning}}) {
+    House house(2, policy);
+    for (int i = 0; i < 4; ++i) house.apply(Submit{job_of(0, 2)});
+    for (JobId id : {1, 3}) house.apply(Cancel{id});
+    for (Millis t = 5'000; t <= 400'000; t += 5'000) house.advance(t);
+    JobSpec large = job_of(1, 4);
+    large.locality = Locality::kNode;
+    house.apply(Submit{large});
+    EXPECT_EQ(house.state(4), state) << policy;
+    if (state == JobState::kQueued) continue;
+    EXPECT_THAT(explain(house.scheduler, 0).sentence + explain(house.scheduler, 2).sentence,
+                HasSubstr("so that the hole it left fits job 4"));
+  }
+}
+
+TEST(Scheduler, OneThatWaitsLikeAnotherNeedsNoPlan) {
+  House house(1, "hearth");
+  house.apply(Submit{job_of(0, 4)});
+  for (int i = 0; i < 2; ++i) house.apply(Submit{job_of(0, 4)});
+  EXPECT_EQ(house.scheduler.job(2).why.reason, house.scheduler.job(1).why.reason);
+  house.apply(Cancel{0});
+  EXPECT_EQ(house.state(1), JobState::kRunning);
+  house.apply(Cancel{1});
+  EXPECT_EQ(house.state(2), JobState::kRunning);
+}
+
 TEST(Agent, NeverStartsAnEpochThatWasStopped) {
   Agent agent(0, 1, {});
   AgentOutput out;
