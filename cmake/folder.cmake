@@ -1,5 +1,5 @@
-# hearth_folder(path [PRECOMPILED] DEPS ... TEST_DEPS ... LIBS ... PUBLIC_LIBS ...): the static library of src/<path> and its
-# test program. PRECOMPILED: most of its sources read JSON.
+# hearth_folder(path [PRECOMPILED] [TOGETHER] DEPS ... TEST_DEPS ... LIBS ... PUBLIC_LIBS ...): the static library of src/<path>
+# and its test program. PRECOMPILED: most of its sources read JSON. TOGETHER: several sources are one translation unit.
 #   x.cpp        part of the library          x_test.cpp   part of <path>_test
 #   x_fuzz.cpp   one libFuzzer program        x_avx2.cpp, x_avx512.cpp, x_avx512bf16.cpp, x_avx512vnni.cpp,
 #                                             x_avxvnni.cpp: compiled for that instruction set only
@@ -49,6 +49,14 @@ function(hearth_precompile target group)
   endif()
 endfunction()
 
+# Several sources of a target as one translation unit: most of the time to compile one goes into its headers. Names in
+# unnamed namespaces must differ within the folder.
+function(hearth_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${HEARTH_UNITY} UNITY_BUILD_BATCH_SIZE 6)
+  # It tells headers from sources by what the compiler was called with.
+  target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+endfunction()
+
 # The headers among ARGN that no source includes before anything else: whether the others compile alone, the build itself shows.
 function(hearth_unproven_headers dir out)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cpp)
@@ -91,7 +99,7 @@ function(hearth_headers_alone name dir precompiled)
 endfunction()
 
 function(hearth_folder path)
-  cmake_parse_arguments(ARG "PRECOMPILED" "" "DEPS;TEST_DEPS;LIBS;PUBLIC_LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "PRECOMPILED;TOGETHER" "" "DEPS;TEST_DEPS;LIBS;PUBLIC_LIBS" ${ARGN})
   hearth_target_name(${path} name)
   set(dir ${CMAKE_SOURCE_DIR}/src/${path})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cpp)
@@ -122,6 +130,9 @@ function(hearth_folder path)
   hearth_headers_alone(${name} ${dir} ${ARG_PRECOMPILED})
   if(ARG_PRECOMPILED)
     hearth_precompile(hearth_${name} json)
+  endif()
+  if(ARG_TOGETHER)
+    hearth_together(hearth_${name})
   endif()
 
   if(tests)
@@ -180,6 +191,7 @@ function(hearth_program name)
   target_link_libraries(${name} PRIVATE ${ARG_LIBS})
   target_compile_options(${name} PRIVATE -O1)  # wiring: nothing here is on a hot path
   hearth_precompile(${name} apps)
+  hearth_together(${name})
   target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
   hearth_embed(${name} model ${CMAKE_SOURCE_DIR}/models/ember EXCLUDE "^(recipe|adapters)/")
   hearth_embed(${name} web ${CMAKE_SOURCE_DIR}/web/dist)

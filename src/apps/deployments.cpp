@@ -118,10 +118,10 @@ void remove(const Contract& options) {
   std::printf("deleted %s\n", options.id.c_str());
 }
 
-using Action = void (*)(const Contract&);
+using ContractAction = void (*)(const Contract&);
 
 CLI::App* add_action(CLI::App& parent, const char* name, const char* help,
-                     const std::shared_ptr<Contract>& options, Action action) {
+                     const std::shared_ptr<Contract>& options, ContractAction action) {
   CLI::App* command = parent.add_subcommand(name, help);
   command->add_option("--url", options->url, "Server, without /v1")->capture_default_str();
   command->add_option("--api-key", options->api_key, "An admin's key, where the server has keys")

@@ -30,10 +30,10 @@
 namespace hearth::apps {
 namespace {
 
-class Progress final : public train::Observer {
+class TrainProgress final : public train::Observer {
  public:
   // peak_flops: of all ranks together.
-  Progress(const train::TrainConfig& config, double peak_flops)
+  TrainProgress(const train::TrainConfig& config, double peak_flops)
       : config_(config), peak_flops_(peak_flops), terminal_(isatty(STDERR_FILENO) != 0) {}
 
   void on_start(const train::Model& model, const train::DataStream& data,
@@ -149,7 +149,7 @@ int train_as(const train::TrainConfig& config, train::Wire* wire, int neighbours
   if (rank == 0) {
     const DType type = config.run.precision == "bf16" ? DType::kBF16 : DType::kF32;
     const double peak = machine.measure_peak(type, clock);
-    observer = std::make_unique<Progress>(config, peak * ranks);
+    observer = std::make_unique<TrainProgress>(config, peak * ranks);
   } else {
     observer = std::make_unique<Bystander>(rank);
   }

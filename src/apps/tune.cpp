@@ -72,9 +72,9 @@ train::TuneConfig config_of(const Tune& t) {
   return c;
 }
 
-class Progress final : public train::TuneObserver {
+class TuneProgress final : public train::TuneObserver {
  public:
-  Progress(const train::TuneConfig& config, double peak_flops, int64_t memory_before)
+  TuneProgress(const train::TuneConfig& config, double peak_flops, int64_t memory_before)
       : config_(config),
         peak_flops_(peak_flops),
         memory_before_(memory_before),
@@ -191,7 +191,7 @@ int run(const Tune& options) {
   const SystemClock clock;
   const double peak =
       machine.measure_peak(config.model.base == "f32" ? DType::kF32 : DType::kBF16, clock);
-  Progress progress(config, peak, memory_bytes());
+  TuneProgress progress(config, peak, memory_bytes());
   train::Tuner tuner(config, machine.context(), clock);
   const bool done = tuner.run(progress, stop);
   progress.report_memory();

@@ -7,9 +7,6 @@ namespace hearth::grammar {
 
 namespace {
 
-char above(char c) { return static_cast<char>(c + 1); }
-char below(char c) { return static_cast<char>(c - 1); }
-
 // Numbers of exactly as many digits as the bound has.
 ExprId at_least(Ir& ir, std::string_view low) {
   if (low.empty()) return ir.empty();

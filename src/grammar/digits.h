@@ -7,6 +7,9 @@
 
 namespace hearth::grammar {
 
+inline char above(char digit) { return static_cast<char>(digit + 1); }
+inline char below(char digit) { return static_cast<char>(digit - 1); }
+
 // One digit of low..high; never when there is none.
 ExprId digits(Ir& ir, char low, char high);
 inline ExprId digit(Ir& ir, char c) { return digits(ir, c, c); }

@@ -11,9 +11,6 @@ namespace {
 constexpr int kDigitsMax = 16;
 constexpr size_t kBoundDigitsMax = 40;
 
-char above(char c) { return static_cast<char>(c + 1); }
-char below(char c) { return static_cast<char>(c - 1); }
-
 // Digits after the point that compare with a bound: what may come when there is at least one digit,
 // and whether none at all is right too.
 struct Fraction {

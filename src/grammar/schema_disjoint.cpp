@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "grammar/schema_merge.h"
 #include "io/json.h"
 
 namespace hearth::grammar {
@@ -14,10 +15,6 @@ namespace {
 // Deeper than this nothing is proved.
 constexpr int kDepthMax = 8;
 constexpr int64_t kItemsLookedAt = 8;
-
-bool holds(const Json& list, const Json& value) {
-  return std::find(list.begin(), list.end(), value) != list.end();
-}
 
 Json member(const Json& schema, const char* key, Json fallback) {
   const auto it = schema.find(key);

@@ -15,10 +15,6 @@ constexpr size_t kAlternativesMax = 256;
 
 Json types_of(const Json& type) { return type.is_array() ? type : Json::array({type}); }
 
-bool holds(const Json& list, const Json& value) {
-  return std::find(list.begin(), list.end(), value) != list.end();
-}
-
 Json common_types(const Json& a, const Json& b) {
   const Json left = types_of(a), right = types_of(b);
   Json both = Json::array();
@@ -147,6 +143,10 @@ Json merge_schemas(const Json& first, const Json& second, const std::string& pat
     for (const Json& part : b["allOf"]) merged["allOf"].push_back(part);
   }
   return merged;
+}
+
+bool holds(const Json& list, const Json& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
 }
 
 }  // namespace hearth::grammar

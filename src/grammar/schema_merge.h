@@ -15,4 +15,7 @@ io::Json merge_schemas(const io::Json& a, const io::Json& b, const std::string& 
 // Keywords that describe and do not restrict.
 bool is_annotation(const std::string& keyword);
 
+// Whether the array `list` has that element.
+bool holds(const io::Json& list, const io::Json& value);
+
 }  // namespace hearth::grammar

@@ -15,6 +15,8 @@
 
 namespace hearth::models {
 
+constexpr const char* kConfigFile = "config.json";
+
 // Sizes beyond these are a damaged or hostile file, not a model.
 struct ConfigLimits {
   int64_t layers_max = 1024;             // decoder layers

@@ -17,8 +17,6 @@
 namespace hearth::models {
 namespace {
 
-constexpr const char* kConfigFile = "config.json";
-
 const GgufFamily& family_of_config(const Config& config) {
   const std::string type = config.outer_text("model_type");
   const std::vector<std::string> architectures = config.texts("architectures");

@@ -117,7 +117,7 @@ constexpr GgufName kNeoXLayer[] = {
 constexpr const char* kModelLayers = "model.layers.";
 
 // Mistral's files are Llama's: the format has no family for them.
-constexpr GgufFamily kFamilies[] = {
+constexpr GgufFamily kGgufFamilies[] = {
     {"llama", "llama", "LlamaForCausalLM", GgufRows::kRotaryPairs, GgufNorms::kSame, kModelLayers,
      kLlamaWhole, kLlamaLayer},
     {"llama", "mistral", "MistralForCausalLM", GgufRows::kRotaryPairs, GgufNorms::kSame,
@@ -142,11 +142,11 @@ constexpr GgufFamily kFamilies[] = {
 
 }  // namespace
 
-std::span<const GgufFamily> gguf_families() { return kFamilies; }
+std::span<const GgufFamily> gguf_families() { return kGgufFamilies; }
 
 const GgufFamily& gguf_family(const std::string& arch, const std::string& where) {
   std::string known;
-  for (const GgufFamily& family : kFamilies) {
+  for (const GgufFamily& family : kGgufFamilies) {
     if (arch == family.arch) return family;
     if (known.ends_with(family.arch)) continue;
     known += known.empty() ? "" : ", ";

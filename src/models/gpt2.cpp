@@ -8,7 +8,7 @@
 namespace hearth::models {
 namespace {
 
-using Layer = nn::PreNormLayer<nn::LayerNorm, nn::FusedAttention, nn::Mlp>;
+using Gpt2Layer = nn::PreNormLayer<nn::LayerNorm, nn::FusedAttention, nn::Mlp>;
 
 Sizes gpt2_sizes(const Config& config) {
   const ConfigLimits& limits = config.limits();
@@ -43,7 +43,7 @@ class Gpt2 final : public Model {
     positions_.table = weights.table("wpe.weight", sizes.length, sizes.hidden);
     for (int64_t i = 0; i < sizes.layers; ++i) {
       const std::string at = fmt::format("h.{}.", i);
-      Layer& layer = layers_.emplace_back();
+      Gpt2Layer& layer = layers_.emplace_back();
       layer.attention_norm = weights.layer_norm(at + "ln_1", sizes.hidden, epsilon);
       layer.attention.shape = attention_shape(sizes);
       layer.attention.shape.scores.scale = score_scale(config, sizes, i);
@@ -86,7 +86,7 @@ class Gpt2 final : public Model {
   }
 
   nn::Embedding positions_;
-  std::vector<Layer> layers_;
+  std::vector<Gpt2Layer> layers_;
   nn::LayerNorm norm_;
 };
 

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kDefaultPretrained = 4096;  // original_max_position_embeddings
 
-using Layer = nn::PreNormLayer<nn::RmsNorm, nn::FusedAttention, nn::FusedGatedMlp>;
+using Phi3Layer = nn::PreNormLayer<nn::RmsNorm, nn::FusedAttention, nn::FusedGatedMlp>;
 
 nn::FusedAttention load_fused_attention(Weights& weights, const std::string& at, const Sizes& sizes,
                                         const nn::AttentionShape& shape) {
@@ -36,7 +36,7 @@ nn::FusedGatedMlp load_fused_mlp(Weights& weights, const std::string& at, const 
   return mlp;
 }
 
-class Phi3 final : public LlamaLike<Layer> {
+class Phi3 final : public LlamaLike<Phi3Layer> {
  public:
   Phi3(const Config& config, Weights& weights, const LoadOptions& options) {
     const Sizes sizes = read_sizes(config);

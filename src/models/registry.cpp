@@ -12,7 +12,6 @@
 namespace hearth::models {
 namespace {
 
-constexpr const char* kConfigFile = "config.json";
 constexpr const char* kWeightsFile = "model.safetensors";
 constexpr const char* kGenerationFile = "generation_config.json";
 

@@ -9,7 +9,7 @@
 namespace hearth::models {
 namespace {
 
-constexpr double kNumberMax = 1e12;  // bases, factors and lengths of real files are far below
+constexpr double kRopeNumberMax = 1e12;  // bases, factors and lengths of real files are far below
 
 // What a rule is computed from.
 struct RuleInput {
@@ -33,9 +33,10 @@ struct RuleInput {
 
  private:
   double checked(double value, const char* key) const {
-    if (!(value > 0) || !(value <= kNumberMax)) {
+    if (!(value > 0) || !(value <= kRopeNumberMax)) {
       throw_error(ErrorCode::kInvalidArgument, where,
-                  "field '{}' must be above 0 and at most {}, found {}", key, kNumberMax, value);
+                  "field '{}' must be above 0 and at most {}, found {}", key, kRopeNumberMax,
+                  value);
     }
     return value;
   }

@@ -9,11 +9,11 @@
 namespace hearth::serve {
 namespace {
 
-constexpr size_t kNameBytesMax = 256;
+constexpr size_t kAdapterNameBytesMax = 256;
 
 bool is_name(std::string_view name) {
   constexpr std::string_view kMarks = "-_.:@+";
-  return !name.empty() && name.size() <= kNameBytesMax &&
+  return !name.empty() && name.size() <= kAdapterNameBytesMax &&
          std::all_of(name.begin(), name.end(), [&](unsigned char c) {
            return std::isalnum(c) || kMarks.find(static_cast<char>(c)) != std::string_view::npos;
          });
@@ -62,7 +62,7 @@ ServedAdapter AdapterRegistry::load(const std::string& owner, const std::string&
   if (!is_name(name)) {
     throw_error(ErrorCode::kInvalidArgument, "lora_name",
                 "'lora_name': expected 1 to {} letters, digits or any of - _ . : @ +",
-                kNameBytesMax);
+                kAdapterNameBytesMax);
   }
   const Key key{owner, name};
   reserve(key);

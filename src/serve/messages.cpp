@@ -109,7 +109,7 @@ Json read_messages(const Fields& fields) {
 }
 
 // Anthropic's tools and tool_choice as OpenAI's.
-Json translate_tools(const Fields& fields) {
+Json tools_for_chat(const Fields& fields) {
   Json out = Json::object();
   if (const Json* tools = fields.array("tools")) {
     out["tools"] = Json::array();
@@ -141,7 +141,7 @@ Json translate_tools(const Fields& fields) {
 ChatJob read_conversation(const Fields& fields) {
   ChatJob job;
   job.messages = read_messages(fields);
-  const Json tools = translate_tools(fields);
+  const Json tools = tools_for_chat(fields);
   read_tools(Fields(tools), job);
   // A last message of the assistant is the beginning of the answer.
   if (job.messages.back()["role"] == "assistant") {

@@ -13,6 +13,8 @@
 
 namespace hearth::serve {
 
+constexpr int64_t kForeverS = int64_t{1} << 40;  // no time that is asked for lies behind it
+
 class Query {
  public:
   explicit Query(std::string_view raw);

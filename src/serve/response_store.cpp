@@ -8,7 +8,7 @@ namespace hearth::serve {
 
 namespace {
 
-constexpr const char* kSchema =
+constexpr const char* kResponsesTable =
     "CREATE TABLE IF NOT EXISTS responses ("
     "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  id TEXT NOT NULL UNIQUE,"
@@ -29,7 +29,7 @@ ResponseStore::ResponseStore(const std::string& data_dir, int64_t count_max)
     : impl_(new Impl{{},
                      io::Database(data_dir.empty() ? ":memory:" : data_dir + "/responses.db"),
                      count_max}) {
-  impl_->database.run(kSchema);
+  impl_->database.run(kResponsesTable);
 }
 
 ResponseStore::~ResponseStore() = default;

@@ -11,8 +11,6 @@
 namespace hearth::tokenizer {
 namespace {
 
-constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";  // U+2581
-
 // Up to here a scan over all pairs beats the heap.
 constexpr size_t kShortWordSymbols = 24;
 

@@ -13,8 +13,6 @@
 namespace hearth::tokenizer {
 namespace {
 
-const std::string kSpaceSymbol = "\xE2\x96\x81";  // U+2581
-
 // One field of a protobuf message.
 struct Field {
   uint32_t number = 0;
@@ -190,8 +188,10 @@ void describe_bpe(const SpmModel& model, SpmPrefix prefix, TokenizerSpec& spec) 
   bpe.merges = merges_of(model.pieces, bpe.vocab);
   if (spec.unk_id != kNoToken) bpe.unk_token = model.pieces[static_cast<size_t>(spec.unk_id)].text;
   if (prefix == SpmPrefix::kLegacy) {
-    if (model.add_dummy_prefix) spec.normalizers.emplace_back(norm::Prepend{kSpaceSymbol});
-    spec.normalizers.emplace_back(norm::Replace{{Pattern::Kind::kLiteral, " "}, kSpaceSymbol});
+    if (model.add_dummy_prefix)
+      spec.normalizers.emplace_back(norm::Prepend{std::string(kSpaceSymbol)});
+    spec.normalizers.emplace_back(
+        norm::Replace{{Pattern::Kind::kLiteral, " "}, std::string(kSpaceSymbol)});
   } else {
     spec.pre_tokenizers.push_back(pre::Metaspace{
         .prepend_scheme = model.add_dummy_prefix ? PrependScheme::kFirst : PrependScheme::kNever,
@@ -207,7 +207,8 @@ void describe_unigram(const SpmModel& model, TokenizerSpec& spec) {
   if (spec.unk_id != kNoToken) unigram.unk_id = spec.unk_id;
   if (model.remove_extra_whitespaces) {
     spec.normalizers.emplace_back(norm::Strip{.left = false, .right = true});
-    spec.normalizers.emplace_back(norm::Replace{{Pattern::Kind::kRegex, " {2,}"}, kSpaceSymbol});
+    spec.normalizers.emplace_back(
+        norm::Replace{{Pattern::Kind::kRegex, " {2,}"}, std::string(kSpaceSymbol)});
   }
   spec.pre_tokenizers.push_back(pre::Metaspace{
       .prepend_scheme = model.add_dummy_prefix ? PrependScheme::kAlways : PrependScheme::kNever});
@@ -216,7 +217,8 @@ void describe_unigram(const SpmModel& model, TokenizerSpec& spec) {
 
 void describe_decoder(const SpmModel& model, TokenizerSpec& spec) {
   spec.decoders = std::vector<DecoderSpec>{
-      dec::Replace{{Pattern::Kind::kLiteral, kSpaceSymbol}, " "}, dec::ByteFallback{}, dec::Fuse{}};
+      dec::Replace{{Pattern::Kind::kLiteral, std::string(kSpaceSymbol)}, " "}, dec::ByteFallback{},
+      dec::Fuse{}};
   if (model.add_dummy_prefix) {
     spec.decoders->push_back(dec::Strip{.content = " ", .start = 1, .stop = 0});
   }

@@ -18,6 +18,9 @@
 
 namespace hearth::tokenizer {
 
+constexpr std::string_view kSpaceSymbol =
+    "\xE2\x96\x81";  // U+2581, for a space in SentencePiece's tokens
+
 // A literal string or a regular expression.
 struct Pattern {
   enum class Kind { kLiteral, kRegex };
@@ -75,7 +78,7 @@ struct Split {
   bool invert = false;
 };
 struct Metaspace {
-  std::string replacement = "\xE2\x96\x81";  // U+2581
+  std::string replacement{kSpaceSymbol};
   PrependScheme prepend_scheme = PrependScheme::kAlways;
   bool split = true;
 };

@@ -3,20 +3,11 @@
 #include "ops/convert.h"
 
 namespace hearth::train {
-namespace {
-
-std::optional<Norm> make_norm(const std::optional<NormShape>& shape, const Builder& builder) {
-  if (!shape) return std::nullopt;
-  return Norm(*shape, builder.weights);
-}
-
-}  // namespace
-
 AttentionBlock::AttentionBlock(const AttentionShape& shape, const Builder& builder)
     : shape_(shape),
       qkv_(builder.linear(shape.qkv)),
-      q_norm_(make_norm(shape.q_norm, builder)),
-      k_norm_(make_norm(shape.k_norm, builder)),
+      q_norm_(make_norm(shape.q_norm, builder.weights)),
+      k_norm_(make_norm(shape.k_norm, builder.weights)),
       end_(shape.out, shape.after, builder) {}
 
 AttentionBlock::Saved AttentionBlock::plan(ActivationPool& pool, DType type, int64_t tokens) const {

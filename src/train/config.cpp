@@ -13,7 +13,7 @@ using internal::anchor;
 using internal::require;
 
 // Visits every field: visit(section, key, field).
-template <typename Config, typename Visit>
+template <internal::Is<TrainConfig> Config, typename Visit>
 void visit_fields(Config& c, const Visit& visit) {
   visit("model", "from", c.model.from);
   visit("model", "config", c.model.config);

@@ -13,7 +13,7 @@
 namespace hearth::train {
 namespace {
 
-template <typename Recipe, typename Visit>
+template <internal::Is<DataRecipe> Recipe, typename Visit>
 void visit_fields(Recipe& r, const Visit& visit) {
   visit("input", "files", r.input.files);
   visit("input", "separator", r.input.separator);

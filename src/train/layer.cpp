@@ -3,20 +3,11 @@
 #include "ops/convert.h"
 
 namespace hearth::train {
-namespace {
-
-std::optional<Norm> make_norm(const std::optional<NormShape>& shape, const Builder& builder) {
-  if (!shape) return std::nullopt;
-  return Norm(*shape, builder.weights);
-}
-
-}  // namespace
-
 Layer::Layer(const LayerShape& shape, const Builder& builder)
     : residual_(shape.residual),
       attention_norm_(shape.attention.before, builder.weights),
       attention_(shape.attention, builder),
-      mlp_norm_(make_norm(shape.mlp.before, builder)),
+      mlp_norm_(make_norm(shape.mlp.before, builder.weights)),
       mlp_(shape.mlp, builder) {
   CHECK(mlp_norm_ || residual_ == Residual::kParallel, "one norm for serial branches");
 }

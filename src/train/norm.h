@@ -42,4 +42,9 @@ class Norm {
   std::optional<WeightId> bias_;
 };
 
+inline std::optional<Norm> make_norm(const std::optional<NormShape>& shape, ModelWeights& weights) {
+  if (!shape) return std::nullopt;
+  return Norm(*shape, weights);
+}
+
 }  // namespace hearth::train

@@ -13,7 +13,7 @@
 namespace hearth::train {
 namespace {
 
-constexpr uint64_t kMagic = 0x48525448'57495245;  // "HRTHWIRE"
+constexpr uint64_t kHello = 0x48525448'57495245;  // "HRTHWIRE"
 constexpr int kBufferBytes = 4 << 20;             // of each socket, each way
 constexpr Nanos kLookEvery = kSecond;             // longest wait before deadlines are looked at
 
@@ -22,7 +22,7 @@ enum class Kind : uint64_t { kData, kFarewell };
 }  // namespace
 
 struct SocketWire::Header {
-  uint64_t magic = kMagic;
+  uint64_t magic = kHello;
   Kind kind = Kind::kData;
   uint64_t sequence = 0;
   uint64_t bytes = 0;   // of the parcels behind it
@@ -202,7 +202,7 @@ void SocketWire::read_farewell(int peer, Transfer& transfer, std::string_view wh
       ::recv(socket, &header, sizeof(header), MSG_DONTWAIT) != sizeof(header)) {
     return;
   }
-  if (header.magic == kMagic && header.kind == Kind::kFarewell) {
+  if (header.magic == kHello && header.kind == Kind::kFarewell) {
     throw_error(ErrorCode::kUnavailable, "ranks", "{}", header.text);
   }
 }
@@ -213,7 +213,7 @@ void SocketWire::judge(int peer, Transfer& transfer, std::string_view what) {
   if (header.kind == Kind::kFarewell) {
     throw_error(ErrorCode::kUnavailable, "ranks", "{}", header.text);
   }
-  CHECK(header.magic == kMagic && header.sequence == sequence_ && what == header.text &&
+  CHECK(header.magic == kHello && header.sequence == sequence_ && what == header.text &&
             header.bytes == transfer.expected(),
         "rank {} is at '{}' with {} bytes, rank {} at '{}' expects {}", peer, header.text,
         header.bytes, rank_, what, transfer.expected());

@@ -16,7 +16,7 @@ using internal::require;
 
 constexpr double kEpochsMax = 1e6;
 
-template <typename Config, typename Visit>
+template <internal::Is<TuneConfig> Config, typename Visit>
 void visit_fields(Config& c, const Visit& visit) {
   visit("model", "from", c.model.from);
   visit("model", "name", c.model.name);

@@ -12,7 +12,7 @@ namespace {
 
 using io::Json;
 
-constexpr size_t kItemsAtOnce = 500;
+constexpr size_t kItemsTakenAtOnce = 500;
 constexpr size_t kCustomIdBytesMax = 512;
 
 [[noreturn]] void fault(const char* code, const char* param, const std::string& text) {
@@ -93,7 +93,7 @@ std::vector<LineFault> read_batch_input(
         faults.push_back({error.where.substr(0, colon), error.text, error.where.substr(colon + 1),
                           lines.number()});
       }
-      if (faults.empty() && found.size() == kItemsAtOnce) {
+      if (faults.empty() && found.size() == kItemsTakenAtOnce) {
         take(found);
         found.clear();
       }

@@ -7,7 +7,7 @@
 namespace hearth::serve {
 namespace {
 
-constexpr const char* kColumns =
+constexpr const char* kBatchColumns =
     "number, id, project, api_key, endpoint, input_file, completion_window, status, metadata, "
     "errors, output_file, error_file, output_expires_after_s, total, completed, failed, "
     "prompt_tokens, cached_tokens, generated_tokens, created_s, expires_s, in_progress_s, "
@@ -79,7 +79,7 @@ void BatchStore::add(const Batch& batch) {
 std::optional<Batch> BatchStore::find(const std::string& id, const std::string& project) {
   return state_.read([&](io::Database& database) -> std::optional<Batch> {
     auto row = database.prepare(
-        fmt::format("SELECT {} FROM batches WHERE id = ? AND project = ?", kColumns));
+        fmt::format("SELECT {} FROM batches WHERE id = ? AND project = ?", kBatchColumns));
     row.bind(id).bind(project);
     if (!row.step()) return std::nullopt;
     return batch_of(row);
@@ -88,7 +88,7 @@ std::optional<Batch> BatchStore::find(const std::string& id, const std::string& 
 
 Listed<Batch> BatchStore::list(const std::string& project, const Page& page) {
   return state_.read([&](io::Database& database) {
-    PagedQuery query(database, "batches", kColumns, page);
+    PagedQuery query(database, "batches", kBatchColumns, page);
     if (!project.empty()) query.where_equal("project", project);
     return query.collect<Batch>(batch_of);
   });
@@ -96,7 +96,7 @@ Listed<Batch> BatchStore::list(const std::string& project, const Page& page) {
 
 std::vector<Batch> BatchStore::active() {
   return state_.read([&](io::Database& database) {
-    PagedQuery query(database, "batches", kColumns, {{}, PagedQuery::kAll, true});
+    PagedQuery query(database, "batches", kBatchColumns, {{}, PagedQuery::kAll, true});
     query.where("status IN ('validating', 'in_progress', 'finalizing', 'cancelling')");
     return query.collect<Batch>(batch_of).entries;
   });

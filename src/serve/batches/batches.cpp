@@ -6,6 +6,7 @@
 #include "serve/app.h"
 #include "serve/batches/batch_runner.h"
 #include "serve/fields.h"
+#include "serve/files/file_store.h"
 #include "serve/list_json.h"
 #include "serve/metadata.h"
 #include "serve/query.h"
@@ -17,8 +18,6 @@ namespace {
 using io::Json;
 
 constexpr int64_t kWindowMaxS = 7 * 86'400;
-constexpr int64_t kExpiryMinS = 3600;
-constexpr int64_t kExpiryMaxS = 2'592'000;
 const std::vector<std::string> kEndpoints = {"/v1/chat/completions", "/v1/completions",
                                              "/v1/embeddings", "/v1/responses"};
 
@@ -123,7 +122,8 @@ void create_batch(Call& call) {
   if (const Json* expiry = fields.object("output_expires_after")) {
     const Fields inside(*expiry, "output_expires_after");
     inside.choice("anchor", {"created_at"});
-    batch.output_expires_after_s = inside.integer("seconds", kExpiryMinS, kExpiryMaxS).value_or(0);
+    batch.output_expires_after_s =
+        inside.integer("seconds", kFileExpiryMinS, kFileExpiryMaxS).value_or(0);
   }
   require_batch_file(call, batch.input_file);
   require_place_in_queue(call);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/types.h"
+#include "flywheel/ptu.h"
 
 namespace hearth::serve {
 
@@ -26,6 +27,8 @@ struct Deployment {
   Spillover spillover = Spillover::kRefuse;
   int64_t created_s = 0;
   int64_t updated_s = 0;
+
+  double ptu() const { return static_cast<double>(milli_ptu) / flywheel::kMilli; }
 };
 
 // "provisioned", "standard", "batch".

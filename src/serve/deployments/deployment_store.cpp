@@ -8,7 +8,7 @@ namespace {
 using engine::ServiceClass;
 
 // Numbers are never given twice: the engine may still hold requests of one that is gone.
-constexpr const char* kSchema =
+constexpr const char* kDeploymentsTable =
     "CREATE TABLE IF NOT EXISTS deployments ("
     "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  id TEXT NOT NULL UNIQUE,"
@@ -49,7 +49,7 @@ const char* to_string(Spillover spillover) {
 
 DeploymentStore::DeploymentStore(const std::string& data_dir)
     : database_(data_dir.empty() ? ":memory:" : data_dir + "/deployments.db") {
-  database_.run(kSchema);
+  database_.run(kDeploymentsTable);
 }
 
 std::vector<Deployment> DeploymentStore::all() {

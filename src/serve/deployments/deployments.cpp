@@ -24,8 +24,6 @@ bool is_name(const std::string& name) {
          });
 }
 
-double ptu(int64_t milli) { return static_cast<double>(milli) / flywheel::kMilli; }
-
 }  // namespace
 
 Deployments::Deployments(const std::string& data_dir, EngineLoop& engine, const Clock& clock)
@@ -48,7 +46,7 @@ double Deployments::sold_without(engine::DeploymentId number) const {
   for (const auto& [other, line] : lines_) {
     const Deployment one = line->deployment();
     if (other != number && one.service_class == ServiceClass::kProvisioned) {
-      sold += ptu(one.milli_ptu);
+      sold += one.ptu();
     }
   }
   return sold;
@@ -111,7 +109,7 @@ void Deployments::check(const Deployment& wanted) const {
   const PtuCapacity capacity = capacity_locked();
   const double others = sold_without(wanted.number);
   const bool measured = engine_.costs().source == EngineCosts::Source::kCalibrated;
-  if (bought && measured && others + ptu(wanted.milli_ptu) > capacity.total) {
+  if (bought && measured && others + wanted.ptu() > capacity.total) {
     refuse("ptu", fmt::format("this machine has {:.3f} PTU for this model and {:.3f} are sold: "
                               "{:.3f} are left",
                               capacity.total, others, std::max(capacity.total - others, 0.0)));

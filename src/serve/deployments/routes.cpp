@@ -16,8 +16,6 @@ namespace {
 using engine::ServiceClass;
 using io::Json;
 
-double ptu(int64_t milli) { return static_cast<double>(milli) / flywheel::kMilli; }
-
 Json deployment_json(const DeploymentStatus& status) {
   const Deployment& one = status.deployment;
   return {{"id", one.id},
@@ -26,7 +24,7 @@ Json deployment_json(const DeploymentStatus& status) {
           {"tenant", one.tenant},
           {"model", one.model},
           {"service_class", to_string(one.service_class)},
-          {"ptu", ptu(one.milli_ptu)},
+          {"ptu", one.ptu()},
           {"spillover", to_string(one.spillover)},
           {"created_at", one.created_s},
           {"updated_at", one.updated_s},
@@ -112,7 +110,7 @@ void create_deployment(Call& call) {
   wanted.spillover = read_spillover(fields).value_or(Spillover::kRefuse);
   const DeploymentStatus made = call.app.deployments.create(std::move(wanted));
   log::info("deployment created name={} tenant={} ptu={}", made.deployment.name,
-            made.deployment.tenant, ptu(made.deployment.milli_ptu));
+            made.deployment.tenant, made.deployment.ptu());
   call.reply->json(200, deployment_json(made));
 }
 
@@ -126,7 +124,7 @@ void modify_deployment(Call& call) {
   const Deployments::Change change{fields.string("name"), read_ptu(fields), read_spillover(fields)};
   const DeploymentStatus changed = call.app.deployments.update(call.path["id"], change);
   log::info("deployment changed name={} tenant={} ptu={}", changed.deployment.name,
-            changed.deployment.tenant, ptu(changed.deployment.milli_ptu));
+            changed.deployment.tenant, changed.deployment.ptu());
   call.reply->json(200, deployment_json(changed));
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kColumns =
+constexpr const char* kFileColumns =
     "number, id, project, filename, purpose, bytes, created_s, expires_s";
 
 StoredFile file_of(io::Statement& row) {
@@ -79,7 +79,7 @@ std::optional<StoredFile> FileStore::find(const std::string& id, const std::stri
   return state_.read([&](io::Database& database) -> std::optional<StoredFile> {
     auto row = database.prepare(fmt::format(
         "SELECT {} FROM files WHERE id = ? AND project = ? AND (expires_s = 0 OR expires_s > ?)",
-        kColumns));
+        kFileColumns));
     row.bind(id).bind(project).bind(now_s);
     if (!row.step()) return std::nullopt;
     return file_of(row);
@@ -89,7 +89,7 @@ std::optional<StoredFile> FileStore::find(const std::string& id, const std::stri
 Listed<StoredFile> FileStore::list(const std::string& project, const std::string& purpose,
                                    const Page& page, int64_t now_s) {
   return state_.read([&](io::Database& database) {
-    PagedQuery query(database, "files", kColumns, page);
+    PagedQuery query(database, "files", kFileColumns, page);
     query.where(fmt::format("(expires_s = 0 OR expires_s > {})", now_s));
     if (!project.empty()) query.where_equal("project", project);
     if (!purpose.empty()) query.where_equal("purpose", purpose);

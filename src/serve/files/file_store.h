@@ -30,6 +30,10 @@ struct StoredFile {
   int64_t expires_s = 0;  // 0: never
 };
 
+// What a tenant may ask for, in seconds.
+constexpr int64_t kFileExpiryMinS = 3600;
+constexpr int64_t kFileExpiryMaxS = 2'592'000;
+
 class FileStore {
  public:
   // Without a data_dir there are no files.

@@ -17,8 +17,6 @@ namespace {
 using io::Json;
 
 constexpr int64_t kListMax = 10'000;
-constexpr int64_t kExpiryMinS = 3600;
-constexpr int64_t kExpiryMaxS = 2'592'000;
 const std::vector<std::string> kPurposes = {"assistants", "batch",     "fine-tune",
                                             "vision",     "user_data", "evals"};
 
@@ -56,11 +54,11 @@ int64_t read_expiry(const Form& form) {
   const std::string& text = seconds->second;
   int64_t value = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || value < kExpiryMinS ||
-      value > kExpiryMaxS) {
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() ||
+      value < kFileExpiryMinS || value > kFileExpiryMaxS) {
     throw_error(ErrorCode::kInvalidArgument, "expires_after[seconds]",
-                "'expires_after[seconds]': expected {} to {}, got '{}'", kExpiryMinS, kExpiryMaxS,
-                text);
+                "'expires_after[seconds]': expected {} to {}, got '{}'", kFileExpiryMinS,
+                kFileExpiryMaxS, text);
   }
   return value;
 }

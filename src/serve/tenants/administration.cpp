@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "io/json.h"
 #include "serve/api_keys.h"
+#include "serve/app.h"
+#include "serve/services.h"
 #include "serve/tenants/key_ring.h"
 
 namespace hearth::serve {
@@ -114,6 +116,10 @@ void Administration::remove_key(const std::string& project, const std::string& i
   }
   store_.remove_key(id);
   note("api_key.deleted", key->project, id, {{"name", key->name}});
+}
+
+Administration administration(Call& call) {
+  return {call.app.services.state, call.app.ids, call.app.clock, call.caller.key_id};
 }
 
 }  // namespace hearth::serve

@@ -13,6 +13,8 @@
 
 namespace hearth::serve {
 
+struct Call;
+
 struct KeyWish {
   std::string project;  // a name; empty: an admin's key
   std::string name;
@@ -51,5 +53,8 @@ class Administration {
   const Clock& clock_;
   const std::string actor_;
 };
+
+// In the name of the key that calls.
+Administration administration(Call& call);
 
 }  // namespace hearth::serve

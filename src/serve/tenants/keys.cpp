@@ -13,12 +13,7 @@ namespace {
 
 using io::Json;
 
-constexpr int64_t kForeverS = int64_t{1} << 40;
 constexpr size_t kScopesMax = 16;
-
-Administration administration(Call& call) {
-  return {call.app.services.state, call.app.ids, call.app.clock, call.caller.key_id};
-}
 
 Json key_json(const StoredKey& key) {
   const bool admin = key.role == Role::kAdmin;

@@ -15,10 +15,6 @@ using io::Json;
 constexpr int64_t kLimitMax = int64_t{1} << 53;  // what every client's JSON keeps exact
 constexpr const char* kRateLimitId = "rl-all";   // one for all models
 
-Administration administration(Call& call) {
-  return {call.app.services.state, call.app.ids, call.app.clock, call.caller.key_id};
-}
-
 Json project_json(const Project& project) {
   return {{"id", project.id},
           {"object", "organization.project"},

@@ -11,7 +11,7 @@
 namespace hearth::serve {
 namespace {
 
-constexpr size_t kNameBytesMax = 64;
+constexpr size_t kTenantNameBytesMax = 64;
 
 constexpr const char* kProjectColumns =
     "number, id, name, created_s, archived_s, requests_per_minute, tokens_per_minute, "
@@ -47,7 +47,7 @@ StoredKey key_of(io::Statement& row) {
 const char* to_string(Role role) { return role == Role::kAdmin ? "admin" : "tenant"; }
 
 bool is_tenant_name(const std::string& name) {
-  return !name.empty() && name.size() <= kNameBytesMax &&
+  return !name.empty() && name.size() <= kTenantNameBytesMax &&
          std::all_of(name.begin(), name.end(), [](unsigned char c) {
            return std::isalnum(c) || c == '-' || c == '_' || c == '.';
          });
@@ -56,7 +56,7 @@ bool is_tenant_name(const std::string& name) {
 void TenantStore::add(const Project& project) {
   if (!is_tenant_name(project.name)) {
     throw_error(ErrorCode::kInvalidArgument, "name",
-                "'name': expected 1 to {} letters, digits or any of - _ .", kNameBytesMax);
+                "'name': expected 1 to {} letters, digits or any of - _ .", kTenantNameBytesMax);
   }
   state_.write([&](io::Database& database) {
     database

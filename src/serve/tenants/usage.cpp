@@ -12,7 +12,6 @@ namespace {
 
 using io::Json;
 
-constexpr int64_t kForeverS = int64_t{1} << 40;
 constexpr int64_t kBucketsMax = 1440;
 
 struct Width {

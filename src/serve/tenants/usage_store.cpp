@@ -9,7 +9,7 @@ namespace hearth::serve {
 namespace {
 
 constexpr int64_t kMinuteS = 60;
-constexpr const char* kColumns[] = {"project", "api_key", "model", "adapter", "source"};
+constexpr const char* kUsageColumns[] = {"project", "api_key", "model", "adapter", "source"};
 
 std::string marks(size_t count) {
   std::string out;
@@ -20,7 +20,8 @@ std::string marks(size_t count) {
 }  // namespace
 
 bool is_usage_column(const std::string& name) {
-  return std::find(std::begin(kColumns), std::end(kColumns), name) != std::end(kColumns);
+  return std::find(std::begin(kUsageColumns), std::end(kUsageColumns), name) !=
+         std::end(kUsageColumns);
 }
 
 void UsageStore::add(int64_t now_s, const UsageLabels& labels, const UsageCounts& counts) {
@@ -58,7 +59,7 @@ std::vector<UsageRow> UsageStore::query(const UsageQuery& query) {
   // Buckets are counted from the beginning that was asked for.
   std::string sql = "SELECT ? + (minute_s - ?) / ? * ? AS begin";
   std::string group = "begin";
-  for (const char* column : kColumns) {
+  for (const char* column : kUsageColumns) {
     sql += grouped(column) ? fmt::format(", {}", column) : ", ''";
     if (grouped(column)) group += fmt::format(", {}", column);
   }
@@ -67,7 +68,7 @@ std::vector<UsageRow> UsageStore::query(const UsageQuery& query) {
       "WHERE minute_s >= ? AND minute_s < ?";
   for (size_t i = 0; i < std::size(filters); ++i) {
     if (!filters[i]->empty()) {
-      sql += fmt::format(" AND {} IN ({})", kColumns[i], marks(filters[i]->size()));
+      sql += fmt::format(" AND {} IN ({})", kUsageColumns[i], marks(filters[i]->size()));
     }
   }
   sql += fmt::format(" GROUP BY {} ORDER BY {}", group, group);

@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kColumns = "owner, name, folder, source, created_s";
+constexpr const char* kAdapterColumns = "owner, name, folder, source, created_s";
 
 ShelvedAdapter adapter_of(io::Statement& row) {
   return {row.text(0), row.text(1), row.text(2), row.text(3), row.integer(4)};
@@ -64,7 +64,8 @@ void AdapterShelf::insert(io::Database& database, const ShelvedAdapter& adapter)
 
 std::vector<ShelvedAdapter> AdapterShelf::all() {
   return state_.read([&](io::Database& database) {
-    auto rows = database.prepare(fmt::format("SELECT {} FROM adapters ORDER BY number", kColumns));
+    auto rows =
+        database.prepare(fmt::format("SELECT {} FROM adapters ORDER BY number", kAdapterColumns));
     std::vector<ShelvedAdapter> out;
     while (rows.step()) out.push_back(adapter_of(rows));
     return out;
@@ -75,7 +76,7 @@ std::optional<ShelvedAdapter> AdapterShelf::find(const std::string& owner,
                                                  const std::string& name) {
   return state_.read([&](io::Database& database) -> std::optional<ShelvedAdapter> {
     auto row = database.prepare(
-        fmt::format("SELECT {} FROM adapters WHERE owner = ? AND name = ?", kColumns));
+        fmt::format("SELECT {} FROM adapters WHERE owner = ? AND name = ?", kAdapterColumns));
     row.bind(owner).bind(name);
     if (!row.step()) return std::nullopt;
     return adapter_of(row);

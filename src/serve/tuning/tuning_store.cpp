@@ -8,7 +8,7 @@
 namespace hearth::serve {
 namespace {
 
-constexpr const char* kColumns =
+constexpr const char* kTuningColumns =
     "number, id, project, owner, api_key, model, base, training_file, validation_file, method, "
     "hyperparameters, suffix, metadata, status, error, fine_tuned_model, result_file, seed, "
     "examples, steps, last_step, last_validation_step, trained_tokens, attempts, created_s, "
@@ -96,7 +96,8 @@ void TuningStore::add(const TuningJob& job, const TuningEvent& event) {
 
 std::optional<TuningJob> TuningStore::find(const std::string& id) {
   return state_.read([&](io::Database& database) -> std::optional<TuningJob> {
-    auto row = database.prepare(fmt::format("SELECT {} FROM tuning_jobs WHERE id = ?", kColumns));
+    auto row =
+        database.prepare(fmt::format("SELECT {} FROM tuning_jobs WHERE id = ?", kTuningColumns));
     row.bind(id);
     if (!row.step()) return std::nullopt;
     return job_of(row);
@@ -113,7 +114,7 @@ Listed<TuningJob> TuningStore::list(
     const std::string& project, const Page& page,
     const std::vector<std::pair<std::string, std::string>>& metadata) {
   return state_.read([&](io::Database& database) {
-    PagedQuery query(database, "tuning_jobs", kColumns, page);
+    PagedQuery query(database, "tuning_jobs", kTuningColumns, page);
     if (!project.empty()) query.where_equal("project", project);
     for (const auto& [key, value] : metadata) {
       query.where("json_extract(metadata, '$.' || json_quote(?)) = ?", {key, value});
@@ -124,7 +125,7 @@ Listed<TuningJob> TuningStore::list(
 
 std::vector<TuningJob> TuningStore::with_status(const std::string& status) {
   return state_.read([&](io::Database& database) {
-    PagedQuery query(database, "tuning_jobs", kColumns, {{}, PagedQuery::kAll, true});
+    PagedQuery query(database, "tuning_jobs", kTuningColumns, {{}, PagedQuery::kAll, true});
     query.where_equal("status", status);
     return query.collect<TuningJob>(job_of).entries;
   });

@@ -1,12 +1,26 @@
 // The named things a template can reach: filters, tests and global functions. Explicit tables.
 #pragma once
 
+#include <algorithm>
+#include <span>
 #include <string_view>
 
 #include "tokenizer/jinja/runtime.h"
 #include "tokenizer/jinja/value.h"
 
 namespace hearth::tokenizer::jinja {
+
+struct NamedFunction {
+  std::string_view name;
+  Function function;
+};
+
+// Null when there is none of that name.
+inline Function find_function(std::span<const NamedFunction> table, std::string_view name) {
+  const auto found = std::find_if(table.begin(), table.end(),
+                                  [&](const NamedFunction& one) { return one.name == name; });
+  return found == table.end() ? nullptr : found->function;
+}
 
 // Null when there is none of that name. The input of a filter or test is its first argument.
 Function find_filter(std::string_view name);

@@ -11,14 +11,12 @@
 namespace hearth::tokenizer::jinja {
 namespace {
 
-Markup markup_of(const Value& value) { return value.is_markup() ? Markup::kSafe : Markup::kPlain; }
-
 template <std::string (*kMap)(std::string_view)>
-Value map_text(Runtime& runtime, Arguments& a) {
+Value filter_text(Runtime& runtime, Arguments& a) {
   const Bound b(runtime, a, "filter", {"s"}, 1);
   const std::string text = str(runtime, b[0]);
   runtime.scan(text.size());
-  return runtime.string(kMap(text), markup_of(b[0]));
+  return runtime.string(kMap(text), b[0].markup());
 }
 
 // The title filter starts words after white space, hyphens and opening brackets only.
@@ -62,7 +60,7 @@ Value filter_trim(Runtime& runtime, Arguments& a) {
   const bool spaces = !b.has(1) || b[1].is(Kind::kNone);
   const std::string_view out =
       spaces ? strip_space(text, Side::kBoth) : strip_points(text, b.text(1, ""), Side::kBoth);
-  return runtime.string(std::string(out), markup_of(b[0]));
+  return runtime.string(std::string(out), b[0].markup());
 }
 
 Value filter_tojson(Runtime& runtime, Arguments& a) {
@@ -258,7 +256,7 @@ Value filter_indent(Runtime& runtime, Arguments& a) {
     out += lines[i];
     runtime.will_allocate(out.size());
   }
-  return runtime.string(std::move(out), markup_of(b[0]));
+  return runtime.string(std::move(out), b[0].markup());
 }
 
 Value filter_safe(Runtime& runtime, Arguments& a) {
@@ -283,7 +281,7 @@ Value filter_format(Runtime& runtime, Arguments& a) {
   if (!a.named.empty() && a.positional.size() > 1) {
     runtime.fail("format() can't handle positional and keyword arguments at the same time");
   }
-  const Markup markup = markup_of(a.positional[0]);
+  const Markup markup = a.positional[0].markup();
   if (a.named.empty()) {
     const Value values = runtime.list({a.positional.begin() + 1, a.positional.end()}, Form::kTuple);
     return runtime.string(percent_format(runtime, format, values, markup), markup);
@@ -408,15 +406,10 @@ Value filter_urlencode(Runtime& runtime, Arguments& a) {
   return runtime.string(out);
 }
 
-struct Named {
-  std::string_view name;
-  Function function;
-};
-
-constexpr Named kFilters[] = {
+constexpr NamedFunction kFilters[] = {
     {"abs", filter_abs},
     {"attr", filter_attr},
-    {"capitalize", map_text<to_capitalized>},
+    {"capitalize", filter_text<to_capitalized>},
     {"center", filter_center},
     {"count", filter_length},
     {"d", filter_default},
@@ -430,17 +423,17 @@ constexpr Named kFilters[] = {
     {"indent", filter_indent},
     {"int", filter_int},
     {"length", filter_length},
-    {"lower", map_text<to_lower>},
+    {"lower", filter_text<to_lower>},
     {"replace", filter_replace},
     {"round", filter_round},
     {"safe", filter_safe},
     {"string", filter_string},
     {"striptags", filter_striptags},
-    {"title", map_text<title_words>},
+    {"title", filter_text<title_words>},
     {"tojson", filter_tojson},
     {"trim", filter_trim},
     {"truncate", filter_truncate},
-    {"upper", map_text<to_upper>},
+    {"upper", filter_text<to_upper>},
     {"urlencode", filter_urlencode},
     {"wordcount", filter_wordcount},
 };
@@ -448,9 +441,8 @@ constexpr Named kFilters[] = {
 }  // namespace
 
 Function find_filter(std::string_view name) {
-  const auto found = std::find_if(std::begin(kFilters), std::end(kFilters),
-                                  [&](const Named& filter) { return filter.name == name; });
-  return found != std::end(kFilters) ? found->function : find_sequence_filter(name);
+  const Function found = find_function(kFilters, name);
+  return found ? found : find_sequence_filter(name);
 }
 
 Value apply_filter(Runtime& runtime, std::string_view name, Arguments& arguments) {

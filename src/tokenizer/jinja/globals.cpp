@@ -160,12 +160,7 @@ Value global_strftime(Runtime& runtime, Arguments& a) {
   return runtime.string(std::string(buffer, size));
 }
 
-struct Named {
-  std::string_view name;
-  Function function;
-};
-
-constexpr Named kGlobals[] = {
+constexpr NamedFunction kGlobals[] = {
     {"cycler", global_cycler},         {"dict", global_dict},   {"joiner", global_joiner},
     {"namespace", global_namespace},   {"range", global_range}, {"raise_exception", global_raise},
     {"strftime_now", global_strftime},
@@ -174,12 +169,9 @@ constexpr Named kGlobals[] = {
 }  // namespace
 
 bool find_global(Runtime& runtime, std::string_view name, Value& out) {
-  for (const Named& global : kGlobals) {
-    if (global.name != name) continue;
-    out = make_function(runtime, global.function);
-    return true;
-  }
-  return false;
+  const Function found = find_function(kGlobals, name);
+  if (found) out = make_function(runtime, found);
+  return found != nullptr;
 }
 
 }  // namespace hearth::tokenizer::jinja

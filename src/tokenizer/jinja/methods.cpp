@@ -37,15 +37,13 @@ class BoundMethod final : public Object {
   const Value self_;
 };
 
-Markup markup_of(const Value& value) { return value.is_markup() ? Markup::kSafe : Markup::kPlain; }
-
 // ---- str
 
 template <std::string (*kMap)(std::string_view)>
 Value map_text(Runtime& runtime, Arguments& a) {
   const Bound b(runtime, a, "str method", {"self"}, 1);
   runtime.will_allocate(2 * b[0].text().size());
-  return runtime.string(kMap(b[0].text()), markup_of(b[0]));
+  return runtime.string(kMap(b[0].text()), b[0].markup());
 }
 
 std::string swap_case(std::string_view text) {
@@ -65,13 +63,13 @@ Value strip(Runtime& runtime, Arguments& a) {
   const bool spaces = !b.has(1) || b[1].is(Kind::kNone);
   return runtime.string(
       std::string(spaces ? strip_space(text, kSide) : strip_points(text, b.text(1, ""), kSide)),
-      markup_of(b[0]));
+      b[0].markup());
 }
 
 Value pieces(Runtime& runtime, const Value& self, const std::vector<std::string_view>& parts) {
   List* out = runtime.list();
   for (std::string_view part : parts) {
-    runtime.append(*out, runtime.string(std::string(part), markup_of(self)));
+    runtime.append(*out, runtime.string(std::string(part), self.markup()));
   }
   return Value(out);
 }
@@ -263,7 +261,7 @@ Value replace(Runtime& runtime, Arguments& a) {
     at += old_text.size();
   }
   runtime.will_allocate(text.size() + real_hits * new_text.size());
-  return runtime.string(replace_text(text, old_text, new_text, b.integer(3, -1)), markup_of(b[0]));
+  return runtime.string(replace_text(text, old_text, new_text, b.integer(3, -1)), b[0].markup());
 }
 
 Value join(Runtime& runtime, Arguments& a) {
@@ -278,12 +276,12 @@ Value join(Runtime& runtime, Arguments& a) {
     out += items[i].text();
     runtime.will_allocate(out.size());
   }
-  return runtime.string(std::move(out), markup_of(b[0]));
+  return runtime.string(std::move(out), b[0].markup());
 }
 
 Value format(Runtime& runtime, Arguments& a) {
   Arguments rest{{a.positional.begin() + 1, a.positional.end()}, a.named};
-  const Markup markup = markup_of(a.positional[0]);
+  const Markup markup = a.positional[0].markup();
   return runtime.string(brace_format(runtime, a.positional[0].text(), rest, markup), markup);
 }
 
@@ -355,7 +353,7 @@ Value remove_edge(Runtime& runtime, Arguments& a) {
   const std::string part = b.text(1, "");
   if (kEdge == Edge::kStart && text.starts_with(part)) text.remove_prefix(part.size());
   if (kEdge == Edge::kEnd && text.ends_with(part)) text.remove_suffix(part.size());
-  return runtime.string(std::string(text), markup_of(b[0]));
+  return runtime.string(std::string(text), b[0].markup());
 }
 
 enum class Justify { kLeft, kRight, kCenter, kZero };
@@ -380,7 +378,7 @@ Value justify(Runtime& runtime, Arguments& a) {
   for (int64_t i = 0; i < missing; ++i) (i < left ? before : after) += fill;
   const bool sign = kHow == Justify::kZero && !text.empty() && (text[0] == '-' || text[0] == '+');
   if (sign) return runtime.string(text[0] + before + text.substr(1));
-  return runtime.string(before + text + after, markup_of(b[0]));
+  return runtime.string(before + text + after, b[0].markup());
 }
 
 Value expandtabs(Runtime& runtime, Arguments& a) {
@@ -399,7 +397,7 @@ Value expandtabs(Runtime& runtime, Arguments& a) {
     out += c;
     column = c == '\n' || c == '\r' ? 0 : column + ((c & 0xC0) != 0x80 ? 1 : 0);
   }
-  return runtime.string(std::move(out), markup_of(b[0]));
+  return runtime.string(std::move(out), b[0].markup());
 }
 
 // ---- dict and list

@@ -297,12 +297,7 @@ Value filter_select(Runtime& runtime, Arguments& a) {
   return Value(out);
 }
 
-struct Named {
-  std::string_view name;
-  Function function;
-};
-
-constexpr Named kSequenceFilters[] = {
+constexpr NamedFunction kSequenceFilters[] = {
     {"batch", filter_batch},
     {"dictsort", filter_dictsort},
     {"first", filter_first},
@@ -344,9 +339,7 @@ Value attribute_path(Runtime& runtime, const Value& value, const Value& path) {
 }
 
 Function find_sequence_filter(std::string_view name) {
-  const auto found = std::find_if(std::begin(kSequenceFilters), std::end(kSequenceFilters),
-                                  [&](const Named& filter) { return filter.name == name; });
-  return found == std::end(kSequenceFilters) ? nullptr : found->function;
+  return find_function(kSequenceFilters, name);
 }
 
 }  // namespace hearth::tokenizer::jinja

@@ -98,12 +98,7 @@ bool is_string(const Value& v) { return v.is(Kind::kString); }
 bool is_mapping(const Value& v) { return v.is(Kind::kDict); }
 bool is_escaped(const Value& v) { return v.is_markup(); }
 
-struct Named {
-  std::string_view name;
-  Function function;
-};
-
-constexpr Named kTests[] = {
+constexpr NamedFunction kTests[] = {
     {"!=", comparing<Op::kNe>},
     {"<", comparing<Op::kLt>},
     {"<=", comparing<Op::kLe>},
@@ -147,11 +142,7 @@ constexpr Named kTests[] = {
 
 }  // namespace
 
-Function find_test(std::string_view name) {
-  const auto found = std::find_if(std::begin(kTests), std::end(kTests),
-                                  [&](const Named& test) { return test.name == name; });
-  return found == std::end(kTests) ? nullptr : found->function;
-}
+Function find_test(std::string_view name) { return find_function(kTests, name); }
 
 bool apply_test(Runtime& runtime, std::string_view name, Arguments& arguments) {
   const Function test = find_test(name);

@@ -10,7 +10,7 @@ constexpr char32_t kReplacement = 0xFFFD;
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
-int category(char32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
+int plain_category(char32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
 
 // The few letters whose upper case is longer and that appear in running text.
 const char32_t* long_upper(char32_t c) {
@@ -144,11 +144,11 @@ bool is_space(char32_t c) {
 }
 
 bool is_alpha(char32_t c) {
-  const int k = category(c);
+  const int k = plain_category(c);
   return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO;
 }
 
-bool is_decimal(char32_t c) { return category(c) == UTF8PROC_CATEGORY_ND; }
+bool is_decimal(char32_t c) { return plain_category(c) == UTF8PROC_CATEGORY_ND; }
 
 bool is_digit(char32_t c) {
   return is_decimal(c) || c == 0xB2 || c == 0xB3 || c == 0xB9 || c == 0x2070 ||
@@ -157,17 +157,19 @@ bool is_digit(char32_t c) {
 }
 
 bool is_numeric(char32_t c) {
-  const int k = category(c);
+  const int k = plain_category(c);
   return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO;
 }
 
-bool is_upper(char32_t c) { return category(c) == UTF8PROC_CATEGORY_LU; }
-bool is_lower(char32_t c) { return category(c) == UTF8PROC_CATEGORY_LL || c == 0xAA || c == 0xBA; }
-bool is_title(char32_t c) { return category(c) == UTF8PROC_CATEGORY_LT; }
+bool is_upper(char32_t c) { return plain_category(c) == UTF8PROC_CATEGORY_LU; }
+bool is_lower(char32_t c) {
+  return plain_category(c) == UTF8PROC_CATEGORY_LL || c == 0xAA || c == 0xBA;
+}
+bool is_title(char32_t c) { return plain_category(c) == UTF8PROC_CATEGORY_LT; }
 
 bool is_printable(char32_t c) {
   if (c == ' ') return true;
-  switch (category(c)) {
+  switch (plain_category(c)) {
     case UTF8PROC_CATEGORY_CN:
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:

@@ -97,6 +97,7 @@ class Value {
   bool is_integral() const { return kind_ == Kind::kInt || kind_ == Kind::kBool; }
   bool is_number() const { return is_integral() || kind_ == Kind::kFloat; }
   bool is_markup() const { return is(Kind::kString) && as_.string->markup == Markup::kSafe; }
+  Markup markup() const { return is_markup() ? Markup::kSafe : Markup::kPlain; }
 
   // Each is valid for its own kind only; integer() also for kBool, number() for all numbers.
   bool boolean() const { return as_.integer != 0; }

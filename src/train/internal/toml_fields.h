@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <sstream>
 #include <string>
@@ -15,6 +16,10 @@
 #include "base/error.h"
 
 namespace hearth::train::internal {
+
+// What a visit_fields() takes: its own configuration, to read or to write.
+template <typename T, typename Config>
+concept Is = std::same_as<std::remove_const_t<T>, Config>;
 
 inline size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
