@@ -14,25 +14,19 @@
 // table of each with its bars on standard error, one JSON line on standard output, and charts.
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <fmt/format.h>
-#include <functional>
 #include <memory>
-#include <numeric>
 #include <thread>
 
 #include "backend/cpu/cpu_backend.h"
-#include "base/random.h"
 #include "chart.h"
 #include "flywheel/calibration.h"
 #include "flywheel/step_probe.h"
 #include "io/file.h"
-#include "io/json.h"
-#include "io/safetensors.h"
-#include "models/model.h"
+#include "random_llama.h"
 #include "runner/cpu_runner.h"
 #include "sim/flywheel_report.h"
 
@@ -80,66 +74,6 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
-// --- a model of random weights
-// --------------------------------------------------------------------
-
-std::vector<uint16_t> random_bf16(Random& random, int64_t count, float deviation) {
-  std::vector<uint16_t> bits(static_cast<size_t>(count));
-  for (uint16_t& one : bits) {
-    one = bf16_from_float(static_cast<float>(2 * random.uniform() - 1) * 1.7f * deviation);
-  }
-  return bits;
-}
-
-// The model looks into the file, which stays.
-struct RandomModel {
-  std::string weights;
-  std::unique_ptr<models::Model> model;
-};
-
-RandomModel make_model(const Options& options) {
-  const int64_t hidden = options.hidden, inner = hidden * 11 / 4 / 64 * 64;
-  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {
-      {"model.embed_tokens.weight", {kVocabulary, hidden}}, {"model.norm.weight", {hidden}}};
-  for (int64_t i = 0; i < options.layers; ++i) {
-    const std::string at = fmt::format("model.layers.{}.", i);
-    for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"}) {
-      shapes.push_back({at + "self_attn." + name + ".weight", {hidden, hidden}});
-    }
-    shapes.push_back({at + "mlp.gate_proj.weight", {inner, hidden}});
-    shapes.push_back({at + "mlp.up_proj.weight", {inner, hidden}});
-    shapes.push_back({at + "mlp.down_proj.weight", {hidden, inner}});
-    shapes.push_back({at + "input_layernorm.weight", {hidden}});
-    shapes.push_back({at + "post_attention_layernorm.weight", {hidden}});
-  }
-  Random random(1);
-  std::vector<std::vector<uint16_t>> data;
-  std::vector<io::TensorToStore> tensors;
-  for (const auto& [name, shape] : shapes) {
-    const int64_t count =
-        std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies());
-    data.push_back(shape.size() == 2
-                       ? random_bf16(random, count, 1 / std::sqrt(static_cast<float>(shape[1])))
-                       : std::vector<uint16_t>(static_cast<size_t>(count), bf16_from_float(1)));
-    tensors.push_back({name, "BF16", shape, std::as_bytes(std::span(data.back()))});
-  }
-  const io::Json config = {{"model_type", "llama"},
-                           {"architectures", {"LlamaForCausalLM"}},
-                           {"hidden_size", hidden},
-                           {"intermediate_size", inner},
-                           {"num_hidden_layers", options.layers},
-                           {"num_attention_heads", hidden / 64},
-                           {"vocab_size", kVocabulary},
-                           {"max_position_embeddings", 2048},
-                           {"tie_word_embeddings", true}};
-  RandomModel made{io::build_safetensors(tensors), nullptr};
-  const std::string text = config.dump();
-  io::MemoryFiles files("random", {{"config.json", std::as_bytes(std::span(text))},
-                                   {"model.safetensors", std::as_bytes(std::span(made.weights))}});
-  made.model = models::load(files);
-  return made;
-}
-
 // --- the real engine
 // ------------------------------------------------------------------------------
 
@@ -175,7 +109,7 @@ class BenchClock final : public Clock {
 
 struct Engine {
   explicit Engine(const Options& options)
-      : random(make_model(options)),
+      : random(bench::random_llama({options.hidden, options.layers, kVocabulary})),
         backend({.threads = options.threads}),
         runner(*random.model,
                {.num_blocks = 4096,
@@ -199,7 +133,7 @@ struct Engine {
     return config;
   }
 
-  RandomModel random;
+  bench::RandomLlama random;
   backend::cpu::Backend backend;
   runner::CpuRunner runner;
   BenchClock clock;

@@ -17,7 +17,6 @@
 #include <deque>
 #include <filesystem>
 #include <fmt/format.h>
-#include <functional>
 #include <map>
 #include <mutex>
 #include <numeric>
@@ -35,6 +34,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "models/model.h"
+#include "random_llama.h"
 #include "runner/cpu_runner.h"
 
 namespace hearth {
@@ -87,63 +87,8 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
-// --- a model and adapters of random weights
+// --- adapters of random weights
 // --------------------------------------------------------
-
-std::vector<uint16_t> random_bf16(Random& random, int64_t count, float deviation) {
-  std::vector<uint16_t> bits(static_cast<size_t>(count));
-  for (size_t i = 0; i < bits.size(); i += 4) {
-    uint64_t word = random.next();
-    for (size_t j = i; j < std::min(bits.size(), i + 4); ++j, word >>= 16) {
-      const float unit = static_cast<float>(word & 0xffff) / 32768.0f - 1.0f;
-      bits[j] = bf16_from_float(unit * 1.7f * deviation);
-    }
-  }
-  return bits;
-}
-
-struct RandomModel {
-  std::string config;
-  std::string weights;
-};
-
-RandomModel make_model(const Options& options) {
-  const int64_t hidden = options.hidden, inner = hidden * 11 / 4 / 64 * 64;
-  Random random(1);
-  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes = {
-      {"model.embed_tokens.weight", {kVocabulary, hidden}}, {"model.norm.weight", {hidden}}};
-  for (int64_t i = 0; i < options.layers; ++i) {
-    const std::string at = fmt::format("model.layers.{}.", i);
-    for (const char* name : {"q_proj", "k_proj", "v_proj", "o_proj"}) {
-      shapes.push_back({at + "self_attn." + name + ".weight", {hidden, hidden}});
-    }
-    shapes.push_back({at + "mlp.gate_proj.weight", {inner, hidden}});
-    shapes.push_back({at + "mlp.up_proj.weight", {inner, hidden}});
-    shapes.push_back({at + "mlp.down_proj.weight", {hidden, inner}});
-    shapes.push_back({at + "input_layernorm.weight", {hidden}});
-    shapes.push_back({at + "post_attention_layernorm.weight", {hidden}});
-  }
-  std::vector<std::vector<uint16_t>> data;
-  std::vector<io::TensorToStore> tensors;
-  for (const auto& [name, shape] : shapes) {
-    const int64_t count =
-        std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies());
-    const bool matrix = shape.size() == 2;
-    data.push_back(matrix ? random_bf16(random, count, 1 / std::sqrt(float(shape[1])))
-                          : std::vector<uint16_t>(size_t(count), bf16_from_float(1)));
-    tensors.push_back({name, "BF16", shape, std::as_bytes(std::span(data.back()))});
-  }
-  const io::Json config = {{"model_type", "llama"},
-                           {"architectures", {"LlamaForCausalLM"}},
-                           {"hidden_size", hidden},
-                           {"intermediate_size", inner},
-                           {"num_hidden_layers", options.layers},
-                           {"num_attention_heads", hidden / 64},
-                           {"vocab_size", kVocabulary},
-                           {"max_position_embeddings", 2048},
-                           {"tie_word_embeddings", true}};
-  return {config.dump(), io::build_safetensors(tensors)};
-}
 
 struct AdapterShape {
   std::vector<std::string> modules;
@@ -165,7 +110,7 @@ int64_t write_adapter(const models::Model& model, const AdapterShape& shape, uin
   std::vector<std::vector<uint16_t>> data;
   std::vector<io::TensorToStore> tensors;
   const auto add = [&](const std::string& name, int64_t rows, int64_t cols, float deviation) {
-    data.push_back(random_bf16(random, rows * cols, deviation));
+    data.push_back(bench::random_bf16(random, rows * cols, deviation));
     tensors.push_back({name, "BF16", {rows, cols}, std::as_bytes(std::span(data.back()))});
   };
   for (const nn::Projection& projection : model.projections) {
@@ -423,25 +368,23 @@ void cold_load(const models::Model& model) {
 }
 
 void run(const Options& options) {
-  const RandomModel random_model = make_model(options);
-  const auto bytes = [](const std::string& text) { return std::as_bytes(std::span(text)); };
-  io::MemoryFiles files("bench", {{"config.json", bytes(random_model.config)},
-                                  {"model.safetensors", bytes(random_model.weights)}});
-  const auto model = models::load(files);
+  const bench::RandomLlama random =
+      bench::random_llama({options.hidden, options.layers, kVocabulary});
+  const models::Model& model = *random.model;
   fmt::print(stderr, "hidden {}, {} layers, {} MB of weights\n", options.hidden, options.layers,
-             random_model.weights.size() >> 20);
-  cold_load(*model);
+             random.weights->size() >> 20);
+  cold_load(model);
   bench::Chart throughput{"tokens per second, by adapters", {}, options.adapters};
   bench::Chart latency{"inter-token latency, ms (median), by adapters", {}, options.adapters};
   for (const std::string& shape : options.shapes) {
     const int32_t most = *std::max_element(options.adapters.begin(), options.adapters.end());
-    const AdapterFolders folders(*model, shape, most);
+    const AdapterFolders folders(model, shape, most);
     for (const std::string& spread : options.spreads) {
       bench::Series tokens{shape + ", " + spread, {}}, itl = tokens;
       std::vector<Result> best(options.adapters.size());
       for (int round = 0; round < options.rounds; ++round) {
         for (size_t i = 0; i < best.size(); ++i) {
-          Session session(*model, options, folders, options.adapters[i], spread);
+          Session session(model, options, folders, options.adapters[i], spread);
           Result result = session.run(options.seconds);
           if (result.tokens_per_second > best[i].tokens_per_second) best[i] = std::move(result);
         }

@@ -11,7 +11,7 @@
 namespace hearth::apps {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kForgeExamples =
     "  hearth forge up                           server and agent on this machine\n"
     "  hearth forge submit job.toml              then, from another terminal\n"
     "  hearth forge server --host 0.0.0.0 --fleet fleet.toml\n"
@@ -58,11 +58,12 @@ forge::ClientOptions find_forge(const ForgeAddress& address) {
 
 void add_forge_command(CLI::App& app) {
   CLI::App* forge = app.add_subcommand("forge", "Schedule jobs on one machine or on many");
-  forge->footer(kExamples);
   forge->require_subcommand(1);
   add_forge_server(*forge);
   add_forge_agent(*forge);
   add_forge_jobs(*forge);
+  forge->footer(
+      kForgeExamples);  // after the commands: a footer that is there before becomes theirs too
 }
 
 }  // namespace hearth::apps

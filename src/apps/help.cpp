@@ -14,7 +14,7 @@ namespace hearth::apps {
 namespace {
 
 constexpr size_t kLeftColumns = 30;
-constexpr size_t kCommandColumns = 14;
+constexpr size_t kCommandColumns = 15;
 constexpr char kJoint = '\x1f';  // a space at which no line is broken
 constexpr int kLeastColumns = 60;
 constexpr int kMostColumns = 100;

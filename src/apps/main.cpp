@@ -60,7 +60,6 @@ int run(int argc, char** argv) {
       "Train, fine-tune and serve language models with one program.",
       "hearth"};
   use_help_layout(app);
-  app.footer(kExamples);
   app.require_subcommand(1);
   app.fallthrough();
   std::string log_level = "info";
@@ -71,6 +70,7 @@ int run(int argc, char** argv) {
     command.add(app);
     app.get_subcommands({}).back()->group(command.group);
   }
+  app.footer(kExamples);  // after the commands: a footer that is there before becomes theirs too
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

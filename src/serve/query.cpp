@@ -13,7 +13,7 @@ Query::Query(std::string_view raw) {
   while (!raw.empty()) {
     const size_t end = std::min(raw.find('&'), raw.size());
     const std::string_view pair = raw.substr(0, end);
-    raw.remove_prefix(std::min(end + 1, raw.size()));
+    raw = raw.substr(std::min(end + 1, raw.size()));
     const size_t equals = std::min(pair.find('='), pair.size());
     auto key = transport::percent_decode(pair.substr(0, equals));
     auto value = transport::percent_decode(pair.substr(std::min(equals + 1, pair.size())));

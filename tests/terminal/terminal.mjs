@@ -147,9 +147,12 @@ const tests = {
       return done.stdout;
     };
     run('inspect', '--data-dir', data);
-    const commands = [...run('--help').matchAll(/^  ([a-z]+)  /gm)].map((found) => found[1]);
+    const page = run('--help');
+    const commands = [...page.matchAll(/^  ([a-z]+)  /gm)].map((found) => found[1]);
     assert.ok(commands.length > 10, `${commands}`);
-    for (const command of commands) run(command, '--help');
+    assert.doesNotMatch(page, /^  [a-z]+$/m, 'a command has a line of its own, apart from what it does');
+    const example = page.match(/^Examples\n(.+)/m)[1];
+    for (const command of commands) assert.ok(!run(command, '--help').includes(example), `${command} repeats the examples of all`);
     const help = run('bench', 'serve', '--help');
     assert.match(help, /--goodput TEXT +Service level in ms/);
     assert.match(help, /\[default 100\]/);
