@@ -1,13 +1,16 @@
 // Where does the time of a step go, and how much of the machine's limits does a whole model reach?
 //
 //   ./dev bench model MODEL [--quantize q8|q4] [--kv i8|bf16|f32] [--threads N] [--context N]
-//                     [--rows 1,4,8,16,32] [--prompt 512] [--seconds S]
+//                     [--rows 1,4,8,16,32] [--prompt 512] [--chunks 8,16,32 --streams 8 --before 0]
+//                     [--seconds S]
 //
 // MODEL is a Hugging Face folder or a .gguf file (`./dev bench peers` leaves random ones in the
 // folder hearth-bench-models of the system's temporary files). Steps of so many sequences that
-// generate, each after `context` tokens, and a prompt. A line says tokens/s, the share of the read
-// bandwidth that the weights alone make up, and the time of each op; one JSON line each on stdout.
-// Times are those of the best step: on a shared machine the one that was disturbed least.
+// generate, each after `context` tokens, and a prompt; with --chunks also steps of `streams` that
+// generate and a chunk of a prompt of which `before` tokens are computed. A line says tokens/s, the
+// share of the read bandwidth that the weights alone make up, and the time of each op; one JSON
+// line each on stdout. Times are those of the best step: on a shared machine the one that was
+// disturbed least.
 #include "models/model.h"
 
 #include <algorithm>
@@ -43,7 +46,17 @@ struct Options {
   int64_t prompt = 512;
   double seconds = 1.0;
   std::vector<int64_t> rows = {1, 4, 8, 16, 32};
+  std::vector<int64_t> chunks;
+  int64_t streams = 8;
+  int64_t before = 0;
 };
+
+std::vector<int64_t> numbers(const std::string& text) {
+  std::vector<int64_t> list;
+  std::stringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) list.push_back(std::stoll(part));
+  return list;
+}
 
 Options parse(int argc, char** argv) {
   Options options;
@@ -59,12 +72,10 @@ Options parse(int argc, char** argv) {
     if (flag == "--context") options.context = std::stoll(value);
     if (flag == "--prompt") options.prompt = std::stoll(value);
     if (flag == "--seconds") options.seconds = std::stod(value);
-    if (flag != "--rows") continue;
-    options.rows.clear();
-    std::stringstream list(value);
-    for (std::string part; std::getline(list, part, ',');) {
-      options.rows.push_back(std::stoll(part));
-    }
+    if (flag == "--rows") options.rows = numbers(value);
+    if (flag == "--chunks") options.chunks = numbers(value);
+    if (flag == "--streams") options.streams = std::stoll(value);
+    if (flag == "--before") options.before = std::stoll(value);
   }
   return options;
 }
@@ -145,9 +156,9 @@ class Bench {
         model_(models::load(files, {.quantize = options.quantize,
                                     .threads = ctx_.workers.count(),
                                     .kernels = &backend::cpu::quantize_kernels()})),
-        blocks_each_((std::max(options.context, options.prompt) + 1) / ops::kKvBlockTokens + 1),
-        kv_(model_->info, static_cast<int32_t>(blocks_each_ * most_rows()), options.kv_dtype),
-        blocks_(static_cast<size_t>(blocks_each_ * most_rows())) {
+        blocks_each_(longest(options) / ops::kKvBlockTokens + 1),
+        kv_(model_->info, static_cast<int32_t>(blocks_each_ * sequences()), options.kv_dtype),
+        blocks_(static_cast<size_t>(blocks_each_ * sequences())) {
     std::iota(blocks_.begin(), blocks_.end(), 0);
     for (const nn::Projection& each : model_->projections) {
       weight_bytes_ += each.weight.bytes();
@@ -177,9 +188,31 @@ class Bench {
             {&sequence, 1}, 1);
   }
 
+  // Those who generate, and a chunk of a prompt.
+  void mixed(int64_t chunk) {
+    std::vector<ops::KvSequence> sequences;
+    for (int64_t i = 0; i < options_.streams; ++i) {
+      sequences.push_back({static_cast<int32_t>(i), 1, static_cast<int32_t>(options_.context),
+                           blocks_.data() + i * blocks_each_});
+    }
+    sequences.push_back({static_cast<int32_t>(options_.streams), static_cast<int32_t>(chunk),
+                         static_cast<int32_t>(options_.before),
+                         blocks_.data() + options_.streams * blocks_each_});
+    std::vector<int32_t> positions(size_t(options_.streams), int32_t(options_.context));
+    for (int64_t i = 0; i < chunk; ++i) positions.push_back(int32_t(options_.before + i));
+    measure(fmt::format("{} sequences, {} of prompt", options_.streams, chunk),
+            options_.streams + chunk, positions, sequences, options_.streams);
+  }
+
  private:
-  int64_t most_rows() const {
-    return *std::max_element(options_.rows.begin(), options_.rows.end());
+  static int64_t longest(const Options& options) {
+    int64_t tokens = std::max(options.context, options.prompt) + 1;
+    for (const int64_t chunk : options.chunks) tokens = std::max(tokens, options.before + chunk);
+    return tokens;
+  }
+  int64_t sequences() const {
+    const int64_t most = *std::max_element(options_.rows.begin(), options_.rows.end());
+    return options_.chunks.empty() ? most : std::max(most, options_.streams + 1);
   }
 
   void step(std::span<const int32_t> tokens, std::span<const int32_t> positions,
@@ -249,6 +282,7 @@ void run(const Options& options) {
   Bench bench(options, *files);
   for (const int64_t rows : options.rows) bench.generate(rows);
   if (options.prompt > 0) bench.prompt();
+  for (const int64_t chunk : options.chunks) bench.mixed(chunk);
 }
 
 }  // namespace

@@ -102,15 +102,16 @@ export class HttpPeer {
     return { ms: performance.now() - begin, runs };
   }
 
-  // All prompts at once; meanwhile long prompts arrive one after the other.
+  // All prompts at once; meanwhile long prompts arrive one after the other: `longs` are those.
   async mixed({ prompts, count, longPrompts }) {
     let generating = prompts.length;
     const runs = prompts.map((prompt) => this.complete({ prompt, count }).finally(() => { --generating; }));
+    const longs = [];
     for (const prompt of longPrompts) {
       if (generating === 0) break;
-      await this.complete({ prompt, count: 1 });
+      longs.push(await this.complete({ prompt, count: 1 }));
     }
-    return { runs: await Promise.all(runs) };
+    return { runs: await Promise.all(runs), longs };
   }
 
   rss() {

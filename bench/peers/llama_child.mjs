@@ -43,15 +43,16 @@ const operations = {
   async mixed({ prompts, count, longPrompts }) {
     let generating = prompts.length;
     const runs = prompts.map((prompt, i) => complete(pool[i], prompt, count).finally(() => { --generating; }));
-    const long = (async () => {
+    const longs = [];
+    const sent = (async () => {
       for (const prompt of longPrompts) {
         if (generating === 0) break;
-        await complete(pool[pool.length - 1], prompt, 1);
+        longs.push(await complete(pool[pool.length - 1], prompt, 1));
       }
     })();
     const result = await Promise.all(runs);
-    await long;
-    return { runs: result };
+    await sent;
+    return { runs: result, longs };
   },
   rss: () => ({ bytes: process.memoryUsage().rss }),
 };

@@ -164,6 +164,7 @@ void add_generate_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "generate", "Answer a file of prompts in one batch: {\"prompt\": ...} lines in and out");
   options->model.step_ms = 0;  // nobody waits for a single token here
+  options->model.itl_stretch = 0;
   add_model_flags(*command, options->model);
   command
       ->add_option("--prompts", options->prompts,

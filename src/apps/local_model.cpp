@@ -1,6 +1,7 @@
 #include "apps/local_model.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "apps/calibrations.h"
 #include "apps/progress.h"
@@ -115,6 +116,7 @@ void LocalModel::make_runner(const ModelFlags& flags, const LoraFlags& lora) {
   engine.max_num_seqs = runner_options_.max_num_seqs;
   engine.max_num_batched_tokens = runner_options_.max_num_batched_tokens;
   engine.step_time_target = flags.step_ms * kMillisecond;
+  engine.step_stretch_permille = static_cast<int32_t>(std::lround(flags.itl_stretch * 1000));
   engine.max_guessed_tokens = flags.num_speculative_tokens;
   engine.max_model_len = static_cast<int32_t>(
       std::min<int64_t>(loaded_.model->info.max_model_len,

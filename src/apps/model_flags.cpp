@@ -58,9 +58,15 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->capture_default_str();
   command
       .add_option("--step-ms", flags.step_ms,
-                  "While somebody generates, prompts are cut so that a step takes about this long; "
-                  "0: they may fill --max-num-batched-tokens")
+                  "While somebody generates, prompts are cut so that a step takes about this long "
+                  "at most; 0: no such bound")
       ->check(CLI::Range(0, 60'000))
+      ->capture_default_str();
+  command
+      .add_option("--itl-stretch", flags.itl_stretch,
+                  "... and so that it takes at most so many times what it would take without them; "
+                  "0: no such bound")
+      ->check(CLI::Range(1.05, 1000.0) | CLI::Range(0.0, 0.0))
       ->capture_default_str();
   command
       .add_option("--num-speculative-tokens", flags.num_speculative_tokens,

@@ -23,9 +23,13 @@ struct ModelFlags {
   int32_t max_model_len = 0;
   // Sequences that run at once.
   int32_t max_num_seqs = 128;
-  // Tokens of one step.
-  int32_t max_num_batched_tokens = 2048;
+  // Tokens of one step. More make prompts no faster: each pass over the weights is paid for by its
+  // arithmetic long before; but a step longer, and its memory larger.
+  int32_t max_num_batched_tokens = 512;
+  // Bounds of a step with prompts in it while somebody generates: in time, and over what it takes
+  // without them. 0: none.
   int32_t step_ms = 100;
+  double itl_stretch = 1.75;
   int32_t num_speculative_tokens = 0;
   // Tokens that the KV cache holds; 0: a share of the free memory.
   int64_t kv_cache_tokens = 0;

@@ -18,6 +18,8 @@ namespace fs = std::filesystem;
 
 // Of each tensor, so much at its beginning, its middle and its end goes into the fingerprint.
 constexpr size_t kSampleBytes = 1024;
+// Of the source, so much is in memory at once while it is packed.
+constexpr int64_t kReleaseBytes = int64_t{128} << 20;
 
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
@@ -90,17 +92,13 @@ void keep(const models::Model& model, io::FileSource& files, const std::string& 
   }
 }
 
-}  // namespace
+bool packs(io::FileSource& files, const models::LoadOptions& options) {
+  return options.quantize != models::Quantize::kNone ||
+         (files.has(io::kGgufFile) && options.compute != ops::ComputeType::kF32);
+}
 
-LoadedModel load_model(ModelSource& source, const models::LoadOptions& options,
-                       const std::string& data_dir, PackedCache cache,
-                       const models::Progress& progress) {
-  const bool gguf = source.files->has(io::kGgufFile);
-  const bool packs = options.quantize != models::Quantize::kNone ||
-                     (gguf && options.compute != ops::ComputeType::kF32);
-  if (cache == PackedCache::kOff || source.path.empty() || !packs) {
-    return {nullptr, models::load(*source.files, options, progress)};
-  }
+LoadedModel load_packing(ModelSource& source, const models::LoadOptions& options,
+                         const std::string& data_dir, const models::Progress& progress) {
   const std::string path = cache_path(source, options, data_dir);
   if (io::file_exists(path)) {
     auto file = std::make_unique<io::MappedFile>(path);
@@ -114,6 +112,33 @@ LoadedModel load_model(ModelSource& source, const models::LoadOptions& options,
   auto model = models::load(*source.files, options, progress);
   if (!model->packed.empty()) keep(*model, *source.files, path, options.quantize);
   return {nullptr, std::move(model)};
+}
+
+// What was packed is not read again: its pages go while the next tensors are packed.
+models::Progress releasing(io::FileSource& files, const models::Progress& progress) {
+  return [&files, &progress, released = int64_t{0}](int64_t done, int64_t total) mutable {
+    if (done - released >= kReleaseBytes || done == total) {
+      files.release_pages();
+      released = done;
+    }
+    if (progress) progress(done, total);
+  };
+}
+
+}  // namespace
+
+LoadedModel load_model(ModelSource& source, const models::LoadOptions& options,
+                       const std::string& data_dir, PackedCache cache,
+                       const models::Progress& progress) {
+  io::FileSource& files = *source.files;
+  if (!packs(files, options)) return {nullptr, models::load(files, options, progress)};
+  const models::Progress release = releasing(files, progress);
+  if (cache == PackedCache::kOff || source.path.empty()) {
+    return {nullptr, models::load(files, options, release)};
+  }
+  LoadedModel loaded = load_packing(source, options, data_dir, release);
+  files.release_pages();  // what the fingerprint was made of
+  return loaded;
 }
 
 }  // namespace hearth::apps

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "engine/timed_step_budget.h"
 
 namespace hearth::engine {
 namespace {
@@ -34,6 +35,8 @@ const EngineConfig& checked(const EngineConfig& config) {
   require(config.max_guessed_tokens >= 0, "max_guessed_tokens", "must not be negative");
   require(config.max_speculative_rows >= 0, "max_speculative_rows", "must not be negative");
   require(config.step_time_target >= 0, "step_time_target", "must not be negative");
+  require(config.step_stretch_permille == 0 || config.step_stretch_permille > 1000,
+          "step_stretch_permille", "must be 0 or over 1000");
   require(config.max_overtaken >= 0, "max_overtaken", "must not be negative");
   require(config.watermark_permille >= 0 && config.watermark_permille <= 1000, "watermark_permille",
           "must be from 0 to 1000");
@@ -45,11 +48,14 @@ const EngineConfig& checked(const EngineConfig& config) {
 
 std::unique_ptr<StepBudget> make_budget(const EngineConfig& config) {
   const int32_t most = config.max_num_batched_tokens;
-  if (config.step_time_target == 0) return std::make_unique<FixedStepBudget>(most);
-  if (config.costs.known()) {
-    return std::make_unique<CostedStepBudget>(config.costs, most, config.step_time_target);
+  const StepLimits limits{config.step_time_target, config.step_stretch_permille};
+  if (limits.target > 0 && config.costs.known()) {
+    return std::make_unique<CostedStepBudget>(config.costs, most, limits);
   }
-  return std::make_unique<TimedStepBudget>(most, config.step_time_target);
+  if (limits.target > 0 || limits.stretch_permille > 0) {
+    return std::make_unique<TimedStepBudget>(most, limits);
+  }
+  return std::make_unique<FixedStepBudget>(most);
 }
 
 }  // namespace

@@ -18,8 +18,9 @@
 //   5. if the step is small even so, guesses of what comes next are checked in it (drafter.h).
 // Who needs a block and finds none takes it from the last in rank, which starts over later with all
 // its tokens known (preemption by recompute). The first in rank can take from everybody, so it
-// advances in every step, whatever else happens. A higher class also takes slots, memory and time
-// from lower ones, at once: what was bought is there when it is asked for.
+// advances in every step, whatever else happens; but the budget may leave all prompts out of a
+// step, not of two in a row, to see what generation alone takes. A higher class also takes slots,
+// memory and time from lower ones, at once: what was bought is there when it is asked for.
 //
 // A request whose adapter is not in memory is parked: it stands in nobody's way while the adapter
 // is loaded, in the background, and joins the queue at its rank. One that finds no room, because
@@ -112,7 +113,8 @@ class Scheduler {
 
   void unpark();
   StepLoad load() const;
-  int32_t step_tokens(Nanos now) const;
+  int32_t step_tokens(Nanos now);
+  int32_t in_step(int64_t tokens) const;
   void reclaim_time(Nanos now);
   int64_t prompt_tokens_above(ServiceClass below) const;
   int64_t tokens_owed() const;
@@ -188,6 +190,7 @@ class Scheduler {
   bool in_flight_ = false;
   Nanos planned_at_ = 0;      // the step in flight
   int32_t tokens_left_ = 0;   // of the step being planned
+  bool left_out_ = false;     // prompts were, in the step planned last
   int32_t prompt_share_ = 0;  // most tokens for one prompt while others may want some
   int32_t watermark_ = 0;     // blocks
   Stats stats_;

@@ -59,10 +59,17 @@ StepLoad Scheduler::load() const {
   return load;
 }
 
-int32_t Scheduler::step_tokens(Nanos now) const {
-  const StepLoad current = load();
-  const int32_t least = std::min(current.generating + 1, config_.max_num_batched_tokens);
-  return std::clamp(budget_->tokens(current, now), least, config_.max_num_batched_tokens);
+int32_t Scheduler::step_tokens(Nanos now) {
+  StepLoad current = load();
+  const int64_t bought = prompt_tokens_above(ServiceClass::kStandard);
+  if (bought > 0) current.owed = in_step(std::min(bought, tokens_owed()));
+  const bool may_leave_out = current.generating > 0 && !left_out_;
+  const int32_t least =
+      std::min(current.generating + (may_leave_out ? 0 : 1), config_.max_num_batched_tokens);
+  const int32_t tokens =
+      std::clamp(budget_->tokens(current, now), least, config_.max_num_batched_tokens);
+  left_out_ = current.prompts > 0 && tokens == current.generating;
+  return tokens;
 }
 
 // Sequences of a lower class that generate give way while the prompts of the classes above get less
@@ -77,11 +84,16 @@ void Scheduler::reclaim_time(Nanos now) {
     for (size_t i = running_.size(); i-- > 0;) {
       if (running_[i]->rank.service_class < lower) break;
       if (!running_[i]->generating) continue;
-      const StepLoad current = load();
+      StepLoad current = load();
+      current.owed = in_step(wanted);
       if (budget_->tokens(current, now) - current.generating >= wanted) break;
       preempt(*running_[i]);
     }
   }
+}
+
+int32_t Scheduler::in_step(int64_t tokens) const {
+  return static_cast<int32_t>(std::min<int64_t>(tokens, config_.max_num_batched_tokens));
 }
 
 int64_t Scheduler::prompt_tokens_above(ServiceClass below) const {
@@ -103,7 +115,7 @@ int64_t Scheduler::tokens_owed() const {
     if (!sequence->generating) continue;
     owed -= prices_.of_tokens(sequence->size(), 1, sequence->owner->request.adapter);
   }
-  return std::max<Cost>(owed, 0) / prices_.prompt;
+  return std::max<Cost>(owed, 0) / std::max<Cost>(prices_.prompt, 1);
 }
 
 // One token each is certain, and one for a prompt; a sequence with several to catch up on gets what
@@ -111,7 +123,7 @@ int64_t Scheduler::tokens_owed() const {
 void Scheduler::plan_generating() {
   int32_t to_come = static_cast<int32_t>(
       std::count_if(running_.begin(), running_.end(), [](auto* s) { return s->generating; }));
-  if (to_come < static_cast<int32_t>(running_.size())) ++to_come;
+  if (to_come < std::min(static_cast<int32_t>(running_.size()), tokens_left_)) ++to_come;
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
     if (!sequence.generating) continue;

@@ -52,6 +52,8 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
+  // What was read leaves this process's memory; read again, it comes back from the system's cache.
+  void release_pages() const;
 
  private:
   std::string path_;

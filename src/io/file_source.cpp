@@ -26,6 +26,10 @@ std::span<const std::byte> Folder::bytes(const std::string& name) {
   return it->second.bytes();
 }
 
+void Folder::release_pages() {
+  for (const auto& [name, file] : files_) file.release_pages();
+}
+
 std::string Folder::where(const std::string& name) const { return path_ + "/" + name; }
 
 MemoryFiles::MemoryFiles(std::string label, std::vector<File> files)

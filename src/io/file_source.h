@@ -22,6 +22,8 @@ class FileSource {
   // The bytes of a file, alive and unchanged as long as the source. Throws Error{kNotFound} naming
   // it.
   virtual std::span<const std::byte> bytes(const std::string& name) = 0;
+  // Much of what was read is not needed soon: files that are mapped give their pages back.
+  virtual void release_pages() {}
   // How messages call a file of this source: its path.
   virtual std::string where(const std::string& name) const = 0;
 
@@ -36,6 +38,7 @@ class Folder final : public FileSource {
   explicit Folder(std::string path);
   bool has(const std::string& name) const override;
   std::span<const std::byte> bytes(const std::string& name) override;
+  void release_pages() override;
   std::string where(const std::string& name) const override;
 
  private:

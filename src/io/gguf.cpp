@@ -463,6 +463,10 @@ std::span<const std::byte> GgufFile::bytes(const std::string& name) {
   return it->second.bytes();
 }
 
+void GgufFile::release_pages() {
+  for (const auto& [name, file] : files_) file.release_pages();
+}
+
 std::string GgufFile::where(const std::string& name) const {
   return name == kGgufFile ? path_ : folder_of(path_) + name;
 }

@@ -118,6 +118,7 @@ class GgufFile final : public FileSource {
   explicit GgufFile(std::string path);
   bool has(const std::string& name) const override;
   std::span<const std::byte> bytes(const std::string& name) override;
+  void release_pages() override;
   std::string where(const std::string& name) const override;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <utility>
 
 namespace hearth::sim {
 
@@ -135,15 +136,26 @@ std::string EngineChecker::check_copies(const StepPlan& plan) {
   return {};
 }
 
-// The first in rank advances in every step; one that generates waits for nothing but memory, and a
-// prompt in progress for nothing but memory, a full step, and blocks that one before it computes.
-std::string EngineChecker::check_progress(const StepPlan& plan) const {
+// Of those who run, some generate and are alone in the step.
+bool EngineChecker::leaves_prompts_out() const {
+  const auto running = scheduler_.running();
+  return std::any_of(running.begin(), running.end(), [](auto* s) { return s->generating; }) &&
+         std::all_of(running.begin(), running.end(),
+                     [](auto* s) { return s->generating || s->planned == 0; });
+}
+
+// The first in rank advances in every step, or in the one after it; one that generates waits for
+// nothing but memory, and a prompt in progress for nothing but memory, a full step, and blocks that
+// one before it computes.
+std::string EngineChecker::check_progress(const StepPlan& plan) {
   const auto running = scheduler_.running();
   if (running.empty()) {
     const bool waits = scheduler_.stats().adapters.loading == 0 && scheduler_.stats().waiting > 0;
     return waits ? fmt::format("nothing runs in step {}, requests wait", plan.step) : std::string();
   }
-  if (running.front()->planned == 0) {
+  const bool waits = running.front()->planned == 0;
+  const bool waited = std::exchange(left_out_, waits && leaves_prompts_out());
+  if (waits && (waited || !left_out_)) {
     return fmt::format("request {} is the first in rank and does not advance",
                        running.front()->owner->request.id);
   }
@@ -154,9 +166,10 @@ std::string EngineChecker::check_progress(const StepPlan& plan) const {
                          running[i]->owner->request.id);
     }
   }
-  // With a target of time a step is full earlier, and only the budget knows when.
+  // With a bound on time a step is full earlier, and only the budget knows when.
   const engine::EngineConfig& config = scheduler_.config();
-  const bool full = config.step_time_target > 0 || plan.tokens == config.max_num_batched_tokens;
+  const bool full = config.step_time_target > 0 || config.step_stretch_permille > 0 ||
+                    plan.tokens == config.max_num_batched_tokens;
   for (auto at = running.begin(); at != running.end(); ++at) {
     const Sequence* sequence = *at;
     if (full || sequence->generating || scheduler_.blocks().free() == 0) continue;

@@ -23,11 +23,13 @@ class EngineChecker {
   std::string check_sequence(const engine::StepSequence& sequence) const;
   std::string check_writes(const engine::StepPlan& plan);
   std::string check_copies(const engine::StepPlan& plan);
-  std::string check_progress(const engine::StepPlan& plan) const;
+  std::string check_progress(const engine::StepPlan& plan);
+  bool leaves_prompts_out() const;
 
   const engine::Scheduler& scheduler_;
   std::vector<int32_t> holders_;  // by block
   std::vector<uint64_t> slots_;   // by slot: the last step it was used in
+  bool left_out_ = false;         // the last step had no prompts, though some waited
 };
 
 }  // namespace hearth::sim

@@ -29,6 +29,7 @@ EngineConfig make_config(Random& random) {
   config.prefix_caching = random.chance(0.85);
   config.prefix_hash_key = random.next();
   config.step_time_target = random.chance(0.5) ? draw(random, 1, 20) * kMillisecond : 0;
+  config.step_stretch_permille = random.chance(0.5) ? draw(random, 1001, 4000) : 0;
   config.max_guessed_tokens = random.chance(0.5) ? draw(random, 1, 6) : 0;
   config.max_speculative_rows = draw(random, 0, 24);
   return config;

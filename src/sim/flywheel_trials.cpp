@@ -98,6 +98,7 @@ MixTrial run_documents(const TrialOptions& options, Prompts prompts) {
   engine::EngineConfig config = options.config;
   if (prompts == Prompts::kWhole) {
     config.step_time_target = 0;
+    config.step_stretch_permille = 0;
     config.long_prefill_token_threshold = config.max_model_len;
     config.max_num_batched_tokens = std::max(config.max_num_batched_tokens, config.max_model_len);
   }

@@ -91,7 +91,8 @@ Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   if (data_ == nullptr) {
     throw_error(ErrorCode::kResourceExhausted, "memory", "could not allocate {} bytes", bytes);
   }
-  if (align == kHugePageBytes) madvise(data_, round_up(bytes, align), MADV_HUGEPAGE);
+  // Whole ones only: the rest of the last would be memory that nobody uses.
+  if (align == kHugePageBytes) madvise(data_, bytes / align * align, MADV_HUGEPAGE);
 }
 
 Buffer::~Buffer() { std::free(data_); }

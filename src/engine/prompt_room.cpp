@@ -1,0 +1,59 @@
+#include "engine/prompt_room.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace hearth::engine {
+namespace {
+
+constexpr int32_t kLeastTelling = 4;  // fewer tokens say nothing of what one takes
+constexpr int32_t kFirstGuess = 256;  // tokens that are taken to fit, before anything is known
+constexpr Nanos kUsualTarget = 100 * kMillisecond;
+constexpr Nanos kNoBound = std::numeric_limits<Nanos>::max();
+
+Nanos first_guess(const StepLimits& limits) {
+  return std::max<Nanos>((limits.target > 0 ? limits.target : kUsualTarget) / kFirstGuess, 1);
+}
+
+}  // namespace
+
+PromptRoom::PromptRoom(const StepLimits& limits) : limits_(limits), cost_(first_guess(limits)) {}
+
+// Steps of prompts alone tell what a token takes until there are some with both: in those the
+// first rows ride along for nothing.
+void PromptRoom::learn(const StepWork& work, Nanos duration) {
+  pace_.learn(work, duration);
+  if (work.prompt_tokens < kLeastTelling || duration <= 0) return;
+  if (work.generating == 0) {
+    if (!mixed_) cost_.learn(work.prompt_tokens, work.prompt_context, duration, duration);
+  } else if (pace_.time() > 0) {
+    mixed_ = true;
+    cost_.learn(work.prompt_tokens, work.prompt_context, duration - pace_.time(),
+                std::min(room_in_target(), room_in_stretch()));
+  }
+}
+
+int32_t PromptRoom::fitting(Nanos room, const StepLoad& load, int32_t most) const {
+  return largest_chunk(most, [&](int32_t tokens) {
+    return cost_.time(tokens, context_of(load.prompt_context, tokens)) <= room;
+  });
+}
+
+Nanos PromptRoom::room_in_target() const {
+  return limits_.target > 0 ? limits_.target - pace_.time() : kNoBound;
+}
+
+Nanos PromptRoom::room_in_stretch() const {
+  if (limits_.stretch_permille == 0) return kNoBound;
+  return pace_.time() * (limits_.stretch_permille - 1000) / 1000;
+}
+
+int32_t PromptRoom::until_target(const StepLoad& load, int32_t most) const {
+  return fitting(room_in_target(), load, most);
+}
+
+int32_t PromptRoom::until_stretch(const StepLoad& load, int32_t most) const {
+  return fitting(room_in_stretch(), load, most);
+}
+
+}  // namespace hearth::engine

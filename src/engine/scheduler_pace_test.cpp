@@ -1,0 +1,125 @@
+// What those who generate notice of long prompts, and what those pay for it: the scheduler against
+// machines in virtual time, whose steps cost what real ones do. Weights are read once a step, which
+// hides the arithmetic of the first rows; attention grows with the tokens before.
+#include <algorithm>
+#include <gtest/gtest.h>
+
+#include "engine/scheduler_test_support.h"
+
+namespace hearth::engine {
+namespace {
+
+struct Machine {
+  const char* name;
+  Nanos weights;    // to read all of them
+  Nanos row;        // arithmetic of a row
+  Nanos attention;  // of a row, for each token before it
+
+  Nanos time(const StepWork& work) const {
+    const Nanos rows = row * (work.prompt_tokens + work.generating);
+    return std::max(weights, rows) + attention * (work.prompt_context + work.generating_context);
+  }
+};
+// About what a model of 1 B weights in 8 bits takes on two cores, one of 0.1 B, and one whose
+// attention outweighs all else.
+constexpr Machine kMachines[] = {{"1 B", 28 * kMillisecond, 1700 * kMicrosecond, 650},
+                                 {"0.1 B", 3 * kMillisecond, 200 * kMicrosecond, 100},
+                                 {"long", 5 * kMillisecond, 100 * kMicrosecond, 250}};
+
+constexpr int32_t kStreams = 8, kLongPrompt = 4096;
+
+// Eight who generate, and prompts that come one after the other.
+class Mix {
+ public:
+  Mix(const Machine& machine, int32_t stretch_permille)
+      : machine_(machine), engine_(config(stretch_permille)) {
+    for (RequestId id = 1; id <= kStreams; ++id) engine_.add(make_request(id, 64, 4000));
+    for (int i = 0; i < 40; ++i) step();
+  }
+
+  void send_prompts(int count) {
+    stretches_.clear();
+    const Nanos begin = engine_.now;
+    for (int i = 0; i < count; ++i) {
+      engine_.add(make_request(++last_, kLongPrompt, 1));
+      for (long_done_ = false; !long_done_;) step();
+    }
+    prompt_time_ = (engine_.now - begin) / count;
+  }
+
+  // Of the steps: how long each was, per thousand of what it would have taken without prompts.
+  int64_t stretch(size_t permille) {
+    std::sort(stretches_.begin(), stretches_.end());
+    return stretches_[stretches_.size() * permille / 1000];
+  }
+  // From its arrival to its token.
+  Nanos prompt_time() const { return prompt_time_; }
+  // The same with the machine for itself.
+  Nanos prompt_time_alone() const {
+    const int64_t context = context_of(0, kLongPrompt);
+    return machine_.row * kLongPrompt + machine_.attention * context;
+  }
+
+ private:
+  static EngineConfig config(int32_t stretch_permille) {
+    EngineConfig config;
+    config.num_blocks = 4096;
+    config.max_model_len = 4400;
+    config.max_num_batched_tokens = 512;
+    config.step_time_target = 100 * kMillisecond;
+    config.step_stretch_permille = stretch_permille;
+    config.prefix_caching = false;
+    return config;
+  }
+
+  void step() {
+    const StepPlan& plan = engine_.plan();
+    const StepResult result = Engine::answer(plan);
+    StepWork alone = plan.work;
+    alone.prompt_tokens = 0;
+    alone.prompt_context = 0;
+    const Nanos took = machine_.time(plan.work);
+    stretches_.push_back(took * 1000 / machine_.time(alone));
+    engine_.now += took;
+    for (const Output& output : engine_.scheduler.commit(result, engine_.now)) {
+      if (output.request > kStreams) long_done_ = true;
+    }
+  }
+
+  const Machine machine_;
+  Engine engine_;
+  std::vector<int64_t> stretches_;
+  RequestId last_ = 100;
+  bool long_done_ = false;
+  Nanos prompt_time_ = 0;
+};
+
+TEST(Pace, PromptsStretchStepsAsFarAsToldAndNoFurther) {
+  for (const Machine& machine : kMachines) {
+    for (const int32_t told : {1500, 1750, 2000}) {
+      Mix mix(machine, told);
+      mix.send_prompts(6);
+      EXPECT_GT(mix.stretch(500), told * 9 / 10) << machine.name << " at " << told;
+      EXPECT_LT(mix.stretch(990), told * 11 / 10) << machine.name << " at " << told;
+    }
+  }
+}
+
+// Rows of prompts ride along with weights that generation reads anyway.
+TEST(Pace, APromptPaysLittleMoreThanTheRowsOfThoseWhoGenerate) {
+  for (const Machine& machine : {kMachines[0], kMachines[1]}) {
+    Mix mix(machine, 1750);
+    mix.send_prompts(4);
+    EXPECT_LT(mix.prompt_time(), mix.prompt_time_alone() * 7 / 4) << machine.name;
+  }
+}
+
+TEST(Pace, WithoutTheBoundOnlyTheTargetHolds) {
+  Mix mix(kMachines[0], 0);
+  mix.send_prompts(6);
+  EXPECT_GT(mix.stretch(500), 2700);
+  EXPECT_LT(mix.stretch(950), 3700);
+}
+
+}  // namespace
+}  // namespace hearth::engine
