@@ -9,6 +9,7 @@
 #include "apps/forge.h"
 #include "apps/forge_files.h"
 #include "apps/forge_node.h"
+#include "apps/web_files.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "forge/server/server.h"
@@ -58,12 +59,20 @@ std::string url_of(const forge::Server& server, const forge::ServerOptions& opti
   return fmt::format("http://{}:{}", all ? "127.0.0.1" : options.http.host, server.port());
 }
 
+// The page with the word that opens it, which a browser keeps to itself; not where it would go into
+// somebody's log.
+std::string page_of(const forge::Server& server, const forge::ServerOptions& options) {
+  const std::string url = url_of(server, options);
+  return isatty(STDOUT_FILENO) != 0 ? url + "/#token=" + server.token() : url;
+}
+
 // From here on signals end the process at once, which is what it is made for.
 std::unique_ptr<forge::Server> start_server(const ForgeServer& flags, const Clock& clock) {
   std::signal(SIGPIPE, SIG_IGN);
   forge::ServerOptions options = flags.options;
   set_terms(options.terms);
   options.fleet = flags.fleet_file.empty() ? forge::single_fleet() : load_fleet(flags.fleet_file);
+  options.page = {web_files(), HEARTH_VERSION};
   const Nanos begun = clock.now();
   auto server = std::make_unique<forge::Server>(options, clock);
   server->start();
@@ -77,11 +86,13 @@ void run_server(const ForgeServer& flags) {
   static const SystemClock clock;
   const auto server = start_server(flags, clock);
   std::printf(
-      "\n  Forge is up at %s\n\n  %-10s hearth forge agent --url %s --token-file %s/forge.token\n"
+      "\n  Forge is up at %s\n\n  %-10s %s\n"
+      "  %-10s hearth forge agent --url %s --token-file %s/forge.token\n"
       "  %-10s hearth forge submit job.toml\n  %-10s Ctrl-C; jobs run on, and it may come "
       "back\n\n",
-      url_of(*server, flags.options).c_str(), "a node", url_of(*server, flags.options).c_str(),
-      flags.options.data_dir.c_str(), "a job", "stop");
+      url_of(*server, flags.options).c_str(), "the page", page_of(*server, flags.options).c_str(),
+      "a node", url_of(*server, flags.options).c_str(), flags.options.data_dir.c_str(), "a job",
+      "stop");
   std::fflush(stdout);
   for (;;) pause();
 }
@@ -93,11 +104,12 @@ void run_up(const ForgeServer& flags, ForgeNode node) {
   node.agent.token = server->token();
   if (node.state_dir.empty()) node.state_dir = flags.options.data_dir + "/agent";
   std::printf(
-      "\n  Forge is up at %s with %d %s of this machine\n\n  %-10s hearth forge submit job.toml\n"
-      "  %-10s hearth forge top\n  %-10s Ctrl-C; jobs are killed %lld s later unless it is "
+      "\n  Forge is up at %s with %d %s of this machine\n\n  %-10s %s\n"
+      "  %-10s hearth forge submit job.toml\n  %-10s hearth forge top\n  %-10s Ctrl-C; jobs are "
+      "killed %lld s later unless it is "
       "back\n\n",
       node.agent.url.c_str(), node.agent.devices, node.agent.devices == 1 ? "device" : "devices",
-      "a job", "watch", "stop",
+      "the page", page_of(*server, flags.options).c_str(), "a job", "watch", "stop",
       static_cast<long long>((flags.options.terms.lease_ms * 3 / 4) / 1'000));
   std::fflush(stdout);
   run_forge_node(node, clock);

@@ -13,6 +13,7 @@
 #include "apps/model_flags.h"
 #include "apps/model_source.h"
 #include "apps/tune_process.h"
+#include "apps/web_files.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "io/file.h"
@@ -34,15 +35,6 @@ struct Serve {
 TunePriority parse_priority(const std::string& text) {
   if (text == "normal") return TunePriority::kNormal;
   return text == "low" ? TunePriority::kLow : TunePriority::kIdle;
-}
-
-std::vector<serve::StaticFile> web_files() {
-  std::vector<serve::StaticFile> files;
-  for (const EmbeddedFile& file : embedded_web()) {
-    const std::string path = "/" + std::string(file.path);
-    files.push_back({path, serve::content_type_of(path), file.bytes});
-  }
-  return files;
 }
 
 std::vector<serve::ApiKey> api_keys(const Serve& options) {

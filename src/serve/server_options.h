@@ -4,26 +4,16 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "serve/adapter_registry.h"
 #include "serve/api_keys.h"
 #include "transport/http_server.h"
+#include "transport/static_files.h"
 
 namespace hearth::serve {
 
 class Trainer;
-
-// A file of the web page, alive as long as the server.
-struct StaticFile {
-  std::string path;  // "/assets/app.js"; "/index.html" also answers "/"
-  std::string content_type;
-  std::string_view bytes;
-};
-
-// The content type for a file name.
-std::string content_type_of(std::string_view path);
 
 struct AdapterOptions {
   // How many are served.
@@ -77,7 +67,7 @@ struct ServerOptions {
   // How long stop() waits for running requests.
   int64_t drain_ms = 60'000;
   // The web page, if there is one.
-  std::vector<StaticFile> web;
+  std::vector<transport::StaticFile> web;
   // Told by /version.
   std::string version = "0.0.0";
   // Stored responses that are kept; the oldest go first.

@@ -57,12 +57,6 @@ ErrorShape shape_of(const std::string& path) {
   return path.starts_with("/v1/messages") ? ErrorShape::kAnthropic : ErrorShape::kOpenAi;
 }
 
-uint64_t fnv(std::string_view bytes) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
-}
-
 }  // namespace
 
 struct Service::Impl {
@@ -83,7 +77,7 @@ struct Service::Impl {
   std::atomic<bool> looking{false};  // into the folder
   std::atomic<bool> ticking{false};  // the services
   const std::vector<Route> routes = all_routes();
-  std::vector<uint64_t> web_hashes;
+  const transport::StaticFiles web;
   App app;
 
   Impl(ServerOptions server_options, ModelHandle handle, const Clock& server_clock,
@@ -102,6 +96,7 @@ struct Service::Impl {
         adapters(model.adapters, engine, clock, options.adapters.limits),
         adapter_folder(options.adapters.folder, adapters),
         services(options, clock),
+        web(options.web),
         app{options,
             model,
             clock,
@@ -128,7 +123,6 @@ struct Service::Impl {
                             options.services, options.data_dir, options.trainer});
     adapter_folder.look_at_start();
     serve_kept_adapters();
-    for (const StaticFile& file : options.web) web_hashes.push_back(fnv(file.bytes));
   }
 
   // Whoever still waits is let go while the services are there.
@@ -249,7 +243,7 @@ struct Service::Impl {
       if (!matches(route.pattern, path, ignored)) continue;
       allowed += std::string(allowed.empty() ? "" : ", ") + route.method;
     }
-    if (allowed.empty() && find_file(path)) allowed = "GET";
+    if (allowed.empty() && web.has(path)) allowed = "GET";
     return allowed;
   }
 
@@ -278,41 +272,13 @@ struct Service::Impl {
 
   void answer_unrouted(Reply& reply) {
     const HttpRequest& request = reply.request();
-    if (request.method == "GET" || request.method == "HEAD") {
-      if (const StaticFile* file = find_file(request.path)) return answer_file(reply, *file);
-    }
+    if (auto file = web.answer(request)) return reply.raw(std::move(*file));
     const std::string allowed = allowed_methods(request.path);
     if (allowed.empty()) return reply.error(not_found(request.path));
     const ApiError error = method_not_allowed(request.method, request.path, allowed);
     reply.raw({405,
                {{"Content-Type", "application/json"}, {"Allow", allowed}},
                io::dump_json(error_json(error, shape_of(request.path)))});
-  }
-
-  const StaticFile* find_file(std::string_view path) const {
-    if (path == "/") path = "/index.html";
-    for (const StaticFile& file : options.web) {
-      if (file.path == path) return &file;
-    }
-    return nullptr;
-  }
-
-  void answer_file(Reply& reply, const StaticFile& file) {
-    const size_t index = static_cast<size_t>(&file - options.web.data());
-    const std::string etag = fmt::format("\"{:016x}\"", web_hashes[index]);
-    HttpResponse response{200,
-                          {{"Content-Type", file.content_type},
-                           {"ETag", etag},
-                           {"Cache-Control", "no-cache"},
-                           {"X-Content-Type-Options", "nosniff"}},
-                          {}};
-    const std::string* known = reply.request().headers.find("if-none-match");
-    if (known && *known == etag) {
-      response.status = 304;
-    } else {
-      response.body = file.bytes;
-    }
-    reply.raw(std::move(response));
   }
 };
 
@@ -405,25 +371,6 @@ void answer_refusal(App& app, Reply& reply, const engine::Admission& refusal) {
 
 std::string owner_of(const Call& call) {
   return call.app.services.keys.open() ? std::string(kEverybody) : call.tenant.name;
-}
-
-std::string content_type_of(std::string_view path) {
-  static constexpr std::pair<std::string_view, const char*> kTypes[] = {
-      {".html", "text/html; charset=utf-8"},
-      {".js", "text/javascript; charset=utf-8"},
-      {".css", "text/css; charset=utf-8"},
-      {".json", "application/json"},
-      {".svg", "image/svg+xml"},
-      {".png", "image/png"},
-      {".ico", "image/x-icon"},
-      {".woff2", "font/woff2"},
-      {".webmanifest", "application/manifest+json"},
-      {".txt", "text/plain; charset=utf-8"},
-  };
-  for (const auto& [ending, type] : kTypes) {
-    if (path.ends_with(ending)) return type;
-  }
-  return "application/octet-stream";
 }
 
 }  // namespace hearth::serve

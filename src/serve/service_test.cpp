@@ -231,7 +231,7 @@ TEST(Service, CorsIsOffUntilAnOriginIsAllowed) {
 
 TEST(Service, ServesTheWebPage) {
   ServerOptions options;
-  options.web = {{"/index.html", content_type_of("/index.html"), "<p>hi</p>"}};
+  options.web = {{"/index.html", transport::content_type_of("/index.html"), "<p>hi</p>"}};
   TestHouse house(options);
   const HttpResponse page = house.get("/");
   EXPECT_EQ(page.body, "<p>hi</p>");

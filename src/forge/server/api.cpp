@@ -119,10 +119,25 @@ bool Api::authorised(const transport::HttpRequest& request) const {
   return request.method == "GET" && token && same_text(*token, token_);
 }
 
+bool Api::answer_open(transport::HttpExchange& exchange) const {
+  const transport::HttpRequest& request = exchange.request();
+  if (request.path == "/healthz") {
+    exchange.respond({200, {}, "ok\n"});
+  } else if (request.path == "/version") {
+    // By which the page knows what stands behind it.
+    exchange.respond(json_response(200, {{"version", version_}, {"service", "forge"}}));
+  } else if (auto file = web_.answer(request)) {
+    exchange.respond(std::move(*file));
+  } else {
+    return false;
+  }
+  return true;
+}
+
 void Api::handle(Exchange exchange) {
   guarded(*exchange, [&] {
     const transport::HttpRequest& request = exchange->request();
-    if (request.path == "/healthz") return exchange->respond({200, {}, "ok\n"});
+    if (answer_open(*exchange)) return;
     if (!authorised(request)) {
       throw_error(ErrorCode::kUnauthorized, "Authorization",
                   "expected 'Bearer TOKEN' with what is in the server's file forge.token");

@@ -7,15 +7,20 @@
 #include "base/clock.h"
 #include "forge/server/log_store.h"
 #include "forge/server/loop.h"
+#include "forge/server/page.h"
 #include "io/json_fwd.h"
 
 namespace hearth::forge {
 
 class Api {
  public:
-  // `token`: what every request must bear.
-  Api(Loop& loop, LogStore& logs, std::string token)
-      : loop_(loop), logs_(logs), token_(std::move(token)) {}
+  // The page is for everybody; every other request must bear `token`.
+  Api(Loop& loop, LogStore& logs, std::string token, ServerPage page)
+      : loop_(loop),
+        logs_(logs),
+        token_(std::move(token)),
+        version_(std::move(page.version)),
+        web_(std::move(page.files)) {}
 
   void handle(std::shared_ptr<transport::HttpExchange> exchange);
 
@@ -23,6 +28,8 @@ class Api {
   using Exchange = std::shared_ptr<transport::HttpExchange>;
   using Words = std::vector<std::string>;  // of the path, after /v1/forge
 
+  // What needs no token; false: this does.
+  bool answer_open(transport::HttpExchange& exchange) const;
   bool authorised(const transport::HttpRequest& request) const;
   void route(const Exchange& exchange, const Words& words);
   bool route_jobs(const Exchange& exchange, const Words& words);
@@ -49,6 +56,8 @@ class Api {
   Loop& loop_;
   LogStore& logs_;
   std::string token_;
+  std::string version_;
+  transport::StaticFiles web_;
 };
 
 }  // namespace hearth::forge

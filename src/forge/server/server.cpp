@@ -81,7 +81,7 @@ struct Server::Impl {
         control(store, options.fleet, policy_named(options.policy), options.terms,
                 clock.wall() / kMillisecond),
         loop(control, store, clock),
-        api(loop, logs, token),
+        api(loop, logs, token, options.page),
         http(options.http, [this](auto exchange) { api.handle(std::move(exchange)); }) {}
   ~Impl() { close(lock); }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "forge/core/messages.h"
 #include "forge/core/types.h"
+#include "forge/server/page.h"
 #include "transport/http_server.h"
 
 namespace hearth::forge {
@@ -17,6 +18,7 @@ struct ServerOptions {
   FleetSpec fleet{};                    // its lists; nodes come with their agents
   std::string policy = "hearth";        // a name of policies()
   LeaseTerms terms{};                   // what agents are held to
+  ServerPage page{};                    // for browsers
 };
 
 class Server {
