@@ -256,6 +256,15 @@ std::shared_ptr<const PackedAdapter> AdapterStore::packed(int32_t id) const {
   return packed;
 }
 
+Tier AdapterStore::tier_of(int32_t id) const {
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->entries.find(id);
+  if (found == impl_->entries.end()) return Tier::kStored;
+  return found->second.packed   ? Tier::kPacked
+         : found->second.opened ? Tier::kMapped
+                                : Tier::kStored;
+}
+
 StoreTiers AdapterStore::tiers() const {
   const std::lock_guard lock(impl_->mutex);
   StoreTiers tiers;

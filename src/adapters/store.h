@@ -46,6 +46,8 @@ struct StoreTiers {
   int32_t stored = 0;  // neither
 };
 
+enum class Tier : uint8_t { kPacked, kMapped, kStored };
+
 class AdapterStore {
  public:
   // On the store's thread, after each load(): an empty text, or why it failed.
@@ -79,6 +81,8 @@ class AdapterStore {
   std::shared_ptr<const PackedAdapter> packed(int32_t id) const;
 
   StoreTiers tiers() const;
+  // Any thread; one that is not known is stored.
+  Tier tier_of(int32_t id) const;
 
  private:
   struct Impl;

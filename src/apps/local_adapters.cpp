@@ -28,4 +28,16 @@ serve::AdapterTiers LocalAdapters::tiers() const {
   return {tiers.mapped, tiers.stored};
 }
 
+serve::AdapterTier LocalAdapters::tier_of(engine::AdapterId adapter) const {
+  switch (store_.tier_of(adapter)) {
+    case adapters::Tier::kPacked:
+      return serve::AdapterTier::kMemory;
+    case adapters::Tier::kMapped:
+      return serve::AdapterTier::kMapped;
+    case adapters::Tier::kStored:
+      break;
+  }
+  return serve::AdapterTier::kStored;
+}
+
 }  // namespace hearth::apps

@@ -19,6 +19,7 @@ class LocalAdapters final : public serve::AdapterHost {
   void tell(Loaded loaded) override { store_.tell(std::move(loaded)); }
   serve::AdapterInfo open(engine::AdapterId adapter, const std::string& folder) override;
   serve::AdapterTiers tiers() const override;
+  serve::AdapterTier tier_of(engine::AdapterId adapter) const override;
   int64_t page_bytes() const override { return store_.page_bytes(); }
 
  private:

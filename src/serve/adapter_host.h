@@ -17,6 +17,11 @@ struct AdapterInfo {
   std::string base_model;  // as the adapter names it
 };
 
+// Where an adapter's bytes are.
+enum class AdapterTier : uint8_t { kMemory, kMapped, kStored };
+// "memory", "mapped", "stored".
+const char* to_string(AdapterTier tier);
+
 // Adapters by where they are: mapped ones are a copy away, stored ones are known by their folder.
 struct AdapterTiers {
   int32_t mapped = 0;
@@ -34,6 +39,7 @@ class AdapterHost {
   // file and tensor.
   virtual AdapterInfo open(engine::AdapterId adapter, const std::string& folder) = 0;
   virtual AdapterTiers tiers() const = 0;
+  virtual AdapterTier tier_of(engine::AdapterId adapter) const = 0;
   virtual int64_t page_bytes() const = 0;
 };
 

@@ -21,6 +21,11 @@ bool is_name(std::string_view name) {
 
 }  // namespace
 
+const char* to_string(AdapterTier tier) {
+  constexpr const char* kNames[] = {"memory", "mapped", "stored"};
+  return kNames[static_cast<int>(tier)];
+}
+
 AdapterRegistry::AdapterRegistry(AdapterHost* host, EngineLoop& engine, const Clock& clock,
                                  Limits limits)
     : host_(host), engine_(engine), clock_(clock), limits_(limits) {
@@ -133,6 +138,19 @@ std::vector<ServedAdapter> AdapterRegistry::list(const std::string& tenant) cons
   std::sort(found.begin(), found.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
   return found;
+}
+
+std::vector<ServedAdapter> AdapterRegistry::all() const {
+  std::vector<ServedAdapter> found;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [key, adapter] : adapters_) {
+    if (adapter) found.push_back(*adapter);
+  }
+  return found;
+}
+
+AdapterTier AdapterRegistry::tier_of(engine::AdapterId adapter) const {
+  return host_ == nullptr ? AdapterTier::kStored : host_->tier_of(adapter);
 }
 
 AdapterTiers AdapterRegistry::tiers() const {

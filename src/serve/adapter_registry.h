@@ -55,7 +55,10 @@ class AdapterRegistry {
   std::vector<ServedAdapter> list(const std::string& tenant) const;
   // All of one owner.
   std::vector<ServedAdapter> owned_by(const std::string& owner) const;
+  // Everything that is served here.
+  std::vector<ServedAdapter> all() const;
   AdapterTiers tiers() const;
+  AdapterTier tier_of(engine::AdapterId adapter) const;
 
  private:
   using Key = std::pair<std::string, std::string>;  // owner, name

@@ -219,6 +219,29 @@ TEST(Adapters, BelongToTheirTenant) {
   EXPECT_EQ(ask("ann", "secret").status, 200);
 }
 
+TEST(Adapters, TheListSaysWhereEachIsAndAnAdminSeesAll) {
+  const LoraDir dir;
+  dir.put("@ann/secret");
+  dir.put("shared");
+  ServerOptions options = with_tenants(options_for(dir));
+  options.admin_keys = {hash_api_key("admin", "key-admin")};
+  TestHouse house(options);
+  const auto list = [&](const std::string& who, const std::string& query) {
+    return json_of(
+        house.client.send(as(who, house.request("GET", "/v1/adapters" + query))))["data"];
+  };
+  EXPECT_EQ(list("ann", "").size(), 2u);
+  EXPECT_EQ(list("ann", "")[0]["tier"], "stored");
+  EXPECT_EQ(list("ann", "")[0]["parent"], "fake");
+  house.client.send(as("ann", house.request("POST", "/v1/completions", say("secret", "hi"))));
+  EXPECT_EQ(list("ann", "")[0]["tier"], "memory");
+  EXPECT_EQ(list("ann", "")[1]["tier"], "stored");
+  EXPECT_EQ(list("bob", "?project_id=*").size(), 1u) << "no admin";
+  EXPECT_EQ(list("admin", "").size(), 1u);
+  EXPECT_EQ(list("admin", "?project_id=*").size(), 2u);
+  EXPECT_EQ(list("admin", "?project_id=ann").size(), 2u);
+}
+
 TEST(Adapters, TheFolderIsWatched) {
   const LoraDir dir;
   dir.put("first");

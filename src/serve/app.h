@@ -115,6 +115,7 @@ void ready(Call& call);
 void version(Call& call);
 void metrics(Call& call);
 void stats(Call& call);
+void status(Call& call);
 void list_deployments(Call& call);
 void create_deployment(Call& call);
 void get_deployment(Call& call);

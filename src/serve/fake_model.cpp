@@ -281,15 +281,23 @@ AdapterInfo FakeAdapters::open(engine::AdapterId adapter, const std::string& fol
   return {.pages = 1, .parameters = 100, .bytes = 400, .rank = 8, .base_model = "fake"};
 }
 
+AdapterTier FakeAdapters::tier_of(engine::AdapterId adapter) const {
+  return in_memory_.contains(adapter) ? AdapterTier::kMemory : AdapterTier::kStored;
+}
+
 void FakeAdapters::obey(const engine::AdapterOrder& order) {
   if (order.kind == engine::AdapterOrder::Kind::kForget) known_.erase(order.adapter);
+  if (order.kind == engine::AdapterOrder::Kind::kEvict) in_memory_.erase(order.adapter);
   if (order.kind != engine::AdapterOrder::Kind::kLoad) return;
   loading_.push_back(order.adapter);
   if (!held_) finish();
 }
 
 void FakeAdapters::finish(const std::string& error) {
-  for (const engine::AdapterId adapter : std::exchange(loading_, {})) loaded_(adapter, error);
+  for (const engine::AdapterId adapter : std::exchange(loading_, {})) {
+    if (error.empty()) in_memory_.insert(adapter);
+    loaded_(adapter, error);
+  }
 }
 
 engine::StepResult FakeRunner::run(const engine::StepPlan& plan) {

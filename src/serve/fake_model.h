@@ -27,6 +27,7 @@ class FakeAdapters final : public AdapterHost {
   void tell(Loaded loaded) override { loaded_ = std::move(loaded); }
   AdapterInfo open(engine::AdapterId adapter, const std::string& folder) override;
   AdapterTiers tiers() const override { return {}; }
+  AdapterTier tier_of(engine::AdapterId adapter) const override;
   int64_t page_bytes() const override { return 4096; }
 
   void obey(const engine::AdapterOrder& order);
@@ -41,6 +42,7 @@ class FakeAdapters final : public AdapterHost {
   bool held_ = false;
   std::vector<engine::AdapterId> loading_;
   std::set<engine::AdapterId> known_;
+  std::set<engine::AdapterId> in_memory_;
 };
 
 class FakeRunner final : public engine::Runner {

@@ -80,6 +80,7 @@ std::vector<Route> all_routes() {
       {"GET", "/v1/organization/audit_logs", list_audit_logs, kAdmin},
       {"GET", "/v1/hearth/whoami", whoami, kKey},
       {"GET", "/v1/hearth/stats", stats, kKey, kIo},
+      {"GET", "/v1/hearth/status", status, kKey, kIo},
       {"GET", "/health", health, kOpen, kIo},
       {"GET", "/ready", ready, kOpen, kIo},
       {"GET", "/version", version, kOpen, kIo},

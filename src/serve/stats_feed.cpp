@@ -41,7 +41,7 @@ StatsFeed::Snapshot StatsFeed::take() const {
           metrics_.inter_token_latency_seconds.counts()};
 }
 
-std::string StatsFeed::line() const {
+Json StatsFeed::line() const {
   const engine::Stats stats = engine_.stats();
   const Snapshot& now = history_.back();
   const Snapshot& last = history_.size() > 1 ? history_[history_.size() - 2] : now;
@@ -58,23 +58,27 @@ std::string StatsFeed::line() const {
                                    ? Json(nullptr)
                                    : Json(static_cast<double>(now.step_tokens - last.step_tokens) /
                                           static_cast<double>(steps));
-  return io::dump_json(
-      {{"time", static_cast<double>(clock_.wall()) / kSecond},
-       {"running", stats.running},
-       {"waiting", stats.waiting + stats.waiting_siblings},
-       {"kv_cache_usage", share(stats.blocks_used)},
-       {"kv_cache_cached", share(stats.blocks_cached)},
-       {"tokens_per_step", tokens_per_step},
-       {"prompt_tokens_per_second", rate(now.prompt_tokens, last.prompt_tokens)},
-       {"generation_tokens_per_second", rate(now.generation_tokens, last.generation_tokens)},
-       {"ttft_seconds", quantiles(oldest.ttft, now.ttft, kLatencyBounds)},
-       {"itl_seconds", quantiles(oldest.itl, now.itl, kLatencyBounds)}});
+  return {{"time", static_cast<double>(clock_.wall()) / kSecond},
+          {"running", stats.running},
+          {"waiting", stats.waiting + stats.waiting_siblings},
+          {"kv_cache_usage", share(stats.blocks_used)},
+          {"kv_cache_cached", share(stats.blocks_cached)},
+          {"tokens_per_step", tokens_per_step},
+          {"prompt_tokens_per_second", rate(now.prompt_tokens, last.prompt_tokens)},
+          {"generation_tokens_per_second", rate(now.generation_tokens, last.generation_tokens)},
+          {"ttft_seconds", quantiles(oldest.ttft, now.ttft, kLatencyBounds)},
+          {"itl_seconds", quantiles(oldest.itl, now.itl, kLatencyBounds)}};
+}
+
+Json StatsFeed::latest() const {
+  const std::lock_guard lock(mutex_);
+  return line();
 }
 
 void StatsFeed::subscribe(std::shared_ptr<Reply> reply) {
   reply->begin_events();
   const std::lock_guard lock(mutex_);
-  reply->event_text("", line());
+  reply->event_text("", io::dump_json(line()));
   subscribers_.push_back(std::move(reply));
 }
 
@@ -93,7 +97,7 @@ void StatsFeed::tick() {
   history_.push_back(take());
   if (history_.size() > kWindowTicks + 1) history_.pop_front();
   if (subscribers_.empty()) return;
-  const std::string text = line();
+  const std::string text = io::dump_json(line());
   // A client that does not read misses lines.
   for (const auto& reply : subscribers_) {
     if (reply->writable()) reply->event_text("", text);

@@ -1,4 +1,5 @@
-// GET /v1/hearth/stats: one line a second of what the engine is doing, for charts.
+// GET /v1/hearth/stats: one line a second of what the engine is doing, for charts; and the newest
+// line for who asks once.
 #pragma once
 
 #include <deque>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "io/json_fwd.h"
 #include "serve/engine_loop.h"
 #include "serve/metrics.h"
 #include "serve/reply.h"
@@ -21,6 +23,8 @@ class StatsFeed {
   // Opens the stream and sends the first line.
   void subscribe(std::shared_ptr<Reply> reply);
   void unsubscribe(const Reply* reply);
+  // What a subscriber would be sent now.
+  io::Json latest() const;
   // Once a second.
   void tick();
   // Ends every stream.
@@ -38,7 +42,7 @@ class StatsFeed {
   };
 
   Snapshot take() const;
-  std::string line() const;
+  io::Json line() const;  // with mutex_ held
 
   const EngineLoop& engine_;
   const Metrics& metrics_;

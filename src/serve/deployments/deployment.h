@@ -55,6 +55,7 @@ struct DeploymentStatus {
   uint64_t generated_tokens = 0;
   double token_seconds = 0;  // sum of the gaps between tokens
   uint64_t token_gaps = 0;
+  double ptu_minutes = 0;  // of work done
 };
 
 }  // namespace hearth::serve

@@ -174,6 +174,8 @@ DeploymentStatus DeploymentLine::status() const {
   const Nanos now = clock_.now();
   DeploymentStatus status = counts_;
   status.deployment = deployment_;
+  const auto unit = static_cast<double>(flywheel::rate_of(flywheel::kMilli));
+  status.ptu_minutes = static_cast<double>(used_) / unit;
   if (provisioned()) status.utilization_permille = bucket_.utilization_permille(now);
   const Mark& then = marks_.front();
   const double minutes = static_cast<double>(now - then.at) / (60.0 * kSecond);
@@ -183,8 +185,7 @@ DeploymentStatus DeploymentLine::status() const {
   };
   status.prompt_tokens_per_minute = rate(counts_.prompt_tokens, then.counts.prompt_tokens);
   status.generated_tokens_per_minute = rate(counts_.generated_tokens, then.counts.generated_tokens);
-  status.used_ptu = static_cast<double>(used_ - then.used) / minutes /
-                    static_cast<double>(flywheel::rate_of(flywheel::kMilli));
+  status.used_ptu = static_cast<double>(used_ - then.used) / minutes / unit;
   const uint64_t gaps = counts_.token_gaps - then.counts.token_gaps;
   const double seconds = counts_.token_seconds - then.counts.token_seconds;
   status.time_per_token_ms = gaps > 0 ? seconds / static_cast<double>(gaps) * 1e3 : 0;

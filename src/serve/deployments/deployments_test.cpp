@@ -202,6 +202,18 @@ TEST(Deployments, HaveTheirMetrics) {
   EXPECT_NE(text.find("hearth:deployment_utilization" + labels), std::string::npos);
 }
 
+// By which a page draws rates of its own window.
+TEST(Deployments, CountWhatTheyDid) {
+  House house;
+  ASSERT_EQ(house.make(R"({"name":"chat","ptu":6})").status, 200);
+  house.post("/v1/completions", R"({"prompt":"say hello","max_tokens":9})");
+  const Json status = json_of(house.get("/v1/deployments/chat"))["status"];
+  EXPECT_EQ(status["token_gaps"].get<int64_t>() + 1, status["generated_tokens"].get<int64_t>());
+  EXPECT_GT(status["token_seconds"].get<double>(), 0);
+  // A unit is a prompt token, and a PTU a thousand of them a minute.
+  EXPECT_GT(status["ptu_minutes"].get<double>() * 1000, status["prompt_tokens"].get<double>() - 1);
+}
+
 TEST(Deployments, ATenantSeesItsOwn) {
   ServerOptions options;
   options.api_keys = {hash_api_key("red", "red-key"), hash_api_key("blue", "blue-key")};

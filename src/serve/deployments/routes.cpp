@@ -41,7 +41,10 @@ Json deployment_json(const DeploymentStatus& status) {
             {"spilled", status.spilled},
             {"prompt_tokens", status.prompt_tokens},
             {"cached_tokens", status.cached_tokens},
-            {"generated_tokens", status.generated_tokens}}}};
+            {"generated_tokens", status.generated_tokens},
+            {"token_gaps", status.token_gaps},
+            {"token_seconds", status.token_seconds},
+            {"ptu_minutes", status.ptu_minutes}}}};
 }
 
 Json capacity_json(const PtuCapacity& capacity) {

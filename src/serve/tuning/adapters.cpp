@@ -7,6 +7,7 @@
 #include "serve/app.h"
 #include "serve/files/form.h"
 #include "serve/list_json.h"
+#include "serve/query.h"
 #include "serve/services.h"
 
 namespace hearth::serve {
@@ -14,12 +15,15 @@ namespace {
 
 using io::Json;
 
-Json adapter_json(const ServedAdapter& adapter, const std::optional<ShelvedAdapter>& kept) {
+Json adapter_json(const App& app, const ServedAdapter& adapter,
+                  const std::optional<ShelvedAdapter>& kept) {
   return {{"object", "adapter"},
           {"id", adapter.name},
           {"owner", text_or_null(adapter.owner)},
           {"source", kept ? kept->source : "folder"},
           {"created_at", adapter.created_s},
+          {"parent", app.model.name},
+          {"tier", to_string(app.adapters.tier_of(adapter.id))},
           {"base_model", text_or_null(adapter.info.base_model)},
           {"rank", adapter.info.rank},
           {"parameters", adapter.info.parameters},
@@ -100,14 +104,16 @@ void create_adapter(Call& call) {
   }
   draft.keep();
   log::info("adapter uploaded name={} tenant={}", name, call.tenant.name);
-  call.reply->json(200, adapter_json(served, kept));
+  call.reply->json(200, adapter_json(call.app, served, kept));
 }
 
 void list_adapters(Call& call) {
   Listed<ServedAdapter> listed;
-  listed.entries = call.app.adapters.list(call.tenant.name);
+  const std::string project = listed_project(call, Query(call.reply->request().query));
+  // What is everybody's belongs to the lists of each.
+  listed.entries = project.empty() ? call.app.adapters.all() : call.app.adapters.list(project);
   call.reply->json(200, list_json(listed, [&](const ServedAdapter& adapter) {
-                     return adapter_json(adapter,
+                     return adapter_json(call.app, adapter,
                                          call.app.services.shelf.find(adapter.owner, adapter.name));
                    }));
 }
