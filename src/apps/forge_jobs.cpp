@@ -4,13 +4,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <thread>
-#include <unistd.h>
 
 #include "apps/forge.h"
 #include "apps/forge_files.h"
+#include "apps/screen.h"
 #include "base/error.h"
 #include "forge/client/tables.h"
 #include "io/json.h"
@@ -21,8 +20,6 @@ namespace {
 using forge::Client;
 using io::Json;
 using namespace std::chrono_literals;
-
-constexpr int kColumns = 80, kRows = 24;
 
 // One of these commands: where the server is, which job, and what else was said.
 struct Asked {
@@ -37,13 +34,6 @@ struct Asked {
     return fmt::format("jobs/{}{}{}", job, *verb ? "/" : "", verb);
   }
 };
-
-winsize terminal_size() {
-  winsize size{};
-  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  if (!known) size.ws_col = kColumns, size.ws_row = kRows;
-  return size;
-}
 
 void print(const std::string& text) {
   std::fputs(text.c_str(), stdout);
@@ -78,21 +68,18 @@ void submit(const Asked& asked) {
 void ps(const Asked& asked) {
   const std::string state = asked.flag ? "all" : "active";
   const Json jobs = asked.client().get(fmt::format("jobs?state={}&limit={}", state, asked.number));
-  print(forge::jobs_table(jobs, terminal_size().ws_col));
+  print(forge::jobs_table(jobs, screen_size().columns));
   if (jobs.at("jobs").empty() && !asked.flag) print("no job waits or runs; --all shows the past\n");
 }
 
 void top(const Asked& asked) {
-  Client client = asked.client();
-  const bool live = isatty(STDOUT_FILENO) != 0 && !asked.flag;
-  do {
+  forge::ClientOptions server = find_forge(asked.address);
+  server.patience_ms = 0;  // the screen says that it is gone, and keys go on working
+  Client client(server);
+  show_screen(asked.flag ? Watch::kOnce : Watch::kFollow, [&](ScreenSize size) {
     const Json state = client.get("state"), jobs = client.get("jobs?limit=200");
-    const winsize size = terminal_size();
-    const int rows = live ? size.ws_row : 1'000;
-    const std::string screen = forge::top_screen(state, jobs, size.ws_col, rows);
-    print(live ? "\033[H\033[2J" + screen : screen);
-    if (live) std::this_thread::sleep_for(1s);
-  } while (live);
+    return forge::top_screen(state, jobs, size.columns, size.rows);
+  });
 }
 
 // Part by part; between epochs it goes on with the next one's.

@@ -26,6 +26,7 @@ constexpr Command kCommands[] = {
     {"Serve and ask", add_run_command},
     {"Serve and ask", add_generate_command},
     {"Serve and ask", add_calibrate_command},
+    {"Serve and ask", add_top_command},
     {"Many tenants", add_tenants_command},
     {"Many tenants", add_keys_command},
     {"Many tenants", add_usage_command},

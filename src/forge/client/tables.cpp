@@ -1,11 +1,11 @@
 #include "forge/client/tables.h"
 
 #include <algorithm>
-#include <cmath>
 #include <ctime>
 #include <fmt/format.h>
 #include <vector>
 
+#include "base/text_columns.h"
 #include "io/json.h"
 
 namespace hearth::forge {
@@ -15,33 +15,6 @@ using io::Json;
 namespace {
 
 constexpr int kNarrowest = 70;
-
-// Cut with an ellipsis; names may be UTF-8 and are cut between characters.
-std::string fit(const std::string& text, int width) {
-  std::string out;
-  int columns = 0;
-  for (size_t at = 0; at < text.size();) {
-    size_t end = at + 1;
-    while (end < text.size() && (text[end] & 0xc0) == 0x80) ++end;
-    if (columns + 1 == width && end < text.size()) return out + "…";
-    if (columns == width) break;
-    out += text.substr(at, end - at);
-    ++columns, at = end;
-  }
-  return out + std::string(static_cast<size_t>(std::max(0, width - columns)), ' ');
-}
-
-std::string trimmed(std::string line) {
-  while (!line.empty() && line.back() == ' ') line.pop_back();
-  return line + "\n";
-}
-
-std::string bar(double part, int width) {
-  const auto full = static_cast<int>(std::lround(std::clamp(part, 0.0, 1.0) * width));
-  std::string out;
-  for (int i = 0; i < width; ++i) out += i < full ? "█" : "·";
-  return out;
-}
 
 std::string workers_of(const Json& job) {
   const auto now = job.at("workers").get<int>(), most = job.at("max_workers").get<int>();
@@ -66,34 +39,25 @@ std::string tm_text(int64_t ms, const char* format) {
 std::string job_row(const Json& job, int64_t now, int name, int where) {
   const bool placed = !job.at("where").get<std::string>().empty();
   const int64_t since = now - job.at("changed_at").get<int64_t>();
-  return trimmed(fmt::format("{:>6} {} {} {} {} {:>7} {} {:>6}", job.at("id").get<int64_t>(),
-                             fit(job.at("name").get<std::string>(), name), fit(state_of(job), 10),
-                             fit(job.at("tier").get<std::string>(), 8),
-                             fit(job.at("virtual_cluster").get<std::string>(), 9), workers_of(job),
-                             fit(placed ? job.at("where").get<std::string>() : "-", where),
-                             short_duration(since)));
+  return trimmed_line(fmt::format(
+      "{:>6} {} {} {} {} {:>7} {} {:>6}", job.at("id").get<int64_t>(),
+      fit(job.at("name").get<std::string>(), name), fit(state_of(job), 10),
+      fit(job.at("tier").get<std::string>(), 8),
+      fit(job.at("virtual_cluster").get<std::string>(), 9), workers_of(job),
+      fit(placed ? job.at("where").get<std::string>() : "-", where), short_duration(since)));
 }
 
 std::string node_row(const Json& node, int columns) {
   const auto devices = node.at("devices").size();
   const double busy = node.at("busy").get<double>();
   const double part = devices > 0 ? busy / static_cast<double>(devices) : 0;
-  return trimmed(fmt::format("{} {} {} {} {}", fit(node.at("name").get<std::string>(), 16),
-                             fit(node.at("cluster").get<std::string>(), 12),
-                             fit(node.at("state").get<std::string>(), 9), bar(part, columns - 58),
-                             fmt::format("{:.4g} of {}", busy, devices)));
+  return trimmed_line(fmt::format(
+      "{} {} {} {} {}", fit(node.at("name").get<std::string>(), 16),
+      fit(node.at("cluster").get<std::string>(), 12), fit(node.at("state").get<std::string>(), 9),
+      meter(part, columns - 58), fmt::format("{:.4g} of {}", busy, devices)));
 }
 
 }  // namespace
-
-std::string short_duration(int64_t ms) {
-  const int64_t s = std::max<int64_t>(0, ms) / 1'000;
-  if (ms < 1'000) return fmt::format("{}ms", std::max<int64_t>(0, ms));
-  if (s < 100) return fmt::format("{}s", s);
-  if (s < 6'000) return fmt::format("{}m{:02}s", s / 60, s % 60);
-  if (s < 360'000) return fmt::format("{}h{:02}m", s / 3'600, s / 60 % 60);
-  return fmt::format("{}d{:02}h", s / 86'400, s / 3'600 % 24);
-}
 
 std::string clock_time(int64_t ms, int64_t now_ms) {
   const bool today = tm_text(ms, "%F") == tm_text(now_ms, "%F");
@@ -104,7 +68,7 @@ std::string jobs_table(const Json& jobs, int columns) {
   columns = std::max(columns, kNarrowest);
   const int spare = columns - 6 - 10 - 8 - 9 - 7 - 6 - 7;  // with the blanks between
   const int name = std::max(8, spare * 3 / 5), where = std::max(6, spare - name);
-  std::string out = trimmed(
+  std::string out = trimmed_line(
       fmt::format("{:>6} {} {} {} {} {:>7} {} {:>6}", "job", fit("name", name), fit("state", 10),
                   fit("tier", 8), fit("cluster", 9), "workers", fit("where", where), "since"));
   const int64_t now = jobs.at("now").get<int64_t>();
@@ -129,9 +93,9 @@ std::string top_screen(const Json& state, const Json& jobs, int columns, int row
   for (const Json& vc : state.at("virtual_clusters")) {
     const double used = vc.at("used").get<double>();
     const int guarantee = vc.at("guarantee").get<int>();
-    add(trimmed(fmt::format("{} {} {:.4g} used, {} guaranteed",
-                            fit(vc.at("name").get<std::string>(), 16),
-                            bar(devices > 0 ? used / devices : 0, columns - 58), used, guarantee)));
+    add(trimmed_line(
+        fmt::format("{} {} {:.4g} used, {} guaranteed", fit(vc.at("name").get<std::string>(), 16),
+                    meter(devices > 0 ? used / devices : 0, columns - 58), used, guarantee)));
   }
   add("\n");
   // The busiest first, and no more than half of what is left.

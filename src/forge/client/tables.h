@@ -16,7 +16,6 @@ std::string top_screen(const io::Json& state, const io::Json& jobs, int columns,
 std::string events_text(const io::Json& events);
 std::string event_line(const io::Json& event);
 
-std::string short_duration(int64_t ms);  // 850ms, 12s, 3m20s, 1h05m, 2d03h
 // The wall clock here: 14:03:22, with the date in front when it is not that of `now_ms`.
 std::string clock_time(int64_t ms, int64_t now_ms);
 

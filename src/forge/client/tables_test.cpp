@@ -41,14 +41,6 @@ TEST(ForgeTables, JobsFitTheTerminalWhateverTheirNames) {
   }
 }
 
-TEST(ForgeTables, DurationsAreShort) {
-  EXPECT_EQ(short_duration(850), "850ms");
-  EXPECT_EQ(short_duration(12'000), "12s");
-  EXPECT_EQ(short_duration(200'000), "3m20s");
-  EXPECT_EQ(short_duration(3'600'000 * 26LL), "26h00m");
-  EXPECT_EQ(short_duration(3'600'000 * 120LL), "5d00h");
-}
-
 TEST(ForgeTables, TopShowsTheFleetAndKeepsToTheScreen) {
   io::Json nodes = io::Json::array();
   for (int n = 0; n < 40; ++n) {
