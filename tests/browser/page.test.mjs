@@ -1,18 +1,14 @@
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { chromium } from 'playwright-core';
-
+import { openBrowser, picture, visitAs } from './browser.mjs';
 import { startServer } from './server.mjs';
 
-const pictures = process.env.HEARTH_SCREENSHOTS;
 let browser;
 let server;
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });
+  browser = await openBrowser();
   server = await startServer();
 });
 
@@ -21,24 +17,7 @@ after(async () => {
   await server?.stop();
 });
 
-// A fresh visitor. Fails the test on script errors and on any request that leaves the server.
-async function visit({ width = 1360, height = 860, colorScheme = 'dark', url = server.url } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme });
-  const page = await context.newPage();
-  const problems = [];
-  page.on('pageerror', (error) => problems.push(`script error: ${error.message}`));
-  page.on('request', (request) => {
-    if (!request.url().startsWith(url) && !request.url().startsWith('data:')) problems.push(`left the server: ${request.url()}`);
-  });
-  await page.goto(url);
-  return { page, done: async () => { await context.close(); assert.deepEqual(problems, []); } };
-}
-
-async function picture(page, name) {
-  if (!pictures) return;
-  fs.mkdirSync(pictures, { recursive: true });
-  await page.screenshot({ path: path.join(pictures, `${name}.png`) });
-}
+const visit = (options = {}) => visitAs(browser, { url: server.url, ...options });
 
 const message = (page) => page.getByLabel('Message');
 const answers = (page) => page.locator('.turn.assistant');

@@ -1,4 +1,4 @@
-// Starts `hearth serve` on a free port and waits until it is ready.
+// Starts `hearth serve`, or `hearth forge up`, on a free port and waits until it is ready.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -16,26 +16,50 @@ function freePort() {
   });
 }
 
-export async function startServer(...flags) {
-  const port = await freePort();
-  const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), 'hearth-browser-'));
-  const child = spawn(process.env.HEARTH, ['serve', '--port', String(port), '--data-dir', dataDir, '--log-level', 'warn', ...flags], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const url = `http://127.0.0.1:${port}`;
+// Runs the program until `stop`; ready when `isReady` says so of its address.
+async function start(words, url, isReady) {
+  const child = spawn(process.env.HEARTH, ['--log-level', 'warn', ...words], { stdio: ['ignore', 'ignore', 'inherit'] });
   const deadline = Date.now() + 60_000;
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`hearth serve ended with status ${child.exitCode}`);
-    if (Date.now() > deadline) throw new Error('hearth serve was not ready within a minute');
-    const ready = await fetch(`${url}/ready`).then((response) => response.ok, () => false);
-    if (ready) break;
+    if (child.exitCode !== null) throw new Error(`hearth ${words[0]} ended with status ${child.exitCode}`);
+    if (Date.now() > deadline) throw new Error(`hearth ${words[0]} was not ready within a minute`);
+    if (await fetch(url + isReady).then((response) => response.ok, () => false)) break;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  const stop = async () => {
+  return async () => {
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGTERM');
     await ended;
+  };
+}
+
+export async function startServer(...flags) {
+  const port = await freePort();
+  const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), 'hearth-browser-'));
+  const url = `http://127.0.0.1:${port}`;
+  const end = await start(['serve', '--port', String(port), '--data-dir', dataDir, ...flags], url, '/ready');
+  const stop = async () => {
+    await end();
     fs.rmSync(dataDir, { recursive: true, force: true });
   };
   return { url, stop };
+}
+
+export async function startForge(devices) {
+  const port = await freePort();
+  const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), 'hearth-browser-'));
+  const url = `http://127.0.0.1:${port}`;
+  const end = await start(['forge', 'up', '--port', String(port), '--data', dataDir, '--node', 'bench-1', '--devices', String(devices), '--lease-ms', '4000'], url, '/healthz');
+  const token = fs.readFileSync(path.join(dataDir, 'forge.token'), 'utf8').trim();
+  const ask = async (method, where, body) => {
+    const answer = await fetch(`${url}/v1/forge/${where}`, { method, headers: { Authorization: `Bearer ${token}` }, body: body && JSON.stringify(body) });
+    return answer.json();
+  };
+  const stop = async () => {
+    for (const job of (await ask('GET', 'jobs')).jobs ?? []) await ask('POST', `jobs/${job.id}/cancel`, {});
+    for (const end = Date.now() + 10_000; Date.now() < end && (await ask('GET', 'jobs')).jobs.length > 0;) await new Promise((resolve) => setTimeout(resolve, 100));
+    await end();
+    fs.rmSync(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  };
+  return { url, token, ask, stop };
 }

@@ -139,6 +139,35 @@ const tests = {
     assert.equal(await serve.ended, 0);
   },
 
+  async 'top draws a server again and again, and leaves the screen as it was'() {
+    const serve = new Terminal('serve', '--port', '0', '--data-dir', data);
+    const url = /playground\s+(http:\S+)/.exec(await serve.expect(/stop\s+Ctrl-C/))[1];
+    const ask = (method, where, body) => fetch(url + where, { method, body: JSON.stringify(body) });
+    await ask('POST', '/v1/deployments', { name: 'chat', ptu: 2.5 });
+    await ask('POST', '/v1/completions', { prompt: 'Once', max_tokens: 8 });
+    const once = spawnSync(hearth, ['top', '--url', url, '--once'], { encoding: 'utf8' });
+    assert.equal(once.status, 0, once.stderr);
+    assert.match(once.stdout, /^hearth \S+   ember   ready   up /);
+    assert.match(once.stdout, /requests\s+0 running, 0 waiting[^]*KV cache[^]*\nchat\s+2\.5/);
+    assert.ok(!once.stdout.includes('\x1b'), 'plain text where nobody looks');
+    for (const line of once.stdout.split('\n')) assert.ok([...line].length <= 80, line);
+    const top = new Terminal('top', '--url', url);
+    await top.expect(/\x1b\[\?1049h/);
+    await top.expect(/chat\s+2\.5/);
+    await ask('PATCH', '/v1/deployments/chat', { ptu: 4 });
+    await top.expect(/chat\s+4 /);
+    top.type('x');
+    await top.expect(/\x1b\[H/);
+    top.type('q');
+    await top.expect(/\x1b\[\?25h\x1b\[\?1049l/);
+    assert.equal(await top.ended, 0);
+    serve.type('\x03');
+    assert.equal(await serve.ended, 0);
+    const nobody = spawnSync(hearth, ['top', '--url', url, '--once'], { encoding: 'utf8' });
+    assert.equal(nobody.status, 1);
+    assert.match(nobody.stderr, /hearth: .*127\.0\.0\.1/);
+  },
+
   async 'views fit the screen'() {
     const run = (...args) => {
       const done = spawnSync(hearth, args, { encoding: 'utf8' });

@@ -85,9 +85,59 @@ export async function listModels(key: string): Promise<Model[]> {
   return (await response.json()).data;
 }
 
-export async function serverVersion(): Promise<string> {
+// Which program stands behind the page: `hearth serve`, or the scheduler of a fleet.
+export interface About {
+  version: string;
+  service: 'serve' | 'forge';
+}
+
+export async function about(): Promise<About> {
   const response = await fetch('version');
-  return response.ok ? ((await response.json()).version ?? '') : '';
+  const { version = '', service = 'serve' } = response.ok ? await response.json() : {};
+  return { version, service };
+}
+
+// Who asks; an admin may do so in the name of a project.
+export interface Caller {
+  key: string;
+  project?: string;
+}
+
+export interface Ask {
+  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  body?: object; // FormData goes as it is
+  signal?: AbortSignal;
+}
+
+async function send(caller: Caller, path: string, { method = 'GET', body, signal }: Ask): Promise<Response> {
+  const form = body instanceof FormData;
+  const all: Record<string, string> = caller.key ? { authorization: `Bearer ${caller.key}` } : {};
+  if (caller.project) all['openai-project'] = caller.project;
+  if (body && !form) all['content-type'] = 'application/json';
+  const response = await fetch(path, { method, headers: all, body: form || !body ? (body as FormData | undefined) : JSON.stringify(body), signal });
+  return response.ok ? response : fail(response);
+}
+
+export async function ask<T>(caller: Caller, path: string, options: Ask = {}): Promise<T> {
+  const response = await send(caller, path, options);
+  const json = response.headers.get('content-type')?.includes('json');
+  return (json ? await response.json() : await response.text()) as T;
+}
+
+// A link cannot send a key: the bytes are fetched and handed to the browser as a file.
+export async function download(caller: Caller, path: string, name: string) {
+  const url = URL.createObjectURL(await (await send(caller, path, {})).blob());
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+// The events of a stream that only a GET with a key opens.
+export async function* follow<T>(caller: Caller, path: string, signal: AbortSignal): AsyncGenerator<T> {
+  const response = await send(caller, path, { signal });
+  if (response.body) for await (const event of events(response.body)) yield event as T;
 }
 
 // The data lines of a server-sent event stream, one JSON value each, until [DONE].

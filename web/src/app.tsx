@@ -1,18 +1,26 @@
-// The page: a bar on top, the conversation or the live charts in the middle, the settings at the side.
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+// The page: a bar on top, and below it the conversation with its settings, the live charts, or the console.
+import { useEffect, useRef, useState } from 'preact/hooks';
 
-import { ApiError, Model, listModels, serverVersion } from './api';
+import { ApiError, Model, listModels } from './api';
 import { Composer } from './composer';
+import { Console, consolePages } from './console/console';
 import { requestBody, useConversation } from './conversation';
-import { Bars, Chat, Flame, Moon, Plus, Sliders, Sun } from './icons';
+import { Header } from './header';
+import { Bars, Chat, Flame, Grid, Plus, Sliders } from './icons';
 import { Live, useStats } from './live';
 import { Message } from './message';
 import { Panel } from './panel';
+import { go, useRoute } from './route';
 import { defaults, requestFields } from './sampling';
-import { useStored } from './store';
+import { useSecret, useStored } from './store';
+import { useTheme } from './theme';
 
-type Theme = 'dark' | 'light';
-type View = 'chat' | 'live';
+type View = 'chat' | 'live' | 'console';
+
+function viewOf(route: string[]): View {
+  if (route[0] === 'live') return 'live';
+  return consolePages.includes(route[0]) ? 'console' : 'chat';
+}
 
 const openings = [
   'Tell me a story about a small fox who is afraid of the dark.',
@@ -20,7 +28,8 @@ const openings = [
   'Who are you?',
 ];
 
-function useModels(key: string) {
+// Looked at again whenever the conversation comes into sight: models come and go.
+function useModels(key: string, view: View) {
   const [models, setModels] = useState<Model[]>([]);
   const [problem, setProblem] = useState<ApiError | Error | null>(null);
   useEffect(() => {
@@ -28,7 +37,7 @@ function useModels(key: string) {
       (list) => { setModels(list); setProblem(null); },
       (error) => setProblem(error),
     );
-  }, [key]);
+  }, [key, view === 'chat']);
   return { models, problem };
 }
 
@@ -59,47 +68,43 @@ function useFollow(dependency: unknown) {
   return { element, onScroll };
 }
 
-export function App() {
-  const systemTheme: Theme = matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark';
-  const [theme, setTheme] = useStored<Theme>('theme', systemTheme);
-  const [view, setView] = useState<View>('chat');
-  const [key, setKey] = useStored('key', '');
+export function App({ version }: { version: string }) {
+  const [theme, toggleTheme] = useTheme();
+  const route = useRoute();
+  const view = viewOf(route);
+  const [key, setKey] = useSecret('key');
   const [chosen, setChosen] = useStored('model', '');
   const [system, setSystem] = useStored('system', '');
   const [settings, setSettings] = useStored('settings', defaults);
   const [panel, setPanel] = useState(matchMedia('(min-width: 1000px)').matches);
-  const [version, setVersion] = useState('');
-  const { models, problem } = useModels(key);
+  const { models, problem } = useModels(key, view);
   const conversation = useConversation();
   const { turns, busy } = conversation;
   const { history, error } = useStats(key);
   const follow = useFollow(turns);
-
-  // Before the effects of children, which read the colours of the theme.
-  useLayoutEffect(() => { document.documentElement.dataset.theme = theme; }, [theme]);
-  useEffect(() => { serverVersion().then(setVersion, () => setVersion('')); }, []);
 
   const model = models.some((entry) => entry.id === chosen) ? chosen : models[0]?.id ?? '';
   const request = { model, key, system, fields: requestFields(settings, models.find((entry) => entry.id === model)) };
   const send = (text: string) => conversation.send(text, request);
   const questions = turns.filter((turn) => turn.role === 'user');
   const keyNeeded = problem instanceof ApiError && problem.status === 401;
+  const tools = view === 'chat' && (
+    <>
+      {turns.length > 0 && <button class="quiet icon" title="New conversation" aria-label="New conversation" onClick={conversation.clear}><Plus /></button>}
+      <button class="quiet icon" title="Settings" aria-label="Settings" aria-expanded={panel} onClick={() => setPanel(!panel)}><Sliders /></button>
+    </>
+  );
 
   return (
     <div class={panel && view === 'chat' ? 'app with-panel' : 'app'}>
-      <header class="bar">
-        <a class="brand" href="." aria-label="Hearth"><Flame size={26} /><span>Hearth</span><small>{version}</small></a>
-        <nav>
-          <button aria-current={view === 'chat'} onClick={() => setView('chat')}><Chat /><span>Chat</span></button>
-          <button aria-current={view === 'live'} onClick={() => setView('live')}><Bars /><span>Live</span></button>
-        </nav>
-        <div class="tools">
-          {turns.length > 0 && view === 'chat' && <button class="quiet icon" title="New conversation" aria-label="New conversation" onClick={conversation.clear}><Plus /></button>}
-          <button class="quiet icon" title="Dark or light" aria-label="Dark or light" onClick={() => setTheme(theme === 'dark' ? 'light' : 'dark')}>{theme === 'dark' ? <Sun /> : <Moon />}</button>
-          {view === 'chat' && <button class="quiet icon" title="Settings" aria-label="Settings" aria-expanded={panel} onClick={() => setPanel(!panel)}><Sliders /></button>}
-        </div>
-      </header>
-      {view === 'live' ? <Live history={history} error={error} theme={theme} /> : (
+      <Header version={version} theme={theme} onTheme={toggleTheme} tools={tools}>
+        <button aria-current={view === 'chat'} onClick={() => go()}><Chat /><span>Chat</span></button>
+        <button aria-current={view === 'live'} onClick={() => go('live')}><Bars /><span>Live</span></button>
+        <button aria-current={view === 'console'} onClick={() => go('deployments')}><Grid /><span>Console</span></button>
+      </Header>
+      {view === 'live' && <Live history={history} error={error} theme={theme} />}
+      {view === 'console' && <Console route={route} apiKey={key} onKey={setKey} theme={theme} onChat={(id) => { setChosen(id); go(); }} />}
+      {view === 'chat' && (
         <main class="chat">
           <section class="turns" ref={follow.element} onScroll={follow.onScroll} aria-live="polite">
             {problem && <p class="error" role="alert">{keyNeeded ? 'This server wants an API key: open the settings.' : `No models: ${problem.message}`}</p>}

@@ -19,6 +19,15 @@ export const Close = icon(<path d="m5 5 10 10M15 5 5 15" />);
 export const Bars = icon(<path d="M4 16V9M8 16V5M12 16v-4M16 16V7" />);
 export const Chat = icon(<path d="M3.5 4.5h13v9H9l-3.5 3v-3h-2z" />);
 
+export const Grid = icon(<path d="M4 4h5v5H4zM11 4h5v5h-5zM4 11h5v5H4zM11 11h5v5h-5z" />);
+export const Gauge = icon(<path d="M4 14.500a6.500 6.500 0 1 1 12 0M10 13l3-4.500" />);
+export const Layers = icon(<path d="m10 3.500 6.500 3.500L10 10.500 3.500 7zM3.500 10.200l6.500 3.500 6.500-3.500M3.500 13.300l6.500 3.200 6.500-3.200" />);
+export const Curve = icon(<path d="M3.500 4v12.500H16.500M6 6.500c1.500 5.500 4 7 10 7" />);
+export const Stack = icon(<path d="M4 5.500h12M4 10h12M4 14.500h7" />);
+export const Key = icon(<path d="M7 16a3.300 3.300 0 1 0 0-6.600A3.300 3.300 0 0 0 7 16ZM9.400 10.300 15.500 4.200M13 6.700l2.300 2.300" />);
+export const Coins = icon(<path d="M4 16V8.500h3V16M8.500 16V4h3v12M13 16v-5.500h3V16" />);
+export const Pulse = icon(<path d="M3 10.500h3.500L8.500 5l3.500 10 2-4.500h3" />);
+
 export function Flame({ size = 28 }: { size?: number }) {
   return (
     <svg viewBox="0 0 32 32" width={size} height={size} aria-hidden="true">

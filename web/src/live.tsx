@@ -1,22 +1,16 @@
 // Live charts of the server: one stream of statistics, six pictures.
-import { useEffect, useRef, useState } from 'preact/hooks';
-import uPlot from 'uplot';
-import 'uplot/dist/uPlot.min.css';
+import { useEffect, useState } from 'preact/hooks';
 
-import { Stats, streamStats } from './api';
+import { ApiError, Stats, streamStats } from './api';
+import { Figure } from './parts';
+import { Plot } from './plot';
 
 const historySeconds = 180;
-
-interface Line {
-  label: string;
-  color: string; // a CSS variable
-  value: (stats: Stats) => number | null;
-}
 
 interface Chart {
   title: string;
   unit: string;
-  lines: Line[];
+  lines: { label: string; color: string; value: (stats: Stats) => number | null }[];
 }
 
 const milliseconds = (seconds: number | null) => (seconds === null ? null : seconds * 1000);
@@ -63,64 +57,6 @@ const charts: Chart[] = [
   },
 ];
 
-const cssColor = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-// The newest value at the right edge, however short the history is.
-const lastMinutes = (_: uPlot, __: number | null, newest: number | null): uPlot.Range.MinMax => {
-  const end = newest ?? Date.now() / 1000;
-  return [end - historySeconds, end];
-};
-
-const clockTime = (seconds: number) => new Date(seconds * 1000).toTimeString().slice(0, 8);
-
-function options(chart: Chart, width: number): uPlot.Options {
-  const axis = { stroke: cssColor('--muted'), grid: { stroke: cssColor('--line'), width: 1 }, ticks: { show: false }, font: '11px system-ui' };
-  return {
-    width,
-    height: 190,
-    cursor: { y: false },
-    legend: { live: true, markers: { width: 0, fill: (_, series) => cssColor(chart.lines[series - 1].color) } },
-    scales: { x: { range: lastMinutes }, y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.15)] } },
-    axes: [{ ...axis, size: 30, space: 90, values: (_, seconds) => seconds.map(clockTime) }, { ...axis, size: 46 }],
-    series: [
-      {},
-      ...chart.lines.map((line) => ({
-        label: line.label, stroke: cssColor(line.color), fill: `${cssColor(line.color)}1c`, width: 2, points: { show: false }, spanGaps: true,
-        value: (_: uPlot, raw: number | null) => (raw === null || raw === undefined ? '–' : `${raw.toFixed(raw < 10 && !Number.isInteger(raw) ? 1 : 0)} ${chart.unit}`.trim()),
-      })),
-    ],
-  };
-}
-
-function Plot({ chart, history, theme }: { chart: Chart; history: Stats[]; theme: string }) {
-  const holder = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | null>(null);
-  const data = () => [history.map((stats) => stats.time), ...chart.lines.map((line) => history.map(line.value))] as uPlot.AlignedData;
-
-  useEffect(() => {
-    const div = holder.current;
-    if (!div) return;
-    plot.current = new uPlot(options(chart, div.clientWidth), data(), div);
-    const observer = new ResizeObserver(() => plot.current?.setSize({ width: div.clientWidth, height: 190 }));
-    observer.observe(div);
-    return () => {
-      observer.disconnect();
-      plot.current?.destroy();
-    };
-  }, [theme]);
-
-  useEffect(() => {
-    plot.current?.setData(data());
-    // Without a pointer over the chart the legend tells the newest values.
-    if (plot.current?.cursor.left === undefined || plot.current.cursor.left < 0) plot.current?.setLegend({ idx: history.length - 1 });
-  }, [history]);
-  return <div ref={holder} />;
-}
-
-function Figure({ label, value, unit }: { label: string; value: string; unit: string }) {
-  return <div class="figure"><span class="value">{value}<small>{unit}</small></span><span class="label">{label}</span></div>;
-}
-
 const shown = (value: number | null | undefined, digits = 0) => (value === null || value === undefined ? '–' : value.toFixed(digits));
 
 // Collects the stream while the page is open, whichever view is shown.
@@ -137,7 +73,10 @@ export function useStats(key: string): { history: Stats[]; error: string } {
             setHistory((old) => [...old.slice(1 - historySeconds), stats]);
           }
         } catch (problem) {
-          if (!controller.signal.aborted) setError((problem as Error).message);
+          if (controller.signal.aborted) return;
+          setError((problem as Error).message);
+          // Asking again would change nothing: the key has to.
+          if (problem instanceof ApiError && problem.status === 401) return;
         }
         await new Promise((resolve) => setTimeout(resolve, 2000));
       }
@@ -149,6 +88,7 @@ export function useStats(key: string): { history: Stats[]; error: string } {
 
 export function Live({ history, error, theme }: { history: Stats[]; error: string; theme: string }) {
   const now = history[history.length - 1];
+  const at = history.map((stats) => stats.time);
   return (
     <main class="live">
       {error && <p class="error" role="alert">No statistics: {error}</p>}
@@ -164,7 +104,10 @@ export function Live({ history, error, theme }: { history: Stats[]; error: strin
         {charts.map((chart) => (
           <section class="card">
             <h2>{chart.title}{chart.unit && <small>{chart.unit}</small>}</h2>
-            <Plot chart={chart} history={history} theme={theme} />
+            <Plot
+              at={at} unit={chart.unit} theme={theme} lastSeconds={historySeconds}
+              lines={chart.lines.map(({ label, color, value }) => ({ label, color, values: history.map(value) }))}
+            />
           </section>
         ))}
       </div>

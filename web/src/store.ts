@@ -1,5 +1,11 @@
-// What the page remembers between visits, in the browser only.
+// What the page remembers, in the browser only: settings between visits, secrets until the tab is closed.
 import { useEffect, useState } from 'preact/hooks';
+
+export function useSecret(key: string): [string, (value: string) => void] {
+  const [value, setValue] = useState(() => sessionStorage.getItem(`hearth.${key}`) ?? '');
+  useEffect(() => sessionStorage.setItem(`hearth.${key}`, value), [key, value]);
+  return [value, setValue];
+}
 
 export function useStored<T>(key: string, initial: T): [T, (value: T) => void] {
   const [value, setValue] = useState<T>(() => read(key, initial));
