@@ -20,7 +20,7 @@ constexpr char kCtrlC = 3;
 
 volatile std::sig_atomic_t asked_to_end = 0;
 
-void print(const std::string& text) {
+void put(const std::string& text) {
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);
 }
@@ -38,10 +38,10 @@ class Takeover {
       raw.c_cc[VTIME] = 0;
       tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     }
-    print("\033[?1049h\033[?25l");
+    put("\033[?1049h\033[?25l");
   }
   ~Takeover() {
-    print("\033[?25h\033[?1049l");
+    put("\033[?25h\033[?1049l");
     if (saved_) tcsetattr(STDIN_FILENO, TCSANOW, &before_);
   }
   Takeover(const Takeover&) = delete;
@@ -84,12 +84,12 @@ ScreenSize screen_size() {
 
 void show_screen(Watch watch, const std::function<std::string(ScreenSize)>& draw) {
   if (watch == Watch::kOnce || isatty(STDOUT_FILENO) == 0) {
-    return print(draw({screen_size().columns, kAllRows}));
+    return put(draw({screen_size().columns, kAllRows}));
   }
   std::string text = draw(screen_size());
   Takeover terminal;
   for (;;) {
-    print(frame_of(text));
+    put(frame_of(text));
     if (!terminal.wait()) return;
     try {
       text = draw(screen_size());
