@@ -3,7 +3,7 @@
 //   ./dev bench flywheel [--on both|engine|fleet] [--seconds S] [--threads N] [--hidden N]
 //                        [--layers N] [--step-ms N] [--sold SHARE] [--servers N]
 //                        [--accelerator NAME] [--devices N] [--shape NAME] [--svg FILE]
-//                        [--clock wall|cpu]
+//                        [--clock wall|cpu] [--stretch X] [--scale SHARE]
 //
 // Three tenants with different shapes of requests and different purchases, all of whom ask for more
 // than they bought; one that buys twice as much while it runs; a neighbour that asks for ten times
@@ -35,7 +35,6 @@ namespace {
 
 constexpr int32_t kVocabulary = 2048;
 constexpr int32_t kSlots = 64;
-constexpr double kEngineScale = 0.1;  // requests of 100 and 20 tokens in place of 1,000 and 200
 
 struct Options {
   std::string on = "both";
@@ -51,6 +50,8 @@ struct Options {
   std::string shape = "llama-3.1-70b";
   std::string svg;
   std::string clock = "wall";
+  double stretch = 0;
+  double scale = 0.1;  // requests of 100 and 20 tokens in place of 1,000 and 200
 };
 
 Options parse(int argc, char** argv) {
@@ -70,6 +71,8 @@ Options parse(int argc, char** argv) {
     if (flag == "--shape") options.shape = value;
     if (flag == "--svg") options.svg = value;
     if (flag == "--clock") options.clock = value;
+    if (flag == "--stretch") options.stretch = std::stod(value);
+    if (flag == "--scale") options.scale = std::stod(value);
   }
   return options;
 }
@@ -128,6 +131,7 @@ struct Engine {
     config.max_num_partial_prefills = 32;
     config.max_long_partial_prefills = 32;
     config.step_time_target = options.step_ms * kMillisecond;
+    config.step_stretch_permille = static_cast<int32_t>(options.stretch * 1000);
     config.vocabulary = kVocabulary;
     config.prefix_caching = false;
     return config;
@@ -150,7 +154,7 @@ sim::FlywheelResults run_engine(const Options& options) {
   trials.config.prices = prices_of(result.costs, trials.config.step_time_target, kSlots);
   trials.capacity = capacity_per_minute(result.costs, trials.config.step_time_target);
   trials.sold = options.sold;
-  trials.scale = kEngineScale;
+  trials.scale = options.scale;
   trials.window = static_cast<Nanos>(options.seconds * kSecond);
   trials.warm_up = trials.window / 2;  // ten times what a bucket holds
   trials.points = 20;

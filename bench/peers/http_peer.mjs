@@ -4,7 +4,8 @@ import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 
-const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
+// A connection for each request: a server may close an idle one in the moment in which it would be used again.
+const agent = new http.Agent({ maxSockets: 64 });
 
 // What differs between servers: how they are started, asked, and what an event says. `piece` is true where the event
 // brings a token, `tokens` is the number of all where it is told.

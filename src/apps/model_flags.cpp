@@ -1,10 +1,25 @@
 #include "apps/model_flags.h"
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include "apps/model_source.h"
 
 namespace hearth::apps {
+namespace {
+
+constexpr double kLeastStretch = 1.05, kMostStretch = 1000;
+
+// Empty: the flag is fine.
+std::string check_stretch(const std::string& text) {
+  double stretch = -1;
+  CLI::detail::lexical_cast(text, stretch);
+  if (stretch == 0 || (stretch >= kLeastStretch && stretch <= kMostStretch)) return {};
+  return fmt::format("expected 0 or a number from {} to {}, got '{}'", kLeastStretch, kMostStretch,
+                     text);
+}
+
+}  // namespace
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
   flags.data_dir = default_data_dir();
@@ -66,7 +81,7 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       .add_option("--itl-stretch", flags.itl_stretch,
                   "... and so that it takes at most so many times what it would take without them; "
                   "0: no such bound")
-      ->check(CLI::Range(1.05, 1000.0) | CLI::Range(0.0, 0.0))
+      ->check(check_stretch)
       ->capture_default_str();
   command
       .add_option("--num-speculative-tokens", flags.num_speculative_tokens,
