@@ -20,13 +20,13 @@ constexpr const char* kKeyColumns =
     "number, id, project, name, role, scopes, prefix, tail, salt, hash, created_s, expires_s, "
     "last_used_s";
 
-Project project_of(io::Statement& row) {
+Project project_of_row(io::Statement& row) {
   return {row.integer(0), row.text(1),
           row.text(2),    row.integer(3),
           row.integer(4), {row.integer(5), row.integer(6), row.integer(7), row.integer(8)}};
 }
 
-StoredKey key_of(io::Statement& row) {
+StoredKey key_of_row(io::Statement& row) {
   return {row.integer(0),
           row.text(1),
           row.text(2),
@@ -84,7 +84,7 @@ std::optional<Project> TenantStore::find(const std::string& id_or_name) {
         fmt::format("SELECT {} FROM projects WHERE id = ? OR name = ?", kProjectColumns));
     row.bind(id_or_name).bind(id_or_name);
     if (!row.step()) return std::nullopt;
-    return project_of(row);
+    return project_of_row(row);
   });
 }
 
@@ -92,7 +92,7 @@ Listed<Project> TenantStore::list(const Page& page, Archived archived) {
   return state_.read([&](io::Database& database) {
     PagedQuery query(database, "projects", kProjectColumns, page);
     if (archived == Archived::kLeaveOut) query.where("archived_s = 0");
-    return query.collect<Project>(project_of);
+    return query.collect<Project>(project_of_row);
   });
 }
 
@@ -150,7 +150,7 @@ std::optional<StoredKey> TenantStore::find_key(const std::string& id) {
     auto row = database.prepare(fmt::format("SELECT {} FROM api_keys WHERE id = ?", kKeyColumns));
     row.bind(id);
     if (!row.step()) return std::nullopt;
-    return key_of(row);
+    return key_of_row(row);
   });
 }
 
@@ -158,14 +158,14 @@ Listed<StoredKey> TenantStore::list_keys(const std::string& project, const Page&
   return state_.read([&](io::Database& database) {
     PagedQuery query(database, "api_keys", kKeyColumns, page);
     query.where_equal("project", project);
-    return query.collect<StoredKey>(key_of);
+    return query.collect<StoredKey>(key_of_row);
   });
 }
 
 std::vector<StoredKey> TenantStore::all_keys() {
   return state_.read([&](io::Database& database) {
     PagedQuery query(database, "api_keys", kKeyColumns, {{}, PagedQuery::kAll, true});
-    return query.collect<StoredKey>(key_of).entries;
+    return query.collect<StoredKey>(key_of_row).entries;
   });
 }
 
