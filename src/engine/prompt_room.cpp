@@ -6,7 +6,8 @@
 namespace hearth::engine {
 namespace {
 
-constexpr int32_t kLeastTelling = 4;  // fewer tokens say nothing of what one takes
+// Of a step of prompts alone: in fewer tokens the weights outweigh what one takes.
+constexpr int32_t kLeastTelling = 64;
 constexpr int32_t kFirstGuess = 256;  // tokens that are taken to fit, before anything is known
 constexpr Nanos kUsualTarget = 100 * kMillisecond;
 constexpr Nanos kNoBound = std::numeric_limits<Nanos>::max();
@@ -20,16 +21,21 @@ Nanos first_guess(const StepLimits& limits) {
 PromptRoom::PromptRoom(const StepLimits& limits) : limits_(limits), cost_(first_guess(limits)) {}
 
 // Steps of prompts alone tell what a token takes until there are some with both: in those the
-// first rows ride along for nothing.
+// first rows ride along for nothing. A short prompt that leaves most of the room is cheaper than
+// expected for no other reason.
 void PromptRoom::learn(const StepWork& work, Nanos duration) {
   pace_.learn(work, duration);
-  if (work.prompt_tokens < kLeastTelling || duration <= 0) return;
+  if (work.prompt_tokens == 0 || duration <= 0) return;
   if (work.generating == 0) {
-    if (!mixed_) cost_.learn(work.prompt_tokens, work.prompt_context, duration, duration);
+    if (mixed_ || work.prompt_tokens < kLeastTelling) return;
+    cost_.learn(work.prompt_tokens, work.prompt_context, duration, duration);
   } else if (pace_.time() > 0) {
+    const Nanos room = std::min(room_in_target(), room_in_stretch());
+    const Nanos added = duration - pace_.time();
+    const Nanos expected = cost_.time(work.prompt_tokens, work.prompt_context);
+    if (expected < room / 2 && added < expected) return;
     mixed_ = true;
-    cost_.learn(work.prompt_tokens, work.prompt_context, duration - pace_.time(),
-                std::min(room_in_target(), room_in_stretch()));
+    cost_.learn(work.prompt_tokens, work.prompt_context, added, room);
   }
 }
 

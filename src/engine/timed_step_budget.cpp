@@ -31,7 +31,7 @@ TimedStepBudget::TimedStepBudget(int32_t most, const StepLimits& limits)
 int32_t TimedStepBudget::tokens(const StepLoad& load, Nanos) {
   if (load.generating == 0) return most_;
   const int32_t whole = std::max(room_.until_target(load, most_), kSmallestChunk);
-  const int32_t stretched = room_.knows(load) ? room_.until_stretch(load, most_) : 0;
+  const int32_t stretched = room_.knows(load) ? std::max(room_.until_stretch(load, most_), 1) : 0;
   return load.generating + std::min(whole, std::max(stretched, load.owed));
 }
 
@@ -52,7 +52,7 @@ int32_t CostedStepBudget::until_target(const StepLoad& load) const {
 int32_t CostedStepBudget::tokens(const StepLoad& load, Nanos) {
   int32_t stretched = most_;
   if (load.generating > 0 && limits_.stretch_permille > 0) {
-    stretched = room_.knows(load) ? room_.until_stretch(load, most_) : 0;
+    stretched = room_.knows(load) ? std::max(room_.until_stretch(load, most_), 1) : 0;
   }
   return load.generating + std::min(until_target(load), std::max(stretched, load.owed));
 }

@@ -41,6 +41,22 @@ TEST(TimedStepBudget, PromptsStretchAStepSoFarAndNoFurther) {
   EXPECT_NEAR(settled(short_target), 40, 2);
 }
 
+TEST(TimedStepBudget, RecoversFromAnEstimateThatLetsFewTokensThrough) {
+  TimedStepBudget budget(2048, {.stretch_permille = 2000});
+  settled(budget, 15 * kMillisecond);
+  EXPECT_EQ(budget.tokens(kBusy, 0), 10 + 1);
+  EXPECT_NEAR(settled(budget), 80, 3);
+}
+
+TEST(TimedStepBudget, ShortPromptsDoNotMakeALongOneLookCheap) {
+  TimedStepBudget budget(2048, {.stretch_permille = 2000});
+  settled(budget);
+  for (int i = 0; i < 20; ++i) {
+    budget.learn({.prompt_tokens = 5, .generating = 10}, 20 * kMillisecond);
+  }
+  EXPECT_NEAR(budget.tokens(kBusy, 0), 10 + 80, 5);
+}
+
 TEST(TimedStepBudget, WhatIsOwedMayFillTheTarget) {
   TimedStepBudget budget(2048, {.target = 100 * kMillisecond, .stretch_permille = 2000});
   settled(budget);
