@@ -81,14 +81,17 @@ FleetSpec load_fleet(const std::string& path) {
          io::json_get(e, "spot", false, path) ? forge::Spot::kAllowed : forge::Spot::kRefused});
   }
   for (const Json& e :
-       entries(file, "virtual_cluster", path, {"parent", "guarantee", "borrow_max", "lend_max"})) {
+       entries(file, "virtual_cluster", path,
+               {"parent", "guarantee", "borrow_max", "lend_max", "budget_device_hours"})) {
     const auto parent = io::json_get(e, "parent", std::string(), path);
     fleet.virtual_clusters.push_back(
         {e["name"],
          parent.empty() ? -1
                         : forge::index_of(fleet.virtual_clusters, parent, "virtual_cluster.parent"),
          io::json_get(e, "guarantee", 0, path), io::json_get(e, "borrow_max", INT32_MAX, path),
-         io::json_get(e, "lend_max", INT32_MAX, path)});
+         io::json_get(e, "lend_max", INT32_MAX, path),
+         static_cast<forge::Millis>(io::json_get(e, "budget_device_hours", 0.0, path) *
+                                    3'600'000)});
   }
   if (fleet.regions.empty() || fleet.kinds.empty() || fleet.clusters.empty() ||
       fleet.virtual_clusters.empty()) {

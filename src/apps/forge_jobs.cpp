@@ -138,6 +138,11 @@ void resize(const Asked& asked) {
   print(fmt::format("job {} takes {} to {} workers\n", asked.job, low, high));
 }
 
+void scale(const Asked& asked) {
+  asked.client().post(asked.job_path("scale"), {{"replicas", asked.number}});
+  print(fmt::format("deployment {} is to have {} replicas\n", asked.job, asked.number));
+}
+
 void move(const Asked& asked) {
   asked.client().post(asked.job_path("move"), {{"clusters", asked.words}});
   print(fmt::format(
@@ -218,6 +223,9 @@ void add_forge_jobs(CLI::App& forge) {
 
   one = add_for_job(forge, "resize", "Change how many workers a job takes", resize);
   one.command->add_option("WORKERS", one.asked->text, "N, or MIN-MAX")->required();
+
+  one = add_for_job(forge, "scale", "Say how many replicas an inference deployment has", scale);
+  one.command->add_option("REPLICAS", one.asked->number, "Itself included")->required();
 
   one = add_for_job(forge, "move", "Say in which clusters a job may run; none: in all", move);
   one.command->add_option("CLUSTER", one.asked->words, "Their names");

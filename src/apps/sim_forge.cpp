@@ -23,6 +23,7 @@ struct SimForge {
   std::vector<std::string> traces;
   std::string profiles;
   int32_t pack = 0;
+  bool one_node = false;
   std::string cluster = "auto";
   std::string policy = "all";
   int32_t days = 14;
@@ -97,10 +98,21 @@ sim::ForgeTrace read_jobs(const std::string& path, const SimForge& options) {
               ".trace of Gavel's");
 }
 
+// Whoever fits on one node asks for one.
+void keep_together(sim::ForgeTrace& trace) {
+  int32_t largest = 0;
+  for (const forge::Node& node : trace.fleet.nodes) largest = std::max(largest, node.devices);
+  for (sim::ReplayJob& job : trace.jobs) {
+    if (job.spec.max_workers <= largest) job.spec.locality = forge::Locality::kNode;
+  }
+}
+
 sim::ForgeTrace read_trace(const std::string& path, const SimForge& options) {
   sim::ForgeTrace trace = read_jobs(path, options);
-  if (is_word(options.cluster) || options.cluster.ends_with(".csv")) return trace;
-  return sim::on_fleet(trace, read_fleet(options.cluster));
+  if (!is_word(options.cluster) && !options.cluster.ends_with(".csv"))
+    trace = sim::on_fleet(trace, read_fleet(options.cluster));
+  if (options.one_node) keep_together(trace);
+  return trace;
 }
 
 std::string json_of(const std::string& trace, const sim::ReplayReport& r) {
@@ -226,6 +238,7 @@ void add_sim_forge(CLI::App& sim) {
                    "best-fit; nothing runs")
       ->check(CLI::Range(0, 1000))
       ->capture_default_str();
+  command->add_flag("--one-node", options->one_node, "Jobs that fit on one node ask for one");
   command->add_option("--policy", options->policy, "A policy, or all")->capture_default_str();
   command->add_option("--days", options->days, "Days of the Philly list")->capture_default_str();
   command->add_option("--round", options->round_s, "Seconds between plans; -1: the policy's own")

@@ -49,6 +49,8 @@ FleetSpec random_fleet(Random& random) {
     fleet.virtual_clusters[1].borrow_max = static_cast<int32_t>(random.below(3));
   if (random.chance(0.3))
     fleet.virtual_clusters[2].lend_max = static_cast<int32_t>(random.below(3));
+  if (random.chance(0.2))
+    fleet.virtual_clusters[1].budget = random.between(10'000, 10 * kLongestJob);
   return fleet;
 }
 
@@ -62,7 +64,11 @@ JobSpec random_job(Random& random, const FleetSpec& fleet) {
   if (random.chance(0.3)) job.regions = {static_cast<RegionId>(random.below(2))};
   if (random.chance(0.3)) job.kinds = {static_cast<KindId>(random.below(2))};
   if (random.chance(0.3)) job.locality = static_cast<Locality>(random.below(4));
+  if (random.chance(0.2)) job.locality = Locality::kNode;
   if (random.chance(0.5)) job.spot = Spot::kAllowed;
+  if (random.chance(0.2)) job.type = JobType::kInference;
+  if (random.chance(0.2)) job.deadline = random.between(1'000, 4 * kLongestJob);
+  if (random.chance(0.1)) job.budget = random.between(1'000, 4 * kLongestJob);
   job.stop_cost = random.between(500, 2'000);
   job.expected = random.between(1'000, kLongestJob);
   if (random.chance(0.6)) {
@@ -180,6 +186,10 @@ class History {
 
   void trouble_a_job(JobId job) {
     if (random_.chance(0.003)) feed({Cancel{job}});
+    const Job& told = scheduler().job(job);
+    const bool leads = told.spec.type == JobType::kInference && told.spec.replica_of < 0;
+    if (leads && random_.chance(0.005))
+      feed({Scale{job, static_cast<int32_t>(random_.between(1, 3))}});
     if (random_.chance(0.003)) {
       const auto low = static_cast<int32_t>(random_.between(1, 2));
       feed({Resize{job, low, low + static_cast<int32_t>(random_.below(3))}});
@@ -253,6 +263,7 @@ class History {
       store_.lose_next_row();
     std::vector<Command> commands;
     control_->turn(now_, std::move(requests), commands);
+    note_replicas();
     for (const Command& command : commands) {
       const NodeId node = std::visit([](const auto& c) { return c.node; }, command);
       post(to_agents_, {node, codec::encode_command(command)});
@@ -261,6 +272,16 @@ class History {
     check_hands();
     if (std::string_view(policy_->name).starts_with("hearth"))
       fail_if(check_guarantees(scheduler()));
+  }
+
+  // What an owner asks of a deployment holds for its replicas.
+  void note_replicas() {
+    for (size_t id = truth_.specs.size(); id < scheduler().jobs().size(); ++id) {
+      const JobId leader = scheduler().jobs()[id].spec.replica_of;
+      if (leader < 0) return;
+      truth_.specs.push_back(truth_.specs[static_cast<size_t>(leader)]);
+      truth_.done.push_back(false);
+    }
   }
 
   void check_hands() {
@@ -357,7 +378,8 @@ class History {
     return job.state == JobState::kQueued && job.why.reason == Reason::kNoSuchPlace;
   }
   bool barred(const Job& job) const {
-    return job.state == JobState::kQueued && job.why.reason == Reason::kOverQuota;
+    return job.state == JobState::kQueued &&
+           (job.why.reason == Reason::kOverQuota || scheduler().budget_used_up(job.spec.vc));
   }
   bool all_over() {
     for (const Job& job : scheduler().jobs()) truth_.done[static_cast<size_t>(job.id)] = job.over();

@@ -93,6 +93,7 @@ std::string check_guarantees(const Scheduler& scheduler) {
   for (const Job& job : scheduler.jobs()) {
     const bool simple = job.spec.locality == Locality::kAny && job.spec.share_milli == kWholeDevice;
     if (!job.active() || !job.target.empty() || !simple) continue;
+    if (scheduler.budget_used_up(job.spec.vc)) continue;
     const int64_t need = int64_t{job.spec.min_workers} * job.spec.share_milli;
     const VirtualCluster& own = scheduler.spec().virtual_clusters[static_cast<size_t>(job.spec.vc)];
     if (quota.used(job.spec.vc) + need > int64_t{own.guarantee} * kWholeDevice) continue;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <fmt/format.h>
 #include <queue>
+#include <span>
 
 #include "forge/core/scheduler.h"
 
@@ -118,9 +119,13 @@ class Replay {
   }
 
   void feed(const Event& event) {
-    std::vector<Command> commands;
     unplanned_ = unplanned_ || !std::holds_alternative<Tick>(event);
-    scheduler_.apply(now_, event, commands);
+    feed(std::span(&event, 1));
+  }
+
+  void feed(std::span<const Event> events) {
+    std::vector<Command> commands;
+    scheduler_.apply(now_, events, commands);
     for (const Command& command : commands) {
       if (const auto* start = std::get_if<Start>(&command)) {
         feed(Started{start->node, 1, start->job, start->epoch});
@@ -198,9 +203,12 @@ class Replay {
     busy_.add(draw_of(scheduler_.spec(), job.placed), -1);
     --placed_;
     --alive_;
-    std::vector<NodeId> nodes;
-    for (const auto& [node, part] : job.parts) nodes.push_back(node);
-    for (NodeId node : nodes) feed(Ended{node, 1, due.job, due.epoch, Outcome::kSucceeded});
+    // All its nodes in one turn: no plan comes between them.
+    std::vector<Event> ends;
+    for (const auto& [node, part] : job.parts)
+      ends.emplace_back(Ended{node, 1, due.job, due.epoch, Outcome::kSucceeded});
+    unplanned_ = true;
+    feed(ends);
   }
 
   void summarise() {

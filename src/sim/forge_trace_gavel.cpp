@@ -41,14 +41,20 @@ FleetSpec gavel_fleet() {
 
 std::shared_ptr<const RateTable> rates_of(const io::Json& measured, const std::string& type,
                                           int32_t devices) {
-  const std::string key = fmt::format("('{}', {})", type, devices);
+  const auto rate = [&](const GavelKind& kind, int32_t size) {
+    const std::string key = fmt::format("('{}', {})", type, size);
+    if (!measured.contains(kind.name) || !measured[kind.name].contains(key)) return 0.0;
+    return io::json_require<double>(measured[kind.name][key], "null", "throughputs " + key);
+  };
   auto table = std::make_shared<RateTable>();
   for (const GavelKind& kind : kGavelKinds) {
     std::vector<double>& row = table->rates.emplace_back(static_cast<size_t>(devices) + 1, 0.0);
-    if (!measured.contains(kind.name) || !measured[kind.name].contains(key))
-      throw_error(ErrorCode::kNotFound, "throughputs", "no {} on '{}'", key, kind.name);
-    row.back() = io::json_require<double>(measured[kind.name][key], "null", "throughputs " + key);
+    const double together = rate(kind, devices);
+    row.back() = together > 0 ? together : devices * rate(kind, 1);
   }
+  const bool known = std::any_of(table->rates.begin(), table->rates.end(),
+                                 [](const auto& row) { return row.back() > 0; });
+  if (!known) throw_error(ErrorCode::kNotFound, "throughputs", "no rates of '{}'", type);
   return table;
 }
 
@@ -74,8 +80,15 @@ ForgeTrace gavel_trace(std::string_view jobs, std::string_view throughputs) {
     job.spec.rates = rates;
     job.work = number_of(cells[4], where + " steps");
     job.submit_at = static_cast<Millis>(number_of(cells[5], where + " arrival") * 1000);
-    const double slowest = rates->at(0, devices);
-    job.spec.expected = slowest > 0 ? static_cast<Millis>(job.work / slowest * 1000) : 0;
+    double fastest = 0;
+    for (size_t k = 0; k < rates->rates.size(); ++k) {
+      const double rate = rates->at(static_cast<KindId>(k), devices);
+      if (rate > 0) job.spec.kinds.push_back(static_cast<KindId>(k));
+      fastest = std::max(fastest, rate);
+    }
+    // On any of them: a list would be an order of preference.
+    if (job.spec.kinds.size() == rates->rates.size()) job.spec.kinds.clear();
+    job.spec.expected = static_cast<Millis>(job.work / fastest * 1000);
     job.phases = {{0, rates}};
     trace.jobs.push_back(std::move(job));
   }

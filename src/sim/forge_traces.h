@@ -26,7 +26,8 @@ enum class Sharing { kStatic, kPooled };
 ForgeTrace philly_trace(std::string_view list, Sharing sharing, int32_t days);
 
 // One of Gavel's traces, with its simulation_throughputs.json; the fleet of its paper, 36 devices
-// of each of three kinds. Jobs keep their sizes and run at the rates of workers that are together.
+// of each of three kinds. Jobs keep their sizes and run at the rates of workers that are together;
+// a size that nobody measured counts as so many times one worker.
 ForgeTrace gavel_trace(std::string_view jobs, std::string_view throughputs);
 
 // Alibaba's nodes and pods of 2023. A pod's devices are on one node.

@@ -35,7 +35,7 @@ void fields(A& a, T& v) {
 }
 template <typename A, Is<VirtualCluster> T>
 void fields(A& a, T& v) {
-  a(v.name, v.parent, v.guarantee, v.borrow_max, v.lend_max);
+  a(v.name, v.parent, v.guarantee, v.borrow_max, v.lend_max, v.budget);
 }
 // Nodes are stored and sent one by one.
 template <typename A, Is<FleetSpec> T>
@@ -54,7 +54,7 @@ template <typename A, Is<JobSpec> T>
 void fields(A& a, T& v) {
   a(v.name, v.vc, v.type, v.tier, v.min_workers, v.max_workers, v.share_milli, v.regions, v.kinds,
     v.memory_gb_min, v.locality, v.spot, v.stop_cost, v.expected, v.max_failures, v.rates,
-    v.clusters, v.program, v.key);
+    v.clusters, v.program, v.key, v.deadline, v.budget, v.replica_of);
 }
 template <typename A, Is<Why> T>
 void fields(A& a, T& v) {

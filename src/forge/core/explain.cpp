@@ -13,6 +13,48 @@ std::string other_name(const Scheduler& scheduler, JobId other) {
                      scheduler.spec().virtual_clusters[static_cast<size_t>(job.spec.vc)].name);
 }
 
+double hours(Millis ms) { return static_cast<double>(ms) / 3'600'000; }
+
+// Whose budget is used up.
+std::string over_budget(const Scheduler& scheduler, const Job& job) {
+  if (job.over()) {
+    return fmt::format("its budget of {:.4g} device hours is used up, and it was asked to save",
+                       hours(job.spec.budget));
+  }
+  VcId vc = job.spec.vc;
+  const auto& all = scheduler.spec().virtual_clusters;
+  while (vc >= 0 && (all[static_cast<size_t>(vc)].budget == 0 ||
+                     scheduler.device_time(vc) < all[static_cast<size_t>(vc)].budget))
+    vc = all[static_cast<size_t>(vc)].parent;
+  if (vc < 0) return "the budget of its virtual cluster was used up and has been raised";
+  return fmt::format(
+      "virtual cluster '{}' has used up its budget of {:.4g} device hours; raise it in the fleet's "
+      "file",
+      all[static_cast<size_t>(vc)].name, hours(all[static_cast<size_t>(vc)].budget));
+}
+
+// What its deadline and its budget mean for it now.
+std::string terms_of(const Scheduler& scheduler, const Job& job) {
+  std::string out;
+  if (job.spec.deadline > 0 && job.spec.expected == 0) {
+    out += " Its deadline counts for nothing: expected_s says how long it runs.";
+  } else if (job.spec.deadline > 0) {
+    const Millis slack = job.slack(scheduler.now());
+    if (slack < -job.hurry()) {
+      out += fmt::format(" Its deadline will be missed by {} s.", -slack / 1000);
+    } else if (slack <= job.hurry()) {
+      out += " Its deadline is near, so it goes before its tier.";
+    } else {
+      out += fmt::format(" It has {} s to spare before its deadline.", slack / 1000);
+    }
+  }
+  if (job.spec.budget > 0) {
+    out += fmt::format(" It has used {:.4g} of {:.4g} device hours.",
+                       hours(job.device_until(scheduler.now())), hours(job.spec.budget));
+  }
+  return out;
+}
+
 // Why it has no place.
 std::string waiting_because(const Scheduler& scheduler, const Job& job) {
   const VirtualCluster& vc = scheduler.spec().virtual_clusters[static_cast<size_t>(job.spec.vc)];
@@ -33,6 +75,8 @@ std::string waiting_because(const Scheduler& scheduler, const Job& job) {
       return "a node it ran on was lost; it resumes from its last checkpoint";
     case Reason::kDrained:
       return "its node is being drained and no other place is free";
+    case Reason::kOverBudget:
+      return over_budget(scheduler, job);
     case Reason::kExited:
       return "it failed and will be started again";
     case Reason::kMoved:
@@ -78,17 +122,22 @@ std::string where(const Scheduler& scheduler, const Job& job) {
 
 std::string sentence_of(const Scheduler& scheduler, const Job& job) {
   const std::string head = fmt::format("Job {} is {}", job.id, to_string(job.state));
-  if (job.over()) return head + ".";
+  if (job.over()) {
+    const bool spent = job.why.reason == Reason::kOverBudget;
+    return head + (spent ? ": " + over_budget(scheduler, job) : "") + ".";
+  }
+  const std::string terms = terms_of(scheduler, job);
   if (job.target.empty()) {
     const bool taken = job.moved.other >= 0 && job.why.reason != Reason::kPreempted;
     return fmt::format(
-        "{} and waits since {} s: {}{}.", head, (scheduler.now() - job.changed_at) / 1000,
+        "{} and waits since {} s: {}{}.{}", head, (scheduler.now() - job.changed_at) / 1000,
         waiting_because(scheduler, job),
-        taken ? fmt::format("; {} took its place", other_name(scheduler, job.moved.other)) : "");
+        taken ? fmt::format("; {} took its place", other_name(scheduler, job.moved.other)) : "",
+        terms);
   }
   const bool stays = job.target == job.placed || job.state == JobState::kQueued;
-  return fmt::format("{}{} {}: {}.", head, stays ? ", on" : ", on its way to",
-                     where(scheduler, job), placed_because(scheduler, job));
+  return fmt::format("{}{} {}: {}.{}", head, stays ? ", on" : ", on its way to",
+                     where(scheduler, job), placed_because(scheduler, job), terms);
 }
 
 std::string verdict_of(const FleetSpec& spec, const JobSpec& job, const Node& node) {
@@ -114,10 +163,10 @@ const char* to_string(JobState state) {
 }
 
 const char* to_string(Reason reason) {
-  constexpr const char* kNames[] = {"new",      "no such place", "no room",   "over quota",
-                                    "in order", "best fit",      "reclaimed", "preempted",
-                                    "shrunk",   "grown",         "migrated",  "node lost",
-                                    "drained",  "exited",        "moved",     "resized"};
+  constexpr const char* kNames[] = {
+      "new",       "no such place", "no room", "over quota", "in order",   "best fit",
+      "reclaimed", "preempted",     "shrunk",  "grown",      "migrated",   "node lost",
+      "drained",   "exited",        "moved",   "resized",    "over budget"};
   return kNames[static_cast<int>(reason)];
 }
 

@@ -115,6 +115,8 @@ std::optional<Placement> Fleet::find(const JobSpec& job, int32_t workers, KindId
   };
   std::stable_sort(pools.begin(), pools.end(),
                    [&](const Pool* a, const Pool* b) { return preference(a) < preference(b); });
+  if (job.share_milli < kWholeDevice && workers == 1 && job.kinds.empty())
+    return find_part(job, pools);
   std::optional<Placement> best;
   for (const Pool* pool : pools) {
     std::optional<Placement> found = find_in_pool(job, *pool, workers);
@@ -163,6 +165,37 @@ std::optional<Placement> Fleet::find_in_pool(const JobSpec& job, const Pool& poo
     want -= top;
   }
   std::sort(out.begin(), out.end());
+  return out;
+}
+
+// One part of one device. What is left of a device is lost to all sizes that are larger, so each
+// choice changes what is expected to be lost; the smallest change, then the fullest device.
+std::optional<Placement> Fleet::find_part(const JobSpec& job,
+                                          std::span<const Pool* const> pools) const {
+  std::array<int64_t, kWholeDevice + 2> larger{};
+  for (size_t size = kWholeDevice; size > 0; --size) larger[size] = larger[size + 1] + taken_[size];
+  const auto lost = [&](int32_t free) { return free * larger[static_cast<size_t>(free) + 1]; };
+  const Pool* best = nullptr;
+  std::pair<int64_t, int32_t> least{INT64_MAX, 0};  // change of what is lost; free
+  const auto consider = [&](const Pool* pool, int32_t free) {
+    const std::pair change{lost(free - job.share_milli) - lost(free), free};
+    if (change < least) best = pool, least = change;
+  };
+  for (const Pool* pool : pools) {
+    for (auto part = pool->parts.lower_bound({job.share_milli, 0, 0}); part != pool->parts.end();
+         part = pool->parts.lower_bound({part->milli + 1, 0, 0})) {
+      consider(pool, part->milli);
+    }
+    if (pool->whole > 0) consider(pool, kWholeDevice);
+  }
+  if (!best) return std::nullopt;
+  const auto part = best->parts.lower_bound({least.second, 0, 0});
+  if (least.second < kWholeDevice) return Placement{{part->node, part->device, job.share_milli}};
+  Placement out;
+  for (size_t bucket = 1; out.empty(); ++bucket) {
+    if (!best->buckets[bucket].empty()) append_devices(*best->buckets[bucket].begin(), 1, out);
+  }
+  out[0].milli = job.share_milli;
   return out;
 }
 
@@ -269,6 +302,7 @@ void Fleet::change(const Placement& slots, int32_t sign) {
     const bool here = present(node);
     if (here) unindex(node);
     for (; i < slots.size() && slots[i].node == node; ++i) {
+      taken_[static_cast<size_t>(slots[i].milli)] -= sign;
       if (!here) continue;
       const int32_t by = sign * slots[i].milli;
       int32_t& free = device_free_[static_cast<size_t>(first_device(node) + slots[i].device)];

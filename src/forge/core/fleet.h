@@ -2,9 +2,12 @@
 //
 // Nodes of one cluster and kind form a pool; a pool keeps its nodes in buckets by their number of
 // wholly free devices, and the devices that are partly used by what is left of them. Best fit: the
-// fullest node that still fits, so that large holes stay large. Owned by the scheduler.
+// fullest node that still fits, so that large holes stay large. A part of a device goes where it
+// leaves the least that nobody will ask for, by the sizes that are in use (after Weng et al. 2023).
+// Owned by the scheduler.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <set>
@@ -101,6 +104,7 @@ class Fleet {
   std::optional<Placement> find_in_pool(const JobSpec& job, const Pool& pool,
                                         int32_t workers) const;
   std::optional<Placement> find_parts(const JobSpec& job, const Pool& pool, int32_t workers) const;
+  std::optional<Placement> find_part(const JobSpec& job, std::span<const Pool* const> pools) const;
   std::optional<Placement> find_parts_on_a_node(const JobSpec& job, const Pool& pool,
                                                 int32_t workers) const;
   std::optional<Placement> find_across(const JobSpec& job, std::span<const Pool* const> pools,
@@ -119,6 +123,7 @@ class Fleet {
   std::vector<NodeState> nodes_;
   std::vector<int32_t> device_free_;  // milli, by first_device + index
   std::vector<Pool> pools_;
+  std::array<int64_t, kWholeDevice + 1> taken_{};  // slots, by size
   int64_t free_milli_ = 0;
   int64_t present_milli_ = 0;
   int32_t closed_nodes_ = 0;

@@ -1,6 +1,7 @@
 // One job as the scheduler sees it, and why it is where it is.
 #pragma once
 
+#include <algorithm>
 #include <map>
 
 #include "forge/core/messages.h"
@@ -26,8 +27,9 @@ enum class Reason {
   kNodeLost,
   kDrained,
   kExited,
-  kMoved,    // its owner asked for another place
-  kResized,  // its owner asked for another size
+  kMoved,       // its owner asked for another place
+  kResized,     // its owner asked for another size
+  kOverBudget,  // its own budget, or that of its virtual cluster, is used up
 };
 const char* to_string(Reason reason);
 
@@ -75,6 +77,18 @@ struct Job {
   // Run time and device time up to now.
   Millis ran_until(Millis now) const {
     return ran_ms + (state == JobState::kRunning ? now - changed_at : 0);
+  }
+  // When it has to run from, to end by its deadline; kNoDeadline: whenever.
+  static constexpr Millis kNoDeadline = INT64_MAX / 2;
+  Millis latest_start() const {
+    if (spec.deadline == 0 || spec.expected == 0) return kNoDeadline;
+    return submitted_at + spec.deadline - std::max<Millis>(0, spec.expected - ran_ms);
+  }
+  // So near to that moment, before or after, it is in a hurry.
+  Millis hurry() const { return spec.expected / 4 + 2 * spec.stop_cost; }
+  // By how much it is early, as things stand.
+  Millis slack(Millis now) const {
+    return latest_start() - (state == JobState::kRunning ? changed_at : now);
   }
   Millis device_until(Millis now) const {
     return device_ms + (state == JobState::kRunning

@@ -39,6 +39,12 @@ struct Move {
   JobId job = 0;
   std::vector<ClusterId> clusters;
 };
+// So many replicas of an inference deployment, itself included. New ones are jobs like it; those
+// that are too many are stopped gently, who waits first, then the youngest.
+struct Scale {
+  JobId job = 0;
+  int32_t replicas = 1;
+};
 // A node that nobody knew. It is away until it joins.
 struct Enroll {
   Node node;
@@ -93,8 +99,9 @@ struct Checked {
   std::vector<CheckResult> results;
 };
 
-using Event = std::variant<Submit, Cancel, Drain, Undrain, Measured, Resize, Move, Enroll,
-                           Configure, Tick, Lost, Joined, Heartbeat, Started, Ended, Checked>;
+using Event =
+    std::variant<Submit, Cancel, Drain, Undrain, Measured, Resize, Move, Enroll, Configure, Tick,
+                 Lost, Joined, Heartbeat, Started, Ended, Checked, Scale>;
 
 // --- commands: to agents ---
 struct Start {

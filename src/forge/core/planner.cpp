@@ -26,6 +26,11 @@ void Planner::set(Job& job, Placement slots, Reason reason, JobId other) {
   touched_.push_back(job.id);
 }
 
+bool Planner::full(JobId id) const {
+  const Shape& shape = roster_.shape(roster_.brief(id));
+  return fleet_.last_freed(shape.pools) <= shape.full_at;
+}
+
 bool Planner::place(JobId id, int32_t workers, Reason reason, KindId kind) {
   Job& job = mutable_job(id);
   CHECK(job.target.empty() && job.active(), "job {} has a place or is over", id);
@@ -34,7 +39,7 @@ bool Planner::place(JobId id, int32_t workers, Reason reason, KindId kind) {
         workers);
   Shape& shape = roster_.shape(roster_.brief(id));
   const bool usual = kind < 0 && workers == job.spec.min_workers;
-  if (usual && fleet_.last_freed(shape.pools) <= shape.full_at) return false;
+  if (usual && full(id)) return false;
   std::optional<Placement> found = fleet_.find(job.spec, workers, kind);
   if (!found) {
     if (usual) shape.full_at = fleet_.freed_now();

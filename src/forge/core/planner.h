@@ -46,6 +46,8 @@ class Planner {
   // What the jobs that have a place need at least.
   const Quota& claims() const { return claims_; }
 
+  // Is it known that no place for the job, with its fewest workers, is free?
+  bool full(JobId id) const;
   // Puts a job without a place on free devices. kind -1: any that it takes.
   bool place(JobId id, int32_t workers, Reason reason = Reason::kBestFit, KindId kind = -1);
   // Moves a job with a place to another size or kind. Where that does not fit, nothing changes.

@@ -3,6 +3,7 @@
 // 1. Rank. In the order premium, standard, basic, who runs before who waits, the jobs that fit the
 //    guarantee of their virtual cluster come first; the others borrow, as far as the limits let
 //    them.
+//    A job that is near the last start at which it meets its deadline goes one tier higher.
 // 2. Place. Each job in turn takes free devices. For one that needs a single node smaller jobs may
 //    move elsewhere. One that still finds none may take from those that rank in a lower class:
 //    first the extra workers of elastic jobs, then whole jobs, the cheapest to stop first, and
@@ -36,13 +37,20 @@ constexpr int32_t kBorrowing = 3;
 constexpr int32_t kNothingLeft = 6;
 constexpr int32_t kBarred = 7;
 
+// Another kind of device has to be so much faster.
+constexpr double kFaster = 1.5;
+
 enum class Tidy { kNever, kForWaiting };
 
 class Round {
  public:
   Round(Planner& planner, Tidy tidy) : planner_(planner), tidy_(tidy) {
     entries_.reserve(planner.active().size());
-    for (JobId id : planner.active()) entries_.push_back({&planner.brief(id)});
+    for (JobId id : planner.active()) {
+      const Brief& b = planner.brief(id);
+      const auto tier = static_cast<int32_t>(b.tier);
+      entries_.push_back({&b, b.urgent(planner.now()) ? std::max(0, tier - 1) : tier});
+    }
     hopeless_.assign(kNothingLeft * planner.roster().shapes(), false);
   }
 
@@ -65,6 +73,7 @@ class Round {
  private:
   struct Entry {
     const Brief* brief;
+    int32_t tier = 0;  // one better than its own when its deadline is near
     int32_t rank = 0;
     bool gave_up = false;  // it found no place in this round
 
@@ -87,12 +96,12 @@ class Round {
     for (Entry& entry : entries_) {
       if (!entry.gave_up) order_.push_back(&entry);
     }
-    in_order([](const Entry& e) { return 2 * static_cast<size_t>(e.brief->tier) + e.waits(); });
+    in_order([](const Entry& e) { return 2 * static_cast<size_t>(e.tier) + e.waits(); });
     Quota quota(planner_.spec());
     std::vector<Entry*> beyond;
     for (Entry* entry : order_) {
       const Brief& b = *entry->brief;
-      entry->rank = static_cast<int32_t>(b.tier);
+      entry->rank = entry->tier;
       if (quota.cover(b.vc, b.need_milli(), capacity()) == Cover::kOwn) {
         quota.charge(b.vc, b.need_milli());
       } else {
@@ -140,7 +149,7 @@ class Round {
       const Reason why = entry.rank == kBarred ? Reason::kOverQuota : Reason::kNoRoom;
       return planner_.explain(b.id, planner_.ever_fits(j) ? why : Reason::kNoSuchPlace);
     }
-    if (planner_.place(b.id, b.min_workers)) return;
+    if (put(b, Reason::kBestFit)) return;
     // What one job of a shape could not make room for, the next one like it cannot either.
     const auto shape = static_cast<size_t>(b.shape);
     const size_t known = static_cast<size_t>(entry.rank) * planner_.roster().shapes() + shape;
@@ -153,6 +162,29 @@ class Round {
     planner_.explain(b.id, planner_.ever_fits(j) ? Reason::kNoRoom : Reason::kNoSuchPlace);
   }
 
+  // On free devices, of the kind on which it is fastest.
+  bool put(const Brief& b, Reason reason) {
+    if (b.has_rates && !planner_.full(b.id)) {
+      for (KindId kind : fastest_first(job(b.id).spec, b.min_workers)) {
+        if (planner_.place(b.id, b.min_workers, reason, kind)) return true;
+      }
+    }
+    return planner_.place(b.id, b.min_workers, reason);
+  }
+
+  static std::vector<KindId> fastest_first(const JobSpec& spec, int32_t workers) {
+    if (!spec.kinds.empty()) return spec.kinds;  // its owner's own order
+    std::vector<KindId> kinds;
+    for (size_t k = 0; k < spec.rates->rates.size(); ++k) {
+      if (spec.rates->at(static_cast<KindId>(k), workers) > 0)
+        kinds.push_back(static_cast<KindId>(k));
+    }
+    std::stable_sort(kinds.begin(), kinds.end(), [&](KindId a, KindId b) {
+      return spec.rates->at(a, workers) > spec.rates->at(b, workers);
+    });
+    return kinds;
+  }
+
   // A later job's reclaim can free more than it takes: those that found no place before look again.
   void fill_left_over() {
     if (without_place_ == 0) return;
@@ -160,7 +192,7 @@ class Round {
       if (!entry.gave_up) continue;
       const Brief& b = *entry.brief;
       const bool may = may_run(planner_.claims().cover(b.vc, b.need_milli(), capacity()));
-      if (may && planner_.place(b.id, b.min_workers)) entry.gave_up = false, --without_place_;
+      if (may && put(b, Reason::kBestFit)) entry.gave_up = false, --without_place_;
     }
   }
 
@@ -173,7 +205,7 @@ class Round {
     const bool extra = victim.extra() > 0;
     if (!lower && !extra) return;
     // Within the same tier and kind of claim a job that has just started is left alone.
-    const bool alike = taker.brief->tier >= victim.tier;
+    const bool alike = taker.tier >= entry.tier;
     const bool same_claim = taker.rank >= kBorrowing || entry.rank < kBorrowing;
     if (alike && same_claim && !rested(victim)) return;
     constexpr int32_t kWholeLater = 100;
@@ -283,8 +315,9 @@ class Round {
     if (without_place_ > 0) return;
     for (const Entry* entry : order_) {
       const Brief& b = *entry->brief;
-      if (b.waits() || !b.has_rates || b.workers >= b.max_workers || !rested(b)) continue;
+      if (b.waits() || !b.has_rates || !rested(b)) continue;
       const Job& j = job(b.id);
+      if (change_kind(b) || b.workers >= b.max_workers) continue;
       const KindId kind = planner_.kind_of(j);
       const int32_t room = static_cast<int32_t>(planner_.fleet().free_milli() / j.spec.share_milli);
       const int32_t most = std::min(j.spec.max_workers, j.workers() + room);
@@ -297,6 +330,18 @@ class Round {
         if (planner_.replace(b.id, workers, Reason::kGrown, kind)) break;
       }
     }
+  }
+
+  // To idle devices that are so much faster that the move pays.
+  bool change_kind(const Brief& b) {
+    const JobSpec& spec = job(b.id).spec;
+    if (planner_.fleet().free_milli() < b.need_milli() || !spec.kinds.empty()) return false;
+    const double now = spec.rates->at(planner_.kind_of(job(b.id)), b.workers);
+    for (KindId kind : fastest_first(spec, b.workers)) {
+      if (spec.rates->at(kind, b.workers) < kFaster * now) return false;
+      if (planner_.replace(b.id, b.workers, Reason::kGrown, kind)) return true;
+    }
+    return false;
   }
 
   Planner& planner_;
@@ -326,7 +371,7 @@ bool arrive_hearth(Planner& planner, JobId id) {
   const Cover cover =
       planner.claims().cover(brief.vc, brief.need_milli(), planner.fleet().present_milli());
   if (may_run(cover) && planner.place(id, brief.min_workers)) return true;
-  if (!planner.roster().like_it_wait(id)) return false;
+  if (brief.has_deadline() || !planner.roster().like_it_wait(id)) return false;
   const Reason why = cover == Cover::kRefused ? Reason::kOverQuota : Reason::kNoRoom;
   planner.explain(id, planner.ever_fits(planner.job(id)) ? why : Reason::kNoSuchPlace);
   return true;

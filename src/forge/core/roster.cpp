@@ -18,6 +18,9 @@ void Roster::refresh(const Job& job) {
   brief.has_rates = spec.rates != nullptr;
   brief.stop_cost = spec.stop_cost;
   brief.changed_at = job.changed_at;
+  brief.running = job.state == JobState::kRunning;
+  brief.latest_start = job.latest_start();
+  brief.hurry = job.hurry();
   if (brief.active) brief.shape = shape_of(spec);
   put(brief, job);
   count(brief, 1);

@@ -27,9 +27,18 @@ struct Brief {
   bool has_rates = false;
   Millis stop_cost = 0;
   Millis changed_at = 0;
+  bool running = false;
+  Millis latest_start = Job::kNoDeadline;
+  Millis hurry = 0;
 
   bool waits() const { return workers == 0; }
   int64_t need_milli() const { return int64_t{min_workers} * share_milli; }
+  bool has_deadline() const { return latest_start != Job::kNoDeadline; }
+  // Near the last moment at which it can start and still meet its deadline.
+  bool urgent(Millis now) const {
+    const Millis slack = latest_start - (running ? changed_at : now);
+    return has_deadline() && slack <= hurry && slack >= -hurry;
+  }
   // What it holds above its fewest workers.
   int32_t extra() const { return workers - min_workers; }
 };

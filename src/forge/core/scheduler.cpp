@@ -41,6 +41,9 @@ void Scheduler::apply(Millis now, std::span<const Event> events, std::vector<Com
   out_ = &out;
   changes_ = {};
   for (const Event& event : events) std::visit([this](const auto& e) { on(e); }, event);
+  for (const Scale& event : scales_) scale(event);
+  scales_.clear();
+  watch();
   if (now_ >= planned_at_ + policy_->round_ms) {
     if (!dirty_) place_arrivals();
     if (dirty_) plan();
@@ -79,25 +82,30 @@ void Scheduler::note(NoteKind kind, NodeId node) {
 void Scheduler::on(const Submit& event) {
   const auto id = static_cast<JobId>(jobs_.size());
   if (!event.spec.key.empty() && !keys_.emplace(event.spec.key, id).second) return;
+  submit(event.spec);
+}
+
+void Scheduler::submit(const JobSpec& spec) {
+  const auto id = static_cast<JobId>(jobs_.size());
   jobs_.emplace_back();
   Job& job = change(id);
   job.id = id;
-  job.spec = event.spec;
+  job.spec = spec;
   job.submitted_at = job.changed_at = job.why.at = now_;
   active_.push_back(job.id);
   arrivals_.push_back(job.id);
+  if (spec.deadline > 0 || spec.budget > 0) watched_.insert(id);
   note(NoteKind::kSubmitted, job);
 }
 
 void Scheduler::on(const Cancel& event) {
   if (!job(event.job).active()) return;
-  Job& job = change(event.job);
-  job.cancelled = true;
-  drop_active(active_, job.id);
-  drop_target(job);
-  dirty_ = true;
-  if (job.state == JobState::kQueued) return finish(job, JobState::kCancelled);
-  begin_stop(job, StopMode::kKill);
+  // A deployment goes with its replicas.
+  const bool leads = job(event.job).spec.type == JobType::kInference;
+  for (JobId id : leads ? active_ : std::vector<JobId>{}) {
+    if (job(id).spec.replica_of == event.job) give_up(id, StopMode::kKill);
+  }
+  give_up(event.job, StopMode::kKill);
 }
 
 void Scheduler::on(const Drain& event) {
@@ -206,6 +214,7 @@ void Scheduler::on(const Configure& event) {
   spec_.clusters = event.fleet.clusters;
   spec_.virtual_clusters = event.fleet.virtual_clusters;
   claims_ = Quota(spec_);
+  spent_.resize(spec_.virtual_clusters.size(), 0);
   for (JobId id : active_) {
     if (!job(id).target.empty()) claims_.charge(job(id).spec.vc, job(id).need_milli());
   }
@@ -347,7 +356,9 @@ void Scheduler::drop_target(Job& job) {
 
 void Scheduler::account(Job& job) {
   job.ran_ms = job.ran_until(now_);
+  const Millis before = job.device_ms;
   job.device_ms = job.device_until(now_);
+  spent_[static_cast<size_t>(job.spec.vc)] += job.device_ms - before;
   job.changed_at = now_;
 }
 
@@ -430,6 +441,7 @@ void Scheduler::settle(Job& job) {
 void Scheduler::finish(Job& job, JobState state) {
   drop_target(job);
   drop_active(active_, job.id);
+  watched_.erase(job.id);
   job.state = state;
   note(NoteKind::kOver, job);
 }
@@ -465,7 +477,11 @@ void Scheduler::refresh_roster() {
 void Scheduler::with_planner(const std::function<void(Planner&)>& work) {
   std::vector<JobId> touched;
   refresh_roster();
-  Planner planner(now_, {jobs_, active_, planned_, claims_, roster_, touched});
+  const bool all = std::find(used_up_.begin(), used_up_.end(), true) == used_up_.end();
+  affordable_ = all ? std::vector<JobId>{} : active_;
+  std::erase_if(affordable_, [&](JobId id) { return budget_used_up(job(id).spec.vc); });
+  const std::vector<JobId>& active = all ? active_ : affordable_;
+  Planner planner(now_, {jobs_, active, planned_, claims_, roster_, touched});
   work(planner);
   std::sort(touched.begin(), touched.end());
   touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
@@ -480,6 +496,7 @@ void Scheduler::place_arrivals() {
     for (JobId id : arrivals_) {
       // A newcomer may have been cancelled in the same turn.
       if (!job(id).active() || !job(id).target.empty()) continue;
+      if (budget_used_up(job(id).spec.vc)) continue;
       dirty_ = dirty_ || !policy_->arrive || !policy_->arrive(planner, id);
     }
   });

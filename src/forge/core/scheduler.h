@@ -49,6 +49,10 @@ class Scheduler {
   NodeId node_named(std::string_view name) const;  // -1: none
   JobId job_keyed(const std::string& key) const;   // -1: none
   const std::set<JobId>& jobs_on(NodeId node) const;
+  // Of the virtual cluster or of one above it: its jobs wait until somebody raises it.
+  bool budget_used_up(VcId vc) const;
+  // Device time of all jobs of the subtree.
+  Millis device_time(VcId vc) const;
   const Fleet& actual() const { return actual_; }
   const Fleet& planned() const { return planned_; }
   const Policy& policy() const { return *policy_; }
@@ -83,7 +87,13 @@ class Scheduler {
   void on(const Started& event);
   void on(const Ended& event);
   void on(const Checked& event);
+  void on(const Scale& event) { scales_.push_back(event); }
 
+  void submit(const JobSpec& spec);
+  void scale(const Scale& event);
+  void give_up(JobId id, StopMode mode);
+  void watch();
+  void watch_budgets();
   Job& change(JobId id);
   void mark(NodeId node) { changes_.nodes.push_back(node); }
   void note(NoteKind kind, const Job& job, NodeId node = -1, Outcome outcome = Outcome::kKilled);
@@ -121,6 +131,11 @@ class Scheduler {
   Roster roster_;
   std::vector<JobId> stale_;  // changed since the roster was last made to follow
   bool shapes_stale_ = false;
+  std::vector<Scale> scales_;      // of this turn, after everything else in it
+  std::set<JobId> watched_;        // active, with a deadline or a budget
+  std::vector<Millis> spent_;      // device time, by virtual cluster, of epochs that are over
+  std::vector<bool> used_up_;      // budgets of virtual clusters
+  std::vector<JobId> affordable_;  // active, and no such budget stands against them
   std::vector<NodeState> nodes_;
   std::map<std::string, NodeId, std::less<>> node_names_;
   std::vector<Job> jobs_;

@@ -7,6 +7,8 @@
 namespace hearth::forge {
 namespace {
 
+constexpr int32_t kReplicasMax = 10'000;
+
 bool known(int32_t id, size_t count) { return id >= 0 && id < static_cast<int32_t>(count); }
 
 void expect(bool holds, const char* field, const char* expected) {
@@ -21,6 +23,8 @@ void check_workers(int32_t min_workers, int32_t max_workers) {
 void check_spec(const JobSpec& spec, const FleetSpec& fleet) {
   expect(known(spec.vc, fleet.virtual_clusters.size()), "vc", "a virtual cluster of the fleet");
   check_workers(spec.min_workers, spec.max_workers);
+  expect(spec.deadline >= 0, "deadline", "0 or more");
+  expect(spec.budget >= 0, "budget", "0 or more");
   expect(spec.share_milli >= 1 && spec.share_milli <= kWholeDevice, "share_milli", "1 to 1000");
   const auto all_known = [](const std::vector<int32_t>& ids, size_t count) {
     return std::all_of(ids.begin(), ids.end(), [&](int32_t id) { return known(id, count); });
@@ -59,6 +63,13 @@ void Scheduler::check(const Event& event) const {
         }
         if constexpr (std::is_same_v<E, Submit>) check_spec(e.spec, spec_);
         if constexpr (std::is_same_v<E, Resize>) check_workers(e.min_workers, e.max_workers);
+        if constexpr (std::is_same_v<E, Scale>) {
+          const Job& leader = job(e.job);
+          expect(leader.spec.type == JobType::kInference && leader.spec.replica_of < 0, "job",
+                 "an inference deployment, and not one of its replicas");
+          expect(leader.active(), "job", "a deployment that is not over");
+          expect(e.replicas >= 1 && e.replicas <= kReplicasMax, "replicas", "1 to 10000");
+        }
         if constexpr (std::is_same_v<E, Move>) {
           for (ClusterId id : e.clusters)
             expect(known(id, spec_.clusters.size()), "clusters", "clusters of the fleet");

@@ -25,6 +25,7 @@ Scheduler::Scheduler(FleetSpec spec, const Policy& policy, LeaseTerms terms)
       actual_(spec_),
       claims_(spec_),
       roster_(planned_),
+      spent_(spec_.virtual_clusters.size(), 0),
       nodes_(spec_.nodes.size()) {
   for (size_t n = 0; n < spec_.nodes.size(); ++n)
     node_names_.emplace(spec_.nodes[n].name, static_cast<NodeId>(n));
@@ -49,8 +50,10 @@ Scheduler::Scheduler(Image image, Millis now, const Policy& policy, LeaseTerms t
   jobs_ = std::move(image.jobs);
   for (Job& job : jobs_) {
     if (!job.spec.key.empty()) keys_.emplace(job.spec.key, job.id);
+    spent_[static_cast<size_t>(job.spec.vc)] += job.device_ms;
     if (job.over()) continue;
     if (job.active()) active_.push_back(job.id), stale_.push_back(job.id);
+    if (job.active() && (job.spec.deadline > 0 || job.spec.budget > 0)) watched_.insert(job.id);
     expect_room(planned_, job.target, job.id);
     planned_.take(job.target);
     if (!job.target.empty()) claims_.charge(job.spec.vc, job.need_milli());

@@ -66,6 +66,7 @@ struct VirtualCluster {
   int32_t guarantee = 0;
   int32_t borrow_max = INT32_MAX;  // devices above the guarantee
   int32_t lend_max = INT32_MAX;    // unused guaranteed devices that others may use
+  Millis budget = 0;  // of device time, of all jobs of the subtree together; 0: no limit
 };
 
 struct FleetSpec {
@@ -115,7 +116,10 @@ struct JobSpec {
   std::shared_ptr<const RateTable> rates;  // null: every kind the same, no gain from more workers
   std::vector<ClusterId> clusters;         // empty: any
   std::shared_ptr<const Program> program;  // null in simulations
-  std::string key;  // its owner's own name for this submission: sent twice, taken once
+  std::string key;        // its owner's own name for this submission: sent twice, taken once
+  Millis deadline = 0;    // after its submission; 0: none. It counts where `expected` is known
+  Millis budget = 0;      // of device time, of all its runs together; 0: no limit
+  JobId replica_of = -1;  // one more of the same deployment; -1: a job of its own
 };
 
 // One worker's place. A placement is its job's slots sorted by node, all of one kind.

@@ -213,6 +213,8 @@ bool Api::route_jobs(const Exchange& exchange, const Words& words) {
     change(exchange, [id] { return Cancel{id}; });
   } else if (post && verb == "resize") {
     resize(exchange, id);
+  } else if (post && verb == "scale") {
+    scale(exchange, id);
   } else if (post && verb == "move") {
     move(exchange, id);
   } else {
@@ -253,6 +255,12 @@ void Api::resize(const Exchange& exchange, JobId job) {
   const Json body = io::parse_json(exchange->take_body(), "resize");
   Resize event{job, io::json_require<int32_t>(body, "min", "resize"), 0};
   event.max_workers = io::json_get(body, "max", event.min_workers, "resize");
+  change(exchange, [event] { return event; });
+}
+
+void Api::scale(const Exchange& exchange, JobId job) {
+  const Json body = io::parse_json(exchange->take_body(), "scale");
+  const Scale event{job, io::json_require<int32_t>(body, "replicas", "scale")};
   change(exchange, [event] { return event; });
 }
 

@@ -40,6 +40,7 @@ class Api {
   void list_jobs(const Exchange& exchange);
   void submit(const Exchange& exchange);
   void resize(const Exchange& exchange, JobId job);
+  void scale(const Exchange& exchange, JobId job);
   void move(const Exchange& exchange, JobId job);
   void send_log(const Exchange& exchange, JobId job);
   void drain(const Exchange& exchange, const std::string& name, bool open);

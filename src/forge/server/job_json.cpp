@@ -106,9 +106,10 @@ Json names_of(const std::vector<int32_t>& ids, const List& list) {
 }  // namespace
 
 JobSpec job_from_json(const Json& json, const FleetSpec& fleet) {
-  check_keys(json, "job",
-             {"name", "key", "virtual_cluster", "type", "tier", "command", "directory",
-              "environment", "workers", "place", "stop", "expected_s", "retries"});
+  check_keys(
+      json, "job",
+      {"name", "key", "virtual_cluster", "type", "tier", "command", "directory", "environment",
+       "workers", "place", "stop", "expected_s", "retries", "deadline_s", "budget_device_hours"});
   JobSpec spec;
   auto program = std::make_shared<Program>();
   program->command = io::json_require<std::vector<std::string>>(json, "command", "job");
@@ -130,6 +131,8 @@ JobSpec job_from_json(const Json& json, const FleetSpec& fleet) {
   read_stop(section(json, "stop"), spec, *program);
   spec.expected = millis(json_get(json, "expected_s", 0.0, "job"));
   spec.max_failures = json_get(json, "retries", 2, "job");
+  spec.deadline = millis(json_get(json, "deadline_s", 0.0, "job"));
+  spec.budget = millis(json_get(json, "budget_device_hours", 0.0, "job") * 3'600);
   if (spec.max_workers > spec.min_workers && spec.max_workers <= 100'000)
     spec.rates = assumed_rates(spec, fleet);
   spec.program = std::move(program);
@@ -155,7 +158,10 @@ Json job_spec_json(const JobSpec& spec, const FleetSpec& fleet) {
         {"spot", spec.spot == Spot::kAllowed}}},
       {"expected_s", seconds(spec.expected)},
       {"retries", spec.max_failures},
+      {"deadline_s", seconds(spec.deadline)},
+      {"budget_device_hours", seconds(spec.budget) / 3'600},
   };
+  if (spec.replica_of >= 0) out["replica_of"] = spec.replica_of;
   if (!spec.program) return out;
   out["command"] = spec.program->command;
   out["directory"] = spec.program->directory;

@@ -83,7 +83,8 @@ Json node_view(const Scheduler& scheduler, NodeId id) {
           {"devices", devices}};
 }
 
-Json lists_view(const FleetSpec& spec, const Sample& now) {
+Json lists_view(const Scheduler& scheduler, const Sample& now) {
+  const FleetSpec& spec = scheduler.spec();
   Json regions = Json::array(), clusters = Json::array(), kinds = Json::array(),
        vcs = Json::array();
   for (const Region& region : spec.regions)
@@ -106,6 +107,11 @@ Json lists_view(const FleetSpec& spec, const Sample& now) {
                          ? Json(nullptr)
                          : Json(spec.virtual_clusters[static_cast<size_t>(vc.parent)].name);
     view["borrow_max"] = vc.borrow_max == INT32_MAX ? Json(nullptr) : Json(vc.borrow_max);
+    if (vc.budget > 0) {
+      view["budget_device_hours"] = static_cast<double>(vc.budget) / 3'600'000;
+      view["used_device_hours"] =
+          static_cast<double>(scheduler.device_time(static_cast<VcId>(v))) / 3'600'000;
+    }
     view["lend_max"] = vc.lend_max == INT32_MAX ? Json(nullptr) : Json(vc.lend_max);
     vcs.push_back(std::move(view));
   }
@@ -207,7 +213,7 @@ Json explain_view(const Scheduler& scheduler, JobId job) {
 Json state_view(const Scheduler& scheduler) {
   const Sample now = sample_of(scheduler);
   Json out = {{"now", scheduler.now()}, {"policy", scheduler.policy().name}};
-  out.update(lists_view(scheduler.spec(), now));
+  out.update(lists_view(scheduler, now));
   out["totals"] = {{"devices", now.devices},
                    {"busy", static_cast<double>(now.busy_milli) / kWholeDevice},
                    {"running", now.running},
