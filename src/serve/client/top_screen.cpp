@@ -62,7 +62,7 @@ Lines figure_lines(const Json& status) {
                            milliseconds(live.at("ttft_seconds"))),
                fmt::format("requests    {} running, {} waiting", live.at("running").get<int>(),
                            live.at("waiting").get<int>()),
-               fmt::format("KV cache    {} {:.1f} %", meter(used, kMeter), used * 100)};
+               fmt::format("KV cache    {} {:.1f} %", hearth::meter(used, kMeter), used * 100)};
   const int known = adapters.at("memory").get<int>() + adapters.at("mapped").get<int>() +
                     adapters.at("stored").get<int>() + adapters.at("loading").get<int>();
   if (known > 0) {
@@ -89,7 +89,7 @@ Lines capacity_lines(const Json& deployments) {
   }
   const double total = capacity.at("ptu").get<double>();
   return {fmt::format("PTU         {} {:.4g} of {:.4g} sold ({})",
-                      meter(share(sold, total), kMeter), sold, total,
+                      hearth::meter(share(sold, total), kMeter), sold, total,
                       capacity.at("source").get<std::string>())};
 }
 
@@ -165,7 +165,8 @@ Lines job_lines(const Json& jobs, int columns) {
         result.is_string() ? result.get<std::string>() : job->at("id").get<std::string>();
     out.push_back(fmt::format(
         "{} {} {} {} of {}", fit(id, name), fit(job->at("status").get<std::string>(), 16),
-        meter(share(static_cast<double>(step), static_cast<double>(steps)), kMeter), step, steps));
+        hearth::meter(share(static_cast<double>(step), static_cast<double>(steps)), kMeter), step,
+        steps));
   }
   return out;
 }
@@ -182,11 +183,11 @@ Lines batch_lines(const Json& batches, int columns) {
     const auto total = counts.at("total").get<int64_t>();
     const auto failed = counts.at("failed").get<int64_t>();
     const int64_t done = counts.at("completed").get<int64_t>() + failed;
-    out.push_back(
-        fmt::format("{} {} {} {} of {}{}", fit(batch->at("id").get<std::string>(), name),
-                    fit(batch->at("status").get<std::string>(), 16),
-                    meter(share(static_cast<double>(done), static_cast<double>(total)), kMeter),
-                    done, total, failed > 0 ? fmt::format(", {} failed", failed) : ""));
+    out.push_back(fmt::format(
+        "{} {} {} {} of {}{}", fit(batch->at("id").get<std::string>(), name),
+        fit(batch->at("status").get<std::string>(), 16),
+        hearth::meter(share(static_cast<double>(done), static_cast<double>(total)), kMeter), done,
+        total, failed > 0 ? fmt::format(", {} failed", failed) : ""));
   }
   return out;
 }
