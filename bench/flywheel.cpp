@@ -23,6 +23,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "chart.h"
+#include "flags.h"
 #include "flywheel/calibration.h"
 #include "flywheel/step_probe.h"
 #include "io/file.h"
@@ -56,24 +57,26 @@ struct Options {
 
 Options parse(int argc, char** argv) {
   Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i], value = argv[i + 1];
-    if (flag == "--on") options.on = value;
-    if (flag == "--seconds") options.seconds = std::stod(value);
-    if (flag == "--threads") options.threads = std::stoi(value);
-    if (flag == "--hidden") options.hidden = std::stoll(value);
-    if (flag == "--layers") options.layers = std::stoll(value);
-    if (flag == "--step-ms") options.step_ms = std::stoi(value);
-    if (flag == "--sold") options.sold = std::stod(value);
-    if (flag == "--servers") options.servers = std::stoi(value);
-    if (flag == "--accelerator") options.accelerator = value;
-    if (flag == "--devices") options.devices = std::stoi(value);
-    if (flag == "--shape") options.shape = value;
-    if (flag == "--svg") options.svg = value;
-    if (flag == "--clock") options.clock = value;
-    if (flag == "--stretch") options.stretch = std::stod(value);
-    if (flag == "--scale") options.scale = std::stod(value);
-  }
+  CLI::App app{"Is throughput delivered as it was sold?", "./dev bench flywheel"};
+  app.option_defaults()->always_capture_default();
+  app.add_option("--on", options.on, "the real engine, servers in virtual time, or both")
+      ->check(CLI::IsMember({"both", "engine", "fleet"}));
+  app.add_option("--seconds", options.seconds, "of each trial");
+  app.add_option("--threads", options.threads, "of the engine");
+  app.add_option("--hidden", options.hidden, "width of its model, a multiple of 64");
+  app.add_option("--layers", options.layers, "of its model");
+  app.add_option("--step-ms", options.step_ms, "target of a step");
+  app.add_option("--sold", options.sold, "share of the capacity");
+  app.add_option("--servers", options.servers, "in virtual time");
+  app.add_option("--accelerator", options.accelerator, "of a server");
+  app.add_option("--devices", options.devices, "of a server");
+  app.add_option("--shape", options.shape, "the model of the servers");
+  app.add_option("--svg", options.svg, "file of the charts");
+  app.add_option("--clock", options.clock, "what passes, or what the process computes")
+      ->check(CLI::IsMember({"wall", "cpu"}));
+  app.add_option("--stretch", options.stretch, "of a step by prompts; 0: no bound");
+  app.add_option("--scale", options.scale, "of the published requests");
+  bench::parse_or_exit(app, argc, argv);
   return options;
 }
 

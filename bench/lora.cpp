@@ -20,7 +20,6 @@
 #include <map>
 #include <mutex>
 #include <numeric>
-#include <sstream>
 #include <unistd.h>
 
 #include "adapters/peft.h"
@@ -30,6 +29,7 @@
 #include "base/random.h"
 #include "chart.h"
 #include "engine/scheduler.h"
+#include "flags.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "io/safetensors.h"
@@ -61,29 +61,24 @@ struct Options {
   std::string svg;
 };
 
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> parts;
-  std::stringstream stream(text);
-  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
-  return parts;
-}
-
 Options parse(int argc, char** argv) {
   Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i], value = argv[i + 1];
-    if (flag == "--seconds") options.seconds = std::stod(value);
-    if (flag == "--rounds") options.rounds = std::stoi(value);
-    if (flag == "--shapes") options.shapes = split(value);
-    if (flag == "--spreads") options.spreads = split(value);
-    if (flag == "--hidden") options.hidden = std::stoll(value);
-    if (flag == "--layers") options.layers = std::stoll(value);
-    if (flag == "--memory") options.memory_mb = std::stoll(value);
-    if (flag == "--svg") options.svg = value;
-    if (flag != "--adapters") continue;
-    options.adapters.clear();
-    for (const std::string& part : split(value)) options.adapters.push_back(std::stoi(part));
-  }
+  CLI::App app{"What do thousands of adapters cost?", "./dev bench lora"};
+  app.option_defaults()->always_capture_default();
+  app.add_option("--seconds", options.seconds, "of a round");
+  app.add_option("--rounds", options.rounds, "of each measurement");
+  app.add_option("--adapters", options.adapters, "how many, separated by commas")->delimiter(',');
+  app.add_option("--shapes", options.shapes, "ranks and layers")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"qv8", "qkvo8", "all8-64"}));
+  app.add_option("--spreads", options.spreads, "who is asked for")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"uniform", "power", "distinct"}));
+  app.add_option("--hidden", options.hidden, "width of the model, a multiple of 64");
+  app.add_option("--layers", options.layers, "of the model");
+  app.add_option("--memory", options.memory_mb, "MB for adapters");
+  app.add_option("--svg", options.svg, "file of the charts");
+  bench::parse_or_exit(app, argc, argv);
   return options;
 }
 

@@ -11,10 +11,8 @@
 // on stdout.
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <fmt/format.h>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -22,7 +20,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/scheduler.h"
-#include "io/gguf.h"
+#include "flags.h"
+#include "model_files.h"
 #include "runner/cpu_runner.h"
 
 namespace hearth {
@@ -42,22 +41,18 @@ struct Options {
 
 Options parse(int argc, char** argv) {
   Options options;
-  options.model = argv[1];
-  for (int i = 2; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i], value = argv[i + 1];
-    if (flag == "--streams") options.streams = std::stoi(value);
-    if (flag == "--prompt") options.prompt = std::stoi(value);
-    if (flag == "--prompts") options.prompts = std::stoi(value);
-    if (flag == "--threads") options.threads = std::stoi(value);
-    if (flag == "--step-ms") options.step_ms = std::stoi(value);
-    if (flag == "--rows") options.rows = std::stoi(value);
-    if (flag != "--stretches") continue;
-    options.stretches.clear();
-    std::stringstream list(value);
-    for (std::string part; std::getline(list, part, ',');) {
-      options.stretches.push_back(std::stod(part));
-    }
-  }
+  CLI::App app{"What do long prompts cost those who generate?", "./dev bench mixed"};
+  app.option_defaults()->always_capture_default();
+  app.add_option("MODEL", options.model, "a folder or a .gguf file")->required();
+  app.add_option("--streams", options.streams, "that generate");
+  app.add_option("--prompt", options.prompt, "tokens of a long prompt");
+  app.add_option("--prompts", options.prompts, "that arrive");
+  app.add_option("--threads", options.threads, "0: all cores");
+  app.add_option("--step-ms", options.step_ms, "target of a step");
+  app.add_option("--rows", options.rows, "of a step at most");
+  app.add_option("--stretches", options.stretches, "of a step by prompts, separated by commas")
+      ->delimiter(',');
+  bench::parse_or_exit(app, argc, argv);
   return options;
 }
 
@@ -162,13 +157,8 @@ class Mix {
   engine::RequestId last_id_ = 0, done_ = 0;
 };
 
-std::unique_ptr<io::FileSource> open(const std::string& path) {
-  if (std::filesystem::is_directory(path)) return std::make_unique<io::Folder>(path);
-  return std::make_unique<io::GgufFile>(path);
-}
-
 void run(const Options& options) {
-  const auto files = open(options.model);
+  const auto files = bench::open_model(options.model);
   backend::cpu::Backend backend({.threads = options.threads});
   const ops::Context ctx = backend.context();
   const auto model = models::load(
@@ -181,10 +171,6 @@ void run(const Options& options) {
 }  // namespace hearth
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fputs("bench mixed MODEL [--stretches 0,1.75] ... (see bench/mixed.cpp)\n", stderr);
-    return 2;
-  }
   try {
     hearth::run(hearth::parse(argc, argv));
   } catch (const hearth::Error& error) {

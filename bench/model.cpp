@@ -18,11 +18,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <fmt/format.h>
 #include <memory>
 #include <numeric>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -30,8 +28,8 @@
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/machine_limits.h"
 #include "base/error.h"
-#include "io/file_source.h"
-#include "io/gguf.h"
+#include "flags.h"
+#include "model_files.h"
 #include "runner/kv_storage.h"
 
 namespace hearth {
@@ -51,32 +49,31 @@ struct Options {
   int64_t before = 0;
 };
 
-std::vector<int64_t> numbers(const std::string& text) {
-  std::vector<int64_t> list;
-  std::stringstream stream(text);
-  for (std::string part; std::getline(stream, part, ',');) list.push_back(std::stoll(part));
-  return list;
-}
-
 Options parse(int argc, char** argv) {
   Options options;
-  options.model = argv[1];
-  for (int i = 2; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i], value = argv[i + 1];
-    if (flag == "--quantize") {
-      options.quantize = value == "q8" ? models::Quantize::kQ8 : models::Quantize::kQ4;
-    }
-    if (flag == "--kv" && value == "i8") options.kv_dtype = DType::kI8;
-    if (flag == "--kv" && value == "f32") options.kv_dtype = DType::kF32;
-    if (flag == "--threads") options.threads = std::stoi(value);
-    if (flag == "--context") options.context = std::stoll(value);
-    if (flag == "--prompt") options.prompt = std::stoll(value);
-    if (flag == "--seconds") options.seconds = std::stod(value);
-    if (flag == "--rows") options.rows = numbers(value);
-    if (flag == "--chunks") options.chunks = numbers(value);
-    if (flag == "--streams") options.streams = std::stoll(value);
-    if (flag == "--before") options.before = std::stoll(value);
+  CLI::App app{"Where does the time of a step go?", "./dev bench model"};
+  app.option_defaults()->always_capture_default();
+  app.add_option("MODEL", options.model, "a folder or a .gguf file")->required();
+  std::string quantize = "stored", kv = "bf16";
+  app.add_option("--quantize", quantize, "while loading")
+      ->check(CLI::IsMember({"stored", "q8", "q4"}));
+  app.add_option("--kv", kv, "keys and values")->check(CLI::IsMember({"bf16", "i8", "f32"}));
+  app.add_option("--threads", options.threads, "0: all cores");
+  app.add_option("--context", options.context, "tokens before those that are generated");
+  app.add_option("--prompt", options.prompt, "tokens of the prompt");
+  app.add_option("--seconds", options.seconds, "of each measurement");
+  app.add_option("--rows", options.rows, "sequences that generate, separated by commas")
+      ->delimiter(',');
+  app.add_option("--chunks", options.chunks,
+                 "tokens of a prompt beside --streams, separated by commas")
+      ->delimiter(',');
+  app.add_option("--streams", options.streams, "that generate beside chunks");
+  app.add_option("--before", options.before, "tokens of the prompt before a chunk");
+  bench::parse_or_exit(app, argc, argv);
+  if (quantize != "stored") {
+    options.quantize = quantize == "q8" ? models::Quantize::kQ8 : models::Quantize::kQ4;
   }
+  if (kv != "bf16") options.kv_dtype = kv == "i8" ? DType::kI8 : DType::kF32;
   return options;
 }
 
@@ -272,13 +269,8 @@ class Bench {
   double read_ = 0;
 };
 
-std::unique_ptr<io::FileSource> open(const std::string& path) {
-  if (std::filesystem::is_directory(path)) return std::make_unique<io::Folder>(path);
-  return std::make_unique<io::GgufFile>(path);
-}
-
 void run(const Options& options) {
-  const auto files = open(options.model);
+  const auto files = bench::open_model(options.model);
   Bench bench(options, *files);
   for (const int64_t rows : options.rows) bench.generate(rows);
   if (options.prompt > 0) bench.prompt();
@@ -289,11 +281,6 @@ void run(const Options& options) {
 }  // namespace hearth
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fputs("bench model MODEL [--quantize q8|q4] [--rows 1,4,8] ... (see bench/model.cpp)\n",
-               stderr);
-    return 2;
-  }
   try {
     hearth::run(hearth::parse(argc, argv));
   } catch (const hearth::Error& error) {

@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/random.h"
+#include "flags.h"
 #include "io/json.h"
 #include "ops/matmul.h"
 #include "ops/optimizer.h"
@@ -290,28 +291,17 @@ void measure(const Shape& shape, DType dtype, int threads, int ranks, const Opti
 
 Options parse(int argc, char** argv) {
   Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i];
-    const char* value = argv[i + 1];
-    if (flag == "--model") {
-      options.model = value;
-    } else if (flag == "--precision") {
-      options.precision = value;
-    } else if (flag == "--threads") {
-      options.threads = std::atoi(value);
-    } else if (flag == "--ranks") {
-      options.ranks = std::atoi(value);
-    } else if (flag == "--steps") {
-      options.steps = std::atoi(value);
-    } else if (flag == "--tokens") {
-      options.tokens = std::atoll(value);
-    } else if (flag == "--context") {
-      options.context = std::atoll(value);
-    } else {
-      fmt::print(stderr, "unknown flag {}; see bench/train.cpp\n", flag);
-      std::exit(2);
-    }
-  }
+  CLI::App app{"How fast does the trainer train?", "./dev bench train"};
+  app.add_option("--model", options.model, "10m or 124m; both without")
+      ->check(CLI::IsMember({"10m", "124m"}));
+  app.add_option("--precision", options.precision, "bf16 or f32; both without")
+      ->check(CLI::IsMember({"bf16", "f32"}));
+  app.add_option("--threads", options.threads, "of a rank");
+  app.add_option("--ranks", options.ranks, "processes");
+  app.add_option("--steps", options.steps, "the best of which counts");
+  app.add_option("--tokens", options.tokens, "of a step");
+  app.add_option("--context", options.context, "of a document; 0: the model's");
+  bench::parse_or_exit(app, argc, argv);
   return options;
 }
 

@@ -1,5 +1,6 @@
 # hearth_folder(path [PRECOMPILED] [TOGETHER] DEPS ... TEST_DEPS ... LIBS ... PUBLIC_LIBS ...): the static library of src/<path>
-# and its test program. PRECOMPILED: most of its sources read JSON. TOGETHER: several sources are one translation unit.
+# and its test program. PRECOMPILED: most of its sources read JSON. TOGETHER: several sources are one translation unit, of
+# the library and of the tests.
 #   x.cpp        part of the library          x_test.cpp   part of <path>_test
 #   x_fuzz.cpp   one libFuzzer program        x_avx2.cpp, x_avx512.cpp, x_avx512bf16.cpp, x_avx512vnni.cpp,
 #                                             x_avxvnni.cpp: compiled for that instruction set only
@@ -147,6 +148,9 @@ function(hearth_folder path)
     if(NOT path STREQUAL base)  # whose third parties define what no other folder's do
       hearth_precompile(${name}_test test)
     endif()
+    if(ARG_TOGETHER)
+      hearth_together(${name}_test)
+    endif()
     set_property(GLOBAL APPEND PROPERTY HEARTH_TESTS ${name}_test)
   endif()
   if(HEARTH_FUZZ)
@@ -217,6 +221,6 @@ function(hearth_benches)
     get_filename_component(stem ${bench} NAME_WE)
     add_executable(bench_${stem} EXCLUDE_FROM_ALL ${bench})
     target_link_libraries(bench_${stem} PRIVATE hearth_train hearth_runner hearth_models hearth_backend_cpu hearth_ops
-                          hearth_sim hearth_flywheel hearth_engine hearth_tokenizer hearth_grammar hearth_io)
+                          hearth_sim hearth_flywheel hearth_engine hearth_tokenizer hearth_grammar hearth_io third::cli11)
   endforeach()
 endfunction()

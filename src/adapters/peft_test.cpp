@@ -8,23 +8,15 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/random.h"
 #include "io/json.h"
 #include "io/safetensors.h"
+#include "tensor/random_tensor.h"
 
 namespace hearth::adapters {
 namespace {
 
 std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text));
-}
-
-Tensor random_tensor(Random& random, Shape shape) {
-  Tensor tensor(DType::kF32, shape);
-  for (int64_t i = 0; i < shape.count(); ++i) {
-    tensor->as<float>()[i] = static_cast<float>(random.normal());
-  }
-  return tensor;
 }
 
 AdapterModule random_module(Random& random, const std::string& name, int64_t out, int64_t rank,

@@ -9,20 +9,12 @@
 
 #include "adapters/peft.h"
 #include "base/error.h"
-#include "base/random.h"
+#include "tensor/random_tensor.h"
 
 namespace hearth::adapters {
 namespace {
 
 namespace fs = std::filesystem;
-
-Tensor random_tensor(Random& random, Shape shape) {
-  Tensor tensor(DType::kF32, shape);
-  for (int64_t i = 0; i < shape.count(); ++i) {
-    tensor->as<float>()[i] = static_cast<float>(random.normal());
-  }
-  return tensor;
-}
 
 // Projections without a model: a plain one, a fused one, and one whose outputs stand in another
 // order than in the checkpoint.

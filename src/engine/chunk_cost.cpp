@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kSlopeMemory = 128;
 // Of the height half of what is new counts, and a surprise of a quarter at most: steps that
 // something else disturbed turn little, however long they were.
-constexpr Nanos kHeightMemory = 2, kSurprise = 4;
+constexpr Nanos kHeightMemory = 2, kHeightSurprise = 4;
 // Tokens before, squared: below such a variance a slope would be that of noise.
 constexpr int64_t kLeastVariance = int64_t{1} << 16;
 // A chunk fitted when it missed the room by less than this part of it.
@@ -28,7 +28,7 @@ void ChunkCost::learn(int32_t tokens, int64_t context, Nanos added, Nanos room) 
   const Nanos cost = std::clamp<Nanos>(added / tokens, 0, kCostMost);
   if (std::abs(added - room) <= room / kNear) learn_slope(before, cost);
   const Nanos expected = cost_at(before);
-  const Nanos most = expected / kSurprise;
+  const Nanos most = expected / kHeightSurprise;
   height_ = std::max<Nanos>(expected + std::clamp(cost - expected, -most, most) / kHeightMemory, 1);
   last_before_ = before;
 }

@@ -7,7 +7,7 @@
 namespace hearth::engine {
 namespace {
 
-constexpr __int128 kMinute = static_cast<__int128>(60) * kSecond;
+constexpr __int128 kWideMinute = static_cast<__int128>(60) * kSecond;
 
 }  // namespace
 
@@ -31,12 +31,12 @@ Nanos RateBucket::wait(Nanos now) {
 
 void RateBucket::add(Cost cost, Nanos now) {
   drain(now);
-  level_ += cost * kMinute;
+  level_ += cost * kWideMinute;
 }
 
 void RateBucket::correct(Cost estimated, Cost actual, Nanos now) {
   drain(now);
-  level_ = std::max<__int128>(level_ + (actual - estimated) * kMinute, 0);
+  level_ = std::max<__int128>(level_ + (actual - estimated) * kWideMinute, 0);
 }
 
 void RateBucket::set_rate(Cost rate_per_minute, Nanos now) {
@@ -52,12 +52,12 @@ int32_t RateBucket::utilization_permille(Nanos now) {
 }
 
 Cost RateBucket::size() const {
-  return static_cast<Cost>(static_cast<__int128>(rate_) * window_ / kMinute);
+  return static_cast<Cost>(static_cast<__int128>(rate_) * window_ / kWideMinute);
 }
 
 Cost RateBucket::room(Nanos now) {
   drain(now);
-  return std::max<Cost>(size() - static_cast<Cost>(level_ / kMinute), 0);
+  return std::max<Cost>(size() - static_cast<Cost>(level_ / kWideMinute), 0);
 }
 
 }  // namespace hearth::engine

@@ -5,8 +5,8 @@
 namespace hearth::engine {
 namespace {
 
-struct Waiter {
-  Waiter(uint64_t order, int32_t tokens) {
+struct Queued {
+  Queued(uint64_t order, int32_t tokens) {
     sequence.owner = &owner;
     sequence.rank.order = order;
     sequence.tokens.assign(static_cast<size_t>(tokens), 1);
@@ -17,7 +17,7 @@ struct Waiter {
 
 TEST(RequestQueue, ServesEachLaneInOrder) {
   RequestQueue queue(10);
-  Waiter third(3, 5), first(1, 50), second(2, 5);
+  Queued third(3, 5), first(1, 50), second(2, 5);
   queue.push(third.sequence);
   queue.push(first.sequence);
   queue.push(second.sequence);
@@ -35,7 +35,7 @@ TEST(RequestQueue, ServesEachLaneInOrder) {
 
 TEST(RequestQueueDeathTest, KnowsWhoWaits) {
   RequestQueue queue(10);
-  Waiter one(1, 5);
+  Queued one(1, 5);
   EXPECT_DEATH(queue.remove(one.sequence), "does not wait");
   queue.push(one.sequence);
   EXPECT_DEATH(queue.push(one.sequence), "waits twice");

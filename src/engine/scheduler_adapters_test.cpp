@@ -6,8 +6,8 @@
 namespace hearth::engine {
 namespace {
 
-struct Engine {
-  explicit Engine(int32_t pages, int32_t max_overtaken = 2)
+struct AdapterHouse {
+  explicit AdapterHouse(int32_t pages, int32_t max_overtaken = 2)
       : scheduler(config(pages, max_overtaken)) {
     for (AdapterId id = 1; id <= 9; ++id) scheduler.add_adapter(id, 1);
   }
@@ -60,7 +60,7 @@ struct Engine {
 using Ids = std::vector<RequestId>;
 
 TEST(SchedulerAdapters, OthersRunWhileOneIsLoaded) {
-  Engine engine(2);
+  AdapterHouse engine(2);
   engine.add(1, 5);
   engine.add(2, kBaseModel);
   EXPECT_EQ(engine.step(), Ids{2});
@@ -72,7 +72,7 @@ TEST(SchedulerAdapters, OthersRunWhileOneIsLoaded) {
 }
 
 TEST(SchedulerAdapters, AnEmptyPlanWhileAllWait) {
-  Engine engine(1);
+  AdapterHouse engine(1);
   engine.add(1, 5);
   EXPECT_EQ(engine.step(), Ids{});
   EXPECT_TRUE(engine.scheduler.busy());
@@ -82,21 +82,21 @@ TEST(SchedulerAdapters, AnEmptyPlanWhileAllWait) {
 }
 
 TEST(SchedulerAdapters, TheQueueIsPrefetchedInOrder) {
-  Engine engine(3);
+  AdapterHouse engine(3);
   for (RequestId id = 1; id <= 4; ++id) engine.add(id, static_cast<AdapterId>(id));
   engine.step();
   EXPECT_EQ(engine.loading, (std::vector<AdapterId>{1, 2, 3}));
 }
 
 TEST(SchedulerAdapters, UnknownOnesAreRefused) {
-  Engine engine(1);
+  AdapterHouse engine(1);
   const Admission admission = engine.add(1, 77);
   EXPECT_EQ(admission.code, AdmissionCode::kNoAdapter);
   EXPECT_EQ(admission.reason, "adapter 77 is not here, or has been unloaded");
 }
 
 TEST(SchedulerAdapters, AfterAnUnloadTheOldFinishAndTheNewAreRefused) {
-  Engine engine(1);
+  AdapterHouse engine(1);
   engine.add(1, 5, 2);
   engine.step();
   engine.finish_loads();
@@ -113,7 +113,7 @@ TEST(SchedulerAdapters, AfterAnUnloadTheOldFinishAndTheNewAreRefused) {
 }
 
 TEST(SchedulerAdapters, AFailedLoadEndsThoseWhoWait) {
-  Engine engine(1);
+  AdapterHouse engine(1);
   engine.add(1, 5);
   Request two;
   two.id = 2;
@@ -135,7 +135,7 @@ TEST(SchedulerAdapters, AFailedLoadEndsThoseWhoWait) {
 
 // One page, and a stream of requests for the adapter in it: another one still gets its turn.
 TEST(SchedulerAdapters, ARareAdapterIsNotStarvedByAPopularOne) {
-  Engine engine(1);
+  AdapterHouse engine(1);
   RequestId id = 1;
   engine.add(id++, 1, 3);
   engine.step();

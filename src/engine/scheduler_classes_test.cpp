@@ -8,10 +8,6 @@
 namespace hearth::engine {
 namespace {
 
-constexpr ServiceClass kProvisioned = ServiceClass::kProvisioned;
-constexpr ServiceClass kStandard = ServiceClass::kStandard;
-constexpr ServiceClass kBatch = ServiceClass::kBatch;
-
 // 100 us a prompt token, 1 ms a sequence; steps of 20 ms.
 EngineConfig measured_config() {
   EngineConfig config;
@@ -26,8 +22,8 @@ EngineConfig measured_config() {
   return config;
 }
 
-struct Engine {
-  explicit Engine(const EngineConfig& config) : scheduler(config) {}
+struct SharedEngine {
+  explicit SharedEngine(const EngineConfig& config) : scheduler(config) {}
 
   RequestId add(ServiceClass service_class, DeploymentId deployment, int32_t prompt,
                 int32_t output) {
@@ -66,10 +62,10 @@ struct Engine {
 };
 
 TEST(SchedulerClasses, AHigherClassGoesFirst) {
-  Engine engine(measured_config());
-  const RequestId batch = engine.add(kBatch, 0, 150, 1);
-  const RequestId standard = engine.add(kStandard, 0, 150, 1);
-  const RequestId bought = engine.add(kProvisioned, 1, 150, 1);
+  SharedEngine engine(measured_config());
+  const RequestId batch = engine.add(ServiceClass::kBatch, 0, 150, 1);
+  const RequestId standard = engine.add(ServiceClass::kStandard, 0, 150, 1);
+  const RequestId bought = engine.add(ServiceClass::kProvisioned, 1, 150, 1);
   auto computed = engine.step();
   EXPECT_EQ(computed[bought], 150);
   EXPECT_EQ(computed[standard], 50);
@@ -77,23 +73,24 @@ TEST(SchedulerClasses, AHigherClassGoesFirst) {
 }
 
 TEST(SchedulerClasses, IdleCapacityGoesToWhoIsThere) {
-  Engine engine(measured_config());
-  const RequestId batch = engine.add(kBatch, 0, 150, 1);
+  SharedEngine engine(measured_config());
+  const RequestId batch = engine.add(ServiceClass::kBatch, 0, 150, 1);
   EXPECT_EQ(engine.step()[batch], 150);
 }
 
 TEST(SchedulerClasses, AStepStaysBelowTheTargetWhateverArrives) {
-  Engine engine(measured_config());
+  SharedEngine engine(measured_config());
   for (int i = 0; i < 300; ++i) {
-    if (i < 100) engine.add(i % 2 ? kStandard : kBatch, 0, 10 + i * 37 % 500, 40);
+    if (i < 100)
+      engine.add(i % 2 ? ServiceClass::kStandard : ServiceClass::kBatch, 0, 10 + i * 37 % 500, 40);
     engine.step();
     EXPECT_LE(engine.scheduler.config().costs.time(engine.work), 20 * kMillisecond) << i;
   }
 }
 
 // Sixteen sequences of standard work fill the step as far as sequences may.
-struct FullHouse : Engine {
-  explicit FullHouse(ServiceClass service_class) : Engine(measured_config()) {
+struct FullHouse : SharedEngine {
+  explicit FullHouse(ServiceClass service_class) : SharedEngine(measured_config()) {
     for (int i = 0; i < 20; ++i) others.push_back(add(service_class, 0, 4, 400));
     for (int i = 0; i < 10; ++i) step();
     EXPECT_EQ(work.generating, 16) << "four fifths of the time";
@@ -102,25 +99,25 @@ struct FullHouse : Engine {
 };
 
 TEST(SchedulerClasses, WhatWasBoughtIsThereWithinOneStep) {
-  FullHouse engine(kStandard);
+  FullHouse engine(ServiceClass::kStandard);
   // 180 prompt tokens in 20 ms: nine tenths of the machine.
   engine.scheduler.set_deployment(1, 180 * 50 * 60 * kCostPerUnit);
-  const RequestId bought = engine.add(kProvisioned, 1, 500, 4);
+  const RequestId bought = engine.add(ServiceClass::kProvisioned, 1, 500, 4);
   EXPECT_GE(engine.step()[bought], 180);
 }
 
 TEST(SchedulerClasses, NoMoreIsTakenBackThanWasBought) {
-  FullHouse engine(kStandard);
+  FullHouse engine(ServiceClass::kStandard);
   // 60 prompt tokens in 20 ms.
   engine.scheduler.set_deployment(1, 60 * 50 * 60 * kCostPerUnit);
-  const RequestId bought = engine.add(kProvisioned, 1, 500, 4);
+  const RequestId bought = engine.add(ServiceClass::kProvisioned, 1, 500, 4);
   EXPECT_GE(engine.step()[bought], 60);
   EXPECT_GE(engine.work.generating, 13) << "the others go on with the rest";
 }
 
 TEST(SchedulerClasses, BatchWorkGivesWayToAnybody) {
-  FullHouse engine(kBatch);
-  const RequestId online = engine.add(kStandard, 0, 190, 4);
+  FullHouse engine(ServiceClass::kBatch);
+  const RequestId online = engine.add(ServiceClass::kStandard, 0, 190, 4);
   EXPECT_EQ(engine.step()[online], 190);
   EXPECT_LE(engine.work.generating, 1);
 }
@@ -130,11 +127,11 @@ TEST(SchedulerClasses, SlotsAreTakenBackToo) {
   config.max_num_seqs = 4;
   config.costs = {};
   config.step_time_target = 0;
-  Engine engine(config);
-  for (int i = 0; i < 8; ++i) engine.add(kBatch, 0, 4, 100);
+  SharedEngine engine(config);
+  for (int i = 0; i < 8; ++i) engine.add(ServiceClass::kBatch, 0, 4, 100);
   engine.step();
   std::vector<RequestId> bought;
-  for (int i = 0; i < 4; ++i) bought.push_back(engine.add(kProvisioned, 1, 8, 5));
+  for (int i = 0; i < 4; ++i) bought.push_back(engine.add(ServiceClass::kProvisioned, 1, 8, 5));
   auto computed = engine.step();
   for (const RequestId id : bought) EXPECT_EQ(computed[id], 8);
   while (engine.scheduler.busy()) engine.step();
@@ -144,22 +141,22 @@ TEST(SchedulerClasses, SlotsAreTakenBackToo) {
 TEST(SchedulerClasses, AFullQueueOfALowerClassRefusesNobodyAbove) {
   EngineConfig config = measured_config();
   config.max_queued_requests = 3;
-  Engine engine(config);
-  for (int i = 0; i < 3; ++i) engine.add(kBatch, 0, 4, 4);
-  engine.add(kBatch, 0, 4, 4);
+  SharedEngine engine(config);
+  for (int i = 0; i < 3; ++i) engine.add(ServiceClass::kBatch, 0, 4, 4);
+  engine.add(ServiceClass::kBatch, 0, 4, 4);
   EXPECT_EQ(engine.admitted.code, AdmissionCode::kQueueFull);
-  engine.add(kStandard, 0, 4, 4);
+  engine.add(ServiceClass::kStandard, 0, 4, 4);
   EXPECT_TRUE(engine.admitted.accepted()) << engine.admitted.reason;
-  engine.add(kProvisioned, 1, 4, 4);
+  engine.add(ServiceClass::kProvisioned, 1, 4, 4);
   EXPECT_TRUE(engine.admitted.accepted());
-  engine.add(kBatch, 0, 4, 4);
+  engine.add(ServiceClass::kBatch, 0, 4, 4);
   EXPECT_EQ(engine.admitted.code, AdmissionCode::kQueueFull);
 }
 
 TEST(SchedulerClasses, TwoDeploymentsShareByWhatTheyBought) {
   EngineConfig config = measured_config();
   config.max_num_seqs = 4;
-  Engine engine(config);
+  SharedEngine engine(config);
   engine.scheduler.set_deployment(1, 3'000'000'000);
   engine.scheduler.set_deployment(2, 1'000'000'000);
   std::map<RequestId, DeploymentId> owner;
@@ -167,11 +164,12 @@ TEST(SchedulerClasses, TwoDeploymentsShareByWhatTheyBought) {
   for (int i = 0; i < 600; ++i) {
     for (const Flow* flow : engine.scheduler.waiting().flows()) {
       for (int32_t j = flow->queue.size(); j < 8; ++j) {
-        owner[engine.add(kProvisioned, flow->deployment, 60, 10)] = flow->deployment;
+        owner[engine.add(ServiceClass::kProvisioned, flow->deployment, 60, 10)] = flow->deployment;
       }
     }
     if (i == 0) {
-      for (const DeploymentId each : {1, 2}) owner[engine.add(kProvisioned, each, 60, 10)] = each;
+      for (const DeploymentId each : {1, 2})
+        owner[engine.add(ServiceClass::kProvisioned, each, 60, 10)] = each;
     }
     for (const auto& [id, count] : engine.step()) computed[owner[id]] += count;
   }

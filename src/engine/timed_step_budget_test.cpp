@@ -91,22 +91,22 @@ TEST(TimedStepBudget, NeverGoesOverTheMost) {
 
 // 1 ms a step, 100 us a prompt token, 10 ns for each token before it, 200 us a sequence, 1 us for
 // each of its tokens.
-constexpr CostModel kCosts{.step_ps = 1'000'000'000,
-                           .prompt_token_ps = 100'000'000,
-                           .prompt_context_ps = 10'000,
-                           .sequence_ps = 200'000'000,
-                           .context_ps = 1'000'000};
+constexpr CostModel kStepCosts{.step_ps = 1'000'000'000,
+                               .prompt_token_ps = 100'000'000,
+                               .prompt_context_ps = 10'000,
+                               .sequence_ps = 200'000'000,
+                               .context_ps = 1'000'000};
 
 Nanos time_of(const StepLoad& load, int32_t tokens) {
   const int32_t chunk = tokens - load.generating;
-  return kCosts.time({.prompt_tokens = chunk,
-                      .prompt_context = context_of(load.prompt_context, chunk),
-                      .generating = load.generating,
-                      .generating_context = load.generating_context});
+  return kStepCosts.time({.prompt_tokens = chunk,
+                          .prompt_context = context_of(load.prompt_context, chunk),
+                          .generating = load.generating,
+                          .generating_context = load.generating_context});
 }
 
 TEST(CostedStepBudget, FillsTheTimeAndNoMore) {
-  CostedStepBudget budget(kCosts, 2048, {.target = 50 * kMillisecond});
+  CostedStepBudget budget(kStepCosts, 2048, {.target = 50 * kMillisecond});
   for (const int32_t generating : {0, 1, 20, 100}) {
     for (const int32_t before : {0, 500, 30'000}) {
       const StepLoad load{generating, generating * 100, 1, before};
@@ -118,26 +118,27 @@ TEST(CostedStepBudget, FillsTheTimeAndNoMore) {
 }
 
 TEST(CostedStepBudget, AdmitsWhoLeavesRoomForPrompts) {
-  const CostedStepBudget budget(kCosts, 2048, {.target = 50 * kMillisecond});
+  const CostedStepBudget budget(kStepCosts, 2048, {.target = 50 * kMillisecond});
   EXPECT_TRUE(budget.admits({.generating = 100, .generating_context = 10'000}));
   EXPECT_FALSE(budget.admits({.generating = 100, .generating_context = 30'000}));
   EXPECT_FALSE(budget.admits({.generating = 250}));
 }
 
 TEST(CostedStepBudget, GivesLessWhileTheMachineIsSlower) {
-  CostedStepBudget budget(kCosts, 2048, {.target = 50 * kMillisecond});
+  CostedStepBudget budget(kStepCosts, 2048, {.target = 50 * kMillisecond});
   const StepWork work{.prompt_tokens = 400};
   const int32_t before = budget.tokens(kBusy, 0);
-  for (int i = 0; i < 200; ++i) budget.learn(work, 2 * kCosts.time(work));
+  for (int i = 0; i < 200; ++i) budget.learn(work, 2 * kStepCosts.time(work));
   EXPECT_NEAR(budget.tokens(kBusy, 0), before / 2, before / 20);
-  for (int i = 0; i < 200; ++i) budget.learn(work, kCosts.time(work));
+  for (int i = 0; i < 200; ++i) budget.learn(work, kStepCosts.time(work));
   EXPECT_NEAR(budget.tokens(kBusy, 0), before, before / 20);
   budget.learn(work, 100 * kSecond);
   EXPECT_GT(budget.tokens(kBusy, 0), before * 9 / 10) << "one disturbed step is no news";
 }
 
 TEST(CostedStepBudget, KeepsToTheStretchAndOwesTheTarget) {
-  CostedStepBudget budget(kCosts, 2048, {.target = 50 * kMillisecond, .stretch_permille = 2000});
+  CostedStepBudget budget(kStepCosts, 2048,
+                          {.target = 50 * kMillisecond, .stretch_permille = 2000});
   const StepLoad load{.generating = 10, .generating_context = 1000, .prompts = 1};
   EXPECT_EQ(budget.tokens(load, 0), 10) << "a step without prompts first";
   for (int i = 0; i < 60; ++i) {
@@ -146,7 +147,7 @@ TEST(CostedStepBudget, KeepsToTheStretchAndOwesTheTarget) {
                         .prompt_context = context_of(0, chunk),
                         .generating = 10,
                         .generating_context = 1000};
-    budget.learn(work, kCosts.time(work));
+    budget.learn(work, kStepCosts.time(work));
   }
   EXPECT_NEAR(budget.tokens(load, 0), 10 + 40, 3) << "4 ms without, 4 ms for prompts";
   StepLoad owed = load;

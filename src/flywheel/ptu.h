@@ -13,6 +13,7 @@
 namespace hearth::flywheel {
 
 constexpr int64_t kUnitsPerPtu = 1000;
+constexpr double kCostPerPtu = kUnitsPerPtu * engine::kCostPerUnit;
 constexpr int64_t kMilli = 1000;
 // The most that one deployment may buy, in PTU: far beyond any machine, and far from any overflow.
 constexpr int64_t kPtuMax = 1'000'000;

@@ -8,13 +8,13 @@
 namespace hearth::flywheel {
 namespace {
 
-constexpr engine::CostModel kTruth{.step_ps = 2'000'000'000,
-                                   .prompt_token_ps = 100'000'000,
-                                   .prompt_context_ps = 30'000,
-                                   .sequence_ps = 300'000'000,
-                                   .context_ps = 1'000'000,
-                                   .adapter_ps = 80'000'000,
-                                   .adapter_row_ps = 9'000'000};
+constexpr engine::CostModel kTrueCosts{.step_ps = 2'000'000'000,
+                                       .prompt_token_ps = 100'000'000,
+                                       .prompt_context_ps = 30'000,
+                                       .sequence_ps = 300'000'000,
+                                       .context_ps = 1'000'000,
+                                       .adapter_ps = 80'000'000,
+                                       .adapter_row_ps = 9'000'000};
 
 // Takes what the plan itself says that it holds, counted anew.
 class CountingRunner final : public engine::Runner {
@@ -42,7 +42,7 @@ class CountingRunner final : public engine::Runner {
     EXPECT_EQ(rows, plan.tokens);
     seen.adapters = plan.work.adapters;
     seen.adapter_rows = plan.work.adapter_rows;
-    clock_.advance(kTruth.time(seen));
+    clock_.advance(kTrueCosts.time(seen));
     return {};
   }
 

@@ -8,13 +8,13 @@
 namespace hearth::grammar {
 namespace {
 
-std::shared_ptr<const Grammar> compile(const std::string& text) {
+std::shared_ptr<const Grammar> compile_gbnf(const std::string& text) {
   static const auto vocabulary = test_vocabulary(5, 100);
   return compile_grammar({.kind = GrammarKind::kGbnf, .text = text}, vocabulary);
 }
 
 TEST(Gbnf, ReadsTheWholeNotation) {
-  const auto grammar = compile(R"(
+  const auto grammar = compile_gbnf(R"(
 # a list of things
 root ::= "[" ws (thing ("," ws thing)*)? "]"   # ends here
 thing ::= number | name |
@@ -32,20 +32,20 @@ ws ::= [ \t]*
 }
 
 TEST(Gbnf, RecursionOnEitherSide) {
-  const auto nested = compile("root ::= \"(\" root \")\" | \"x\"");
+  const auto nested = compile_gbnf("root ::= \"(\" root \")\" | \"x\"");
   EXPECT_TRUE(matches(nested, "(((x)))"));
   EXPECT_FALSE(matches(nested, "(((x))"));
-  const auto left = compile("root ::= root \"+\" term | term\nterm ::= [0-9]");
+  const auto left = compile_gbnf("root ::= root \"+\" term | term\nterm ::= [0-9]");
   EXPECT_TRUE(matches(left, "1+2+3"));
   EXPECT_FALSE(matches(left, "1+"));
-  const auto right = compile("root ::= [0-9] \"+\" root | [0-9]");
+  const auto right = compile_gbnf("root ::= [0-9] \"+\" root | [0-9]");
   EXPECT_TRUE(matches(right, "1+2+3"));
 }
 
 TEST(Gbnf, RefusesWithLineAndColumn) {
   const auto what = [](const std::string& text) -> std::string {
     try {
-      compile(text);
+      compile_gbnf(text);
     } catch (const Error& error) {
       return error.what();
     }
@@ -72,11 +72,11 @@ TEST(Gbnf, GrowthIsBounded) {
   for (int i = 0; i < 60; ++i) many += "(\"a\" | ";
   many += "\"b\"";
   for (int i = 0; i < 60; ++i) many += "){0,9}";
-  const auto grammar = compile(many);
+  const auto grammar = compile_gbnf(many);
   EXPECT_TRUE(matches(grammar, "aab"));
   std::string wide = "root ::= \"x\"";
   for (int i = 0; i < 30'000; ++i) wide += " | r" + std::to_string(i);
-  EXPECT_THROW(compile(wide), Error);
+  EXPECT_THROW(compile_gbnf(wide), Error);
 }
 
 }  // namespace

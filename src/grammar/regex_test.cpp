@@ -9,7 +9,7 @@
 namespace hearth::grammar {
 namespace {
 
-std::shared_ptr<const Grammar> compile(const std::string& pattern) {
+std::shared_ptr<const Grammar> compile_regex(const std::string& pattern) {
   static const auto vocabulary = test_vocabulary(5, 500);
   return compile_grammar({.kind = GrammarKind::kRegex, .text = pattern}, vocabulary);
 }
@@ -29,7 +29,7 @@ TEST(Regex, RandomTextsMatchInTheStandardLibraryToo) {
   Random random(seed);
   const auto vocabulary = test_vocabulary(5, 500);
   for (const std::string& pattern : patterns()) {
-    const auto grammar = compile(pattern);
+    const auto grammar = compile_regex(pattern);
     const std::regex oracle(pattern);
     for (int walk = 0; walk < 30; ++walk) {
       Matcher matcher(grammar);
@@ -47,19 +47,19 @@ TEST(Regex, RandomTextsMatchInTheStandardLibraryToo) {
 }
 
 TEST(Regex, ReadsUnicodeByCodePoint) {
-  EXPECT_TRUE(matches(compile("[à-ü]{3}"), "éèü"));
-  EXPECT_TRUE(matches(compile("."), "😀"));
-  EXPECT_FALSE(matches(compile(".."), "😀"));
-  EXPECT_TRUE(matches(compile("\\u{1F600}|\\ud83d\\ude01"), "😁"));
-  EXPECT_FALSE(matches(compile("[^a]"), "\xC0\x80"));
-  EXPECT_FALSE(matches(compile("[^a]"), "\xED\xA0\x80"));
-  EXPECT_TRUE(matches(compile("(?i)straSSE"), "STRASSE"));
+  EXPECT_TRUE(matches(compile_regex("[à-ü]{3}"), "éèü"));
+  EXPECT_TRUE(matches(compile_regex("."), "😀"));
+  EXPECT_FALSE(matches(compile_regex(".."), "😀"));
+  EXPECT_TRUE(matches(compile_regex("\\u{1F600}|\\ud83d\\ude01"), "😁"));
+  EXPECT_FALSE(matches(compile_regex("[^a]"), "\xC0\x80"));
+  EXPECT_FALSE(matches(compile_regex("[^a]"), "\xED\xA0\x80"));
+  EXPECT_TRUE(matches(compile_regex("(?i)straSSE"), "STRASSE"));
 }
 
 TEST(Regex, RefusesWhatIsNotRegular) {
   const auto what = [](const std::string& pattern) -> std::string {
     try {
-      compile(pattern);
+      compile_regex(pattern);
     } catch (const Error& error) {
       return error.what();
     }

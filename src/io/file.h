@@ -9,6 +9,11 @@
 
 namespace hearth::io {
 
+// The characters of a text as bytes; they live as long as it.
+inline std::span<const std::byte> as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
 bool file_exists(const std::string& path);
 
 // The whole file. Throws Error kNotFound, kTooLarge (over bytes_max) or kIo, naming the path.

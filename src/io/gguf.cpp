@@ -6,32 +6,17 @@
 #include <utility>
 
 #include "base/error.h"
+#include "io/gguf_values.h"
 
 namespace hearth::io {
 namespace {
 
+using namespace gguf;
+
 static_assert(std::endian::native == std::endian::little);
 
 constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
-constexpr uint64_t kDefaultAlignment = 32;
 
-// The types of values, by the format's numbers.
-enum ValueType : uint32_t {
-  kUint8,
-  kInt8,
-  kUint16,
-  kInt16,
-  kUint32,
-  kInt32,
-  kFloat32,
-  kBool,
-  kString,
-  kArray,
-  kUint64,
-  kInt64,
-  kFloat64,
-  kValueTypes,
-};
 constexpr uint64_t kValueBytes[kValueTypes] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
 constexpr GgufType kTypes[] = {
@@ -266,7 +251,7 @@ StoredTensor stored(const Entry& entry, std::span<const std::byte> data, uint64_
   return {entry.type->name, entry.shape, data.subspan(entry.offset, entry.bytes), where};
 }
 
-std::string folder_of(const std::string& path) {
+std::string folder_prefix(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "" : path.substr(0, slash + 1);
 }
@@ -278,7 +263,7 @@ std::string part_name(const std::string& path, uint64_t part, uint64_t parts) {
     throw_error(ErrorCode::kInvalidArgument, path,
                 "this is one of {} parts; name the first, whose name ends in '{}'", parts, end);
   }
-  const std::string file = path.substr(folder_of(path).size());
+  const std::string file = path.substr(folder_prefix(path).size());
   return fmt::format("{}-{:05}-of-{:05}.gguf", file.substr(0, file.size() - end.size()), part + 1,
                      parts);
 }
@@ -468,7 +453,7 @@ void GgufFile::release_pages() {
 }
 
 std::string GgufFile::where(const std::string& name) const {
-  return name == kGgufFile ? path_ : folder_of(path_) + name;
+  return name == kGgufFile ? path_ : folder_prefix(path_) + name;
 }
 
 }  // namespace hearth::io

@@ -12,10 +12,6 @@
 namespace hearth::io {
 namespace {
 
-std::span<const std::byte> as_bytes(const std::string& text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
-}
-
 // A file with a value of each kind and two tensors.
 std::string small_file() {
   GgufWriter writer;
@@ -44,7 +40,7 @@ std::string small_file() {
   return bytes;
 }
 
-std::string error_of(const std::string& file, const GgufLimits& limits = {}) {
+std::string gguf_error(const std::string& file, const GgufLimits& limits = {}) {
   try {
     parse_gguf(as_bytes(file), "m.gguf", limits);
   } catch (const Error& error) {
@@ -101,7 +97,7 @@ TEST(Gguf, KeysOfAnotherTypeAreNamed) {
 TEST(Gguf, EveryTruncationIsRefused) {
   const std::string file = small_file();
   for (size_t length = 0; length + 32 < file.size(); ++length) {
-    EXPECT_NE(error_of(file.substr(0, length)), "no error") << length;
+    EXPECT_NE(gguf_error(file.substr(0, length)), "no error") << length;
   }
 }
 
@@ -115,38 +111,40 @@ std::string patched(std::string file, std::string_view what, std::string_view wi
 TEST(Gguf, HostileNumbersAreRefused) {
   const std::string file = small_file();
   const std::string huge = "\xff\xff\xff\xff\xff\xff\xff\x7f";
-  EXPECT_EQ(error_of("GGML" + file.substr(4)),
+  EXPECT_EQ(gguf_error("GGML" + file.substr(4)),
             "m.gguf: not a GGUF file: it does not begin with 'GGUF'; download it again");
-  EXPECT_NE(error_of(file.substr(0, 4) + std::string("\x01\0\0\0", 4) + file.substr(8))
+  EXPECT_NE(gguf_error(file.substr(0, 4) + std::string("\x01\0\0\0", 4) + file.substr(8))
                 .find("GGUF version 1"),
             std::string::npos);
-  EXPECT_NE(error_of(file.substr(0, 4) + std::string("\0\0\0\x03", 4) + file.substr(8))
+  EXPECT_NE(gguf_error(file.substr(0, 4) + std::string("\0\0\0\x03", 4) + file.substr(8))
                 .find("big-endian"),
             std::string::npos);
-  EXPECT_NE(error_of(file.substr(0, 8) + huge + file.substr(16)).find("tensors are over the limit"),
-            std::string::npos);
-  EXPECT_NE(error_of(file.substr(0, 16) + huge + file.substr(24)).find("over the limit"),
+  EXPECT_NE(
+      gguf_error(file.substr(0, 8) + huge + file.substr(16)).find("tensors are over the limit"),
+      std::string::npos);
+  EXPECT_NE(gguf_error(file.substr(0, 16) + huge + file.substr(24)).find("over the limit"),
             std::string::npos);
   // The dimensions, the type and the offset of the first tensor.
   const std::string dims = std::string("matrix") + std::string("\2\0\0\0", 4);
-  EXPECT_NE(error_of(patched(file, dims, dims + huge)).find("tensor 'matrix': the shape is larger"),
-            std::string::npos);
-  EXPECT_NE(error_of(patched(file, dims, "matrix\x09")).find("'matrix' has 9 dimensions"),
+  EXPECT_NE(
+      gguf_error(patched(file, dims, dims + huge)).find("tensor 'matrix': the shape is larger"),
+      std::string::npos);
+  EXPECT_NE(gguf_error(patched(file, dims, "matrix\x09")).find("'matrix' has 9 dimensions"),
             std::string::npos);
   const std::string shape = std::string("\3\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0", 16);
-  EXPECT_NE(error_of(patched(file, shape, shape + "\x63")).find("is of type 99"),
+  EXPECT_NE(gguf_error(patched(file, shape, shape + "\x63")).find("is of type 99"),
             std::string::npos);
   const std::string type = shape + std::string("\0\0\0\0", 4);
-  EXPECT_NE(error_of(patched(file, type, type + "\x01")).find("no multiple of 32"),
+  EXPECT_NE(gguf_error(patched(file, type, type + "\x01")).find("no multiple of 32"),
             std::string::npos);
-  EXPECT_NE(error_of(patched(file, type, type + std::string("\0\1", 2))).find("truncated"),
+  EXPECT_NE(gguf_error(patched(file, type, type + std::string("\0\1", 2))).find("truncated"),
             std::string::npos);
 }
 
 TEST(Gguf, RowsFillWholeBlocks) {
   const std::string file = small_file();
   const std::string dims = std::string("blocks") + std::string("\2\0\0\0", 4);
-  EXPECT_EQ(error_of(patched(file, dims, dims + "\x41")),
+  EXPECT_EQ(gguf_error(patched(file, dims, dims + "\x41")),
             "m.gguf: tensor 'blocks': rows of 65 do not fill whole blocks of 32 (Q8_0)");
 }
 

@@ -2,26 +2,22 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "io/gguf_values.h"
 
 namespace hearth::io {
 namespace {
 
-constexpr uint64_t kAlignment = 32;  // the format's default
-constexpr uint32_t kVersion = 3;
+using namespace gguf;
 
-// The types of values that are written, by the format's numbers.
-constexpr uint32_t kUint8 = 0, kUint32 = 4, kInt32 = 5, kFloat32 = 6, kBool = 7, kString = 8,
-                   kArray = 9;
+constexpr uint32_t kVersion = 3;
 
 template <typename T>
 void put(std::string& to, T value) {
   to.append(reinterpret_cast<const char*>(&value), sizeof(value));
 }
 
-uint64_t padding(uint64_t bytes) { return (kAlignment - bytes % kAlignment) % kAlignment; }
-
-std::span<const std::byte> as_bytes(std::string_view text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+uint64_t padding(uint64_t bytes) {
+  return (kDefaultAlignment - bytes % kDefaultAlignment) % kDefaultAlignment;
 }
 
 }  // namespace

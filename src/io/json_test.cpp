@@ -6,7 +6,7 @@
 namespace hearth::io {
 namespace {
 
-std::string error_of(std::string_view text, const JsonLimits& limits = {}) {
+std::string json_error(std::string_view text, const JsonLimits& limits = {}) {
   try {
     parse_json(text, "body", limits);
   } catch (const Error& error) {
@@ -16,21 +16,21 @@ std::string error_of(std::string_view text, const JsonLimits& limits = {}) {
 }
 
 TEST(ParseJson, SaysWhereItBroke) {
-  EXPECT_EQ(error_of("{\"a\": 1,\n  oops}"), "body: not valid JSON at line 2, column 3");
-  EXPECT_EQ(error_of("{\"a\": "), "body: not valid JSON at line 1, column 7 (it ends too early)");
+  EXPECT_EQ(json_error("{\"a\": 1,\n  oops}"), "body: not valid JSON at line 2, column 3");
+  EXPECT_EQ(json_error("{\"a\": "), "body: not valid JSON at line 1, column 7 (it ends too early)");
 }
 
 TEST(ParseJson, BoundsDepthAndSize) {
-  EXPECT_EQ(error_of(std::string(100000, '[')), "body: JSON is nested deeper than 128 levels");
-  EXPECT_EQ(error_of("[\"[[[[[[\"]", {.depth_max = 1}), "no error");
-  EXPECT_EQ(error_of("[1,2]", {.bytes_max = 4}), "body: JSON of 5 bytes is over the limit of 4");
+  EXPECT_EQ(json_error(std::string(100000, '[')), "body: JSON is nested deeper than 128 levels");
+  EXPECT_EQ(json_error("[\"[[[[[[\"]", {.depth_max = 1}), "no error");
+  EXPECT_EQ(json_error("[1,2]", {.bytes_max = 4}), "body: JSON of 5 bytes is over the limit of 4");
 }
 
 TEST(ParseJson, RefusesANumberNoDoubleHolds) {
-  EXPECT_EQ(error_of("[1e999]"), "body: a JSON number is too large for a double");
+  EXPECT_EQ(json_error("[1e999]"), "body: a JSON number is too large for a double");
 }
 
-TEST(ParseJson, RefusesInvalidUtf8) { EXPECT_NE(error_of("[\"\xff\"]"), "no error"); }
+TEST(ParseJson, RefusesInvalidUtf8) { EXPECT_NE(json_error("[\"\xff\"]"), "no error"); }
 
 TEST(JsonGet, NamesTheFieldOfTheWrongType) {
   const Json object = parse_json(R"({"n": "three", "none": null})", "config.json");

@@ -13,10 +13,6 @@
 namespace hearth::models {
 namespace {
 
-std::span<const std::byte> as_bytes(const std::string& text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
-}
-
 std::string exported(const std::string& checkpoint, GgufExportType type) {
   const std::string path = testing::TempDir() + "models_gguf_test.gguf";
   const TestCheckpoint from = test_checkpoint(HEARTH_SOURCE_DIR, checkpoint);
@@ -30,7 +26,7 @@ std::string exported(const std::string& checkpoint, GgufExportType type) {
 }
 
 std::unique_ptr<Model> load_file(const std::string& file, const LoadOptions& options = {}) {
-  io::MemoryFiles files("m", {{io::kGgufFile, as_bytes(file)}});
+  io::MemoryFiles files("m", {{io::kGgufFile, io::as_bytes(file)}});
   return load(files, options);
 }
 
@@ -79,7 +75,7 @@ TEST(GgufModel, BlocksArePackedWithoutLoss) {
   for (const auto& [type, format] : {std::pair{GgufExportType::kQ8_0, ops::WeightFormat::kQ8},
                                      std::pair{GgufExportType::kQ4_0, ops::WeightFormat::kQ4}}) {
     const std::string file = exported("qwen2", type);
-    io::MemoryFiles files("m", {{io::kGgufFile, as_bytes(file)}});
+    io::MemoryFiles files("m", {{io::kGgufFile, io::as_bytes(file)}});
     const auto model = load(files, {.threads = 2});
     const io::Gguf gguf = io::load_gguf(files);
     const nn::Projection& projection = model->projections.at(0);

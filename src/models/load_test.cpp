@@ -11,10 +11,6 @@
 namespace hearth::models {
 namespace {
 
-std::span<const std::byte> as_bytes(const std::string& text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
-}
-
 // A good checkpoint whose config and tensors a test may spoil.
 class Load : public testing::Test {
  protected:
@@ -22,7 +18,7 @@ class Load : public testing::Test {
     io::MemoryFiles files = checkpoint_.files();
     config_ = io::parse_json(files.text("config.json"), "config.json");
     weights_ = std::string(files.text("model.safetensors"));
-    for (const auto& [name, tensor] : io::parse_safetensors(as_bytes(weights_), "")) {
+    for (const auto& [name, tensor] : io::parse_safetensors(io::as_bytes(weights_), "")) {
       tensors_.push_back({name, tensor.dtype, tensor.shape, tensor.data});
     }
   }
@@ -33,9 +29,10 @@ class Load : public testing::Test {
     generation_ = generation;
     built_ = io::build_safetensors(tensors_);
     files_ = std::make_unique<io::MemoryFiles>(
-        "m", std::vector<io::MemoryFiles::File>{{"config.json", as_bytes(config_text_)},
-                                                {"generation_config.json", as_bytes(generation_)},
-                                                {"model.safetensors", as_bytes(built_)}});
+        "m",
+        std::vector<io::MemoryFiles::File>{{"config.json", io::as_bytes(config_text_)},
+                                           {"generation_config.json", io::as_bytes(generation_)},
+                                           {"model.safetensors", io::as_bytes(built_)}});
     return load(*files_, options);
   }
   std::string error(const LoadOptions& options = {}) {
@@ -131,8 +128,8 @@ TEST_F(Load, WrongType) {
 TEST_F(Load, TruncatedFile) {
   load_with();
   const std::string half = built_.substr(0, built_.size() / 2);
-  io::MemoryFiles files(
-      "m", {{"config.json", as_bytes(config_text_)}, {"model.safetensors", as_bytes(half)}});
+  io::MemoryFiles files("m", {{"config.json", io::as_bytes(config_text_)},
+                              {"model.safetensors", io::as_bytes(half)}});
   try {
     load(files);
     FAIL();

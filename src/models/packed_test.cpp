@@ -15,10 +15,6 @@
 namespace hearth::models {
 namespace {
 
-std::span<const std::byte> as_bytes(const std::string& text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
-}
-
 class Packed : public testing::Test {
  protected:
   Packed()
@@ -33,7 +29,7 @@ class Packed : public testing::Test {
   }
   std::string error_of(const std::string& file) const {
     try {
-      PackedFile::open(as_bytes(file), "p.safetensors", 1);
+      PackedFile::open(io::as_bytes(file), "p.safetensors", 1);
     } catch (const Error& error) {
       return error.what();
     }
@@ -56,7 +52,7 @@ bool same(const ops::Weight& a, const ops::Weight& b) {
 
 TEST_F(Packed, ComesBackAsItWas) {
   const std::string file = write();
-  const auto packed = PackedFile::open(as_bytes(file), "p", 2);
+  const auto packed = PackedFile::open(io::as_bytes(file), "p", 2);
   ASSERT_TRUE(packed);
   EXPECT_EQ(packed->source(), "source");
   EXPECT_EQ(packed->quantize(), Quantize::kQ4);
@@ -114,7 +110,7 @@ TEST_F(Packed, AFolderLoadsWithTheTensorsBesideIt) {
   config["quantization_config"] = {{"quant_method", "hearth"}, {"format", "q4"}};
   const std::string text = io::dump_json(config);
   io::MemoryFiles folder(
-      "m", {{"config.json", as_bytes(text)}, {"model.safetensors", as_bytes(weights)}});
+      "m", {{"config.json", io::as_bytes(text)}, {"model.safetensors", io::as_bytes(weights)}});
   const auto loaded = load(folder);
   EXPECT_EQ(loaded->info.quantize, Quantize::kQ4);
   for (size_t i = 0; i < model_->projections.size(); ++i) {
@@ -139,15 +135,16 @@ TEST_F(Packed, TruncatedAndForeignFilesAreRefused) {
     EXPECT_NE(error_of(file.substr(0, length)), "no error") << length;
   }
   const std::string plain = io::build_safetensors({});
-  EXPECT_FALSE(PackedFile::open(as_bytes(plain), "p", 1).has_value());
+  EXPECT_FALSE(PackedFile::open(io::as_bytes(plain), "p", 1).has_value());
   const std::string later = io::build_safetensors({}, {{"hearth.packed", "99"}});
   EXPECT_NE(error_of(later).find("version 99"), std::string::npos);
 }
 
 TEST_F(Packed, DescriptionsThatCannotBeAreRefused) {
   const std::string levels(1024, 'x'), scales(64, 'y');
-  const std::vector<io::TensorToStore> tensors = {{"w", "U8", {1, 1024}, as_bytes(levels)},
-                                                  {"w.scales", "F16", {1, 32}, as_bytes(scales)}};
+  const std::vector<io::TensorToStore> tensors = {
+      {"w", "U8", {1, 1024}, io::as_bytes(levels)},
+      {"w.scales", "F16", {1, 32}, io::as_bytes(scales)}};
   for (const char* description :
        {"", "q8", "q8 16 64", "q9 16 64 0", "q8 0 64 0", "q8 -1 64 0", "q8 16 6400 0",
         "q8 999999999999 64 0", "q8 16 64 xyz", "q8 16 64 0 1"}) {

@@ -65,10 +65,6 @@ std::string build_weights(const io::Json& golden) {
   return io::build_safetensors(tensors);
 }
 
-std::span<const std::byte> as_bytes(const std::string& text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
-}
-
 io::Json load_cases(const std::string& source_dir) {
   return io::load_json(source_dir + "/tests/golden/families.json");
 }
@@ -111,8 +107,8 @@ LoadOptions TestCheckpoint::options() const {
 }
 
 io::MemoryFiles TestCheckpoint::files() const {
-  return io::MemoryFiles(
-      name_, {{"config.json", as_bytes(config_)}, {"model.safetensors", as_bytes(weights_)}});
+  return io::MemoryFiles(name_, {{"config.json", io::as_bytes(config_)},
+                                 {"model.safetensors", io::as_bytes(weights_)}});
 }
 
 std::vector<TestCheckpoint> test_checkpoints(const std::string& source_dir) {

@@ -16,8 +16,6 @@ namespace fs = std::filesystem;
 using io::Json;
 using transport::HttpResponse;
 
-Json json_of(const HttpResponse& response) { return io::parse_json(response.body, "body"); }
-
 // A --lora-dir with some adapters in it.
 class LoraDir {
  public:

@@ -13,8 +13,6 @@ using io::Json;
 using transport::CloseReason;
 using transport::HttpResponse;
 
-Json json_of(const HttpResponse& response) { return io::parse_json(response.body, "body"); }
-
 std::string chat_body(const std::string& say, const std::string& more = "") {
   return R"({"model":"fake","messages":[{"role":"user","content":"say )" + say + "\"}]" + more +
          "}";

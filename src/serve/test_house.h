@@ -5,11 +5,16 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "io/json.h"
 #include "serve/fake_model.h"
 #include "serve/service.h"
 #include "transport/fake_http.h"
 
 namespace hearth::serve {
+
+inline io::Json json_of(const transport::HttpResponse& response) {
+  return io::parse_json(response.body, "body");
+}
 
 struct TestHouse {
   explicit TestHouse(ServerOptions options = {}, ModelHandle model = fake_model())

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
+#include "sim/draw.h"
+
 namespace hearth::sim {
 namespace {
 
 using engine::EngineConfig;
 using engine::TokenId;
-
-int32_t draw(Random& random, int32_t low, int32_t high) {
-  return static_cast<int32_t>(random.between(low, high));
-}
 
 EngineConfig make_config(Random& random) {
   EngineConfig config;

@@ -7,8 +7,8 @@
 #include <map>
 #include <vector>
 
-#include "base/random.h"
 #include "engine/scheduler.h"
+#include "sim/draw.h"
 
 namespace hearth::sim {
 namespace {
@@ -20,10 +20,6 @@ using engine::ServiceClass;
 
 constexpr int32_t kSteps = 600;
 constexpr int32_t kLongestPrompt = 60;
-
-int32_t draw(Random& random, int32_t low, int32_t high) {
-  return static_cast<int32_t>(random.between(low, high));
-}
 
 struct Tenant {
   ServiceClass service_class = ServiceClass::kProvisioned;

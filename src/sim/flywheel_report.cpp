@@ -3,6 +3,7 @@
 #include <cmath>
 #include <fmt/format.h>
 
+#include "flywheel/ptu.h"
 #include "io/json.h"
 
 namespace hearth::sim {
@@ -10,12 +11,10 @@ namespace {
 
 using io::Json;
 
-constexpr double kCostPerPtu = 1000.0 * engine::kCostPerUnit;
-
 double bought(const FlywheelShare& share) {
-  return static_cast<double>(share.bought) / kCostPerPtu;
+  return static_cast<double>(share.bought) / flywheel::kCostPerPtu;
 }
-double delivered(const FlywheelShare& share) { return share.delivered / kCostPerPtu; }
+double delivered(const FlywheelShare& share) { return share.delivered / flywheel::kCostPerPtu; }
 
 std::string shares_table(const std::vector<FlywheelShare>& shares) {
   std::string out =
@@ -84,7 +83,7 @@ Json curve_json(const DoublingTrial& trial) {
 FlywheelResults run_flywheel(const TrialOptions& options, int linear_points, int32_t servers,
                              const std::function<void(const char*)>& progress) {
   FlywheelResults results;
-  results.capacity_ptu = static_cast<double>(options.capacity) / kCostPerPtu;
+  results.capacity_ptu = static_cast<double>(options.capacity) / flywheel::kCostPerPtu;
   progress("three tenants");
   results.mix = run_mix(options);
   progress("documents, cut");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "flywheel/ptu.h"
+
 namespace hearth::sim {
 namespace {
 
@@ -15,7 +17,6 @@ constexpr TrialShape kShapes[] = {
 constexpr double kParts[] = {0.25, 0.30, 0.45};
 // Everybody asks for more than was bought, so that what is delivered is what the contract says.
 constexpr double kLoad = 1.6;
-constexpr double kCostPerPtu = 1000.0 * engine::kCostPerUnit;
 
 Cost part_of(const TrialOptions& options, double part) {
   return std::max<Cost>(
@@ -173,8 +174,8 @@ LinearTrial run_linear(const TrialOptions& options, int points) {
     house->add(tenant_of(options, 1, 0.75 * i / points));
     house->add(tenant_of(options, 2, 0.25));
     const auto shares = measure(*house, options);
-    trial.bought.push_back(static_cast<double>(shares[0].bought) / kCostPerPtu);
-    trial.delivered.push_back(shares[0].delivered / kCostPerPtu);
+    trial.bought.push_back(static_cast<double>(shares[0].bought) / flywheel::kCostPerPtu);
+    trial.delivered.push_back(shares[0].delivered / flywheel::kCostPerPtu);
   }
   const auto count = static_cast<double>(points);
   double mean_x = 0, mean_y = 0, xx = 0, xy = 0, yy = 0;

@@ -82,9 +82,9 @@ JobSpec random_job(Random& random, const FleetSpec& fleet) {
   return job;
 }
 
-class History {
+class ForgeHistory {
  public:
-  explicit History(const ForgeHistoryOptions& options)
+  explicit ForgeHistory(const ForgeHistoryOptions& options)
       : options_(options),
         random_(split_mix(options.seed)),
         fleet_(random_fleet(random_)),
@@ -431,7 +431,7 @@ class History {
 }  // namespace
 
 ForgeHistoryReport run_forge_history(const ForgeHistoryOptions& options) {
-  return History(options).run();
+  return ForgeHistory(options).run();
 }
 
 ForgeHistoryReport run_forge_histories(ForgeHistoryOptions options, int64_t count) {

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "flywheel/ptu.h"
+
 namespace hearth::sim {
 namespace {
 
 constexpr int32_t kSlots = 1024;
 constexpr int32_t kLongest = 8192;
-constexpr double kCostPerPtu = 1000.0 * engine::kCostPerUnit;
 
 // What a house in virtual time stands on; they live and die together.
 struct Site {
@@ -80,8 +81,8 @@ std::vector<FleetPoint> run_fleet(const TrialOptions& options, int32_t servers) 
     delivered.resize(trial.shares.size());
     FleetPoint point{.servers = i + 1};
     for (size_t t = 0; t < trial.shares.size(); ++t) {
-      bought[t] += static_cast<double>(trial.shares[t].bought) / kCostPerPtu;
-      delivered[t] += trial.shares[t].delivered / kCostPerPtu;
+      bought[t] += static_cast<double>(trial.shares[t].bought) / flywheel::kCostPerPtu;
+      delivered[t] += trial.shares[t].delivered / flywheel::kCostPerPtu;
       point.bought += bought[t];
       point.delivered += delivered[t];
       point.worst_error = std::max(point.worst_error, std::abs(delivered[t] / bought[t] - 1));

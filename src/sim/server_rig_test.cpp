@@ -5,13 +5,13 @@
 namespace hearth::sim {
 namespace {
 
-constexpr Nanos kTarget = 50 * kMillisecond;
+constexpr Nanos kStepTarget = 50 * kMillisecond;
 
 class Contracts : public testing::Test {
  protected:
   static TrialOptions trials() {
     const ServerSpec server{&find_accelerator("h100"), &find_model_shape("llama-3.1-8b"), 1};
-    TrialOptions options = server_trials(calibrate_server(server, kTarget, 1), 0.02, 1);
+    TrialOptions options = server_trials(calibrate_server(server, kStepTarget, 1), 0.02, 1);
     options.window = 90 * kSecond;
     options.warm_up = 60 * kSecond;
     return options;
@@ -20,7 +20,7 @@ class Contracts : public testing::Test {
 
 TEST_F(Contracts, ACalibratedServerIsForetold) {
   const ServerSpec server{&find_accelerator("mi300x"), &find_model_shape("qwen2.5-32b"), 2};
-  const ServerRig rig = calibrate_server(server, kTarget, 1);
+  const ServerRig rig = calibrate_server(server, kStepTarget, 1);
   EXPECT_LT(rig.calibration.held_out.mean, 0.10);
   EXPECT_GT(rig.capacity, 0);
 }
@@ -47,7 +47,7 @@ TEST_F(Contracts, StandANeighbourOfTenTimesTheLoad) {
 TEST_F(Contracts, DocumentsDoNotStopTheOthersWherePromptsAreCut) {
   const MixTrial cut = run_documents(trials(), Prompts::kCut);
   const MixTrial whole = run_documents(trials(), Prompts::kWhole);
-  EXPECT_LT(cut.step_p99_ms, 1.1 * static_cast<double>(kTarget) / kMillisecond);
+  EXPECT_LT(cut.step_p99_ms, 1.1 * static_cast<double>(kStepTarget) / kMillisecond);
   EXPECT_GT(whole.step_p99_ms, 2 * cut.step_p99_ms);
 }
 

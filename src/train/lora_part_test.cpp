@@ -13,8 +13,6 @@ namespace {
 
 namespace cpu = backend::cpu;
 using Doubles = std::vector<double>;
-using Mode = LoraShared::Mode;
-
 constexpr int64_t kTokens = 7, kIn = 12, kOut = 10, kRank = 3;
 
 Doubles random_values(Random& random, int64_t count, double scale = 1) {
@@ -200,7 +198,7 @@ TEST_F(LoraPartTest, DropoutIsTheSameOnTheWayBack) {
   auto ctx = context();
   Random random(12);
   LoraShared shared;
-  shared.mode = Mode::kTrain;
+  shared.mode = LoraShared::Mode::kTrain;
   shared.dropout = 0.5f;
   shared.dropout_key = 77;
   Parameters parameters(DType::kF32);
@@ -239,7 +237,7 @@ TEST_F(LoraPartTest, DropoutIsTheSameOnTheWayBack) {
   const double with_mask = loss(xv);
   shared.dropout_key = 78;
   EXPECT_NE(loss(xv), with_mask);
-  shared.mode = Mode::kOff;
+  shared.mode = LoraShared::Mode::kOff;
   EXPECT_EQ(loss(xv), 0);
 }
 

@@ -20,8 +20,6 @@ namespace {
 
 namespace cpu = backend::cpu;
 using adapters::AdapterConfig;
-using Mode = LoraShared::Mode;
-
 class LoraTest : public testing::Test {
  protected:
   ops::TrainContext context() { return {cpu::train_kernels(), pool_, scratch_}; }
@@ -123,7 +121,7 @@ TEST_F(LoraModelTest, TrainingBeginsAtTheBase) {
     for (size_t i = 0; i < fresh.size(); ++i) EXPECT_NEAR(fresh[i], base_losses_[i], 1e-5);
     shake(*model, set);
     EXPECT_GT(std::fabs(loss(*model) - (fresh[0] + fresh[1])), 1e-3);
-    set.set_mode(Mode::kOff);
+    set.set_mode(LoraShared::Mode::kOff);
     EXPECT_EQ(losses(*model), base_losses_) << "the reference of preference training";
   }
 }
@@ -164,7 +162,7 @@ TEST_F(LoraModelTest, RecomputedBlocksGiveTheSameGradients) {
       LoraSet set(config, "adapter");
       auto model = load(set, recompute);
       shake(*model, set);
-      set.set_mode(Mode::kTrain, 99);
+      set.set_mode(LoraShared::Mode::kTrain, 99);
       auto ctx = context();
       model->parameters().clear_gradients();
       model->forward_backward(ctx, batch_, 1.0f);

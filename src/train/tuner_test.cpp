@@ -112,9 +112,9 @@ class TunerTest : public testing::Test {
   FakeClock clock_;
 };
 
-class Recorder final : public TuneObserver {
+class TuneRecorder final : public TuneObserver {
  public:
-  explicit Recorder(int64_t stop_after = -1) : stop_after_(stop_after) {}
+  explicit TuneRecorder(int64_t stop_after = -1) : stop_after_(stop_after) {}
   void on_start(const TuneStart& start) override {
     modules = start.modules;
     planned = start.planned;
@@ -224,7 +224,7 @@ TEST_F(TunerTest, RepliesAreLearnedAndTheBaseIsNotTouched) {
       c.model.base = base;
       c.adapter.use_dora = dora;
       c.data.validation_share = 0.2;
-      Recorder recorder;
+      TuneRecorder recorder;
       Tuner tuner(c, context(), clock_);
       EXPECT_TRUE(tuner.run(recorder, recorder.stop));
       EXPECT_EQ(recorder.modules, 14);
@@ -251,7 +251,7 @@ TEST_F(TunerTest, AnySplitIntoBatchesGivesTheSameUpdate) {
   for (const int64_t micro : {1, 40, 4000}) {
     c.batch.micro_tokens = micro;
     c.run.out = folder_ + "/split-" + std::to_string(micro);
-    Recorder recorder;
+    TuneRecorder recorder;
     Tuner tuner(c, context(), clock_);
     tuner.run(recorder, recorder.stop);
     losses.push_back(recorder.losses);
@@ -268,12 +268,12 @@ TEST_F(TunerTest, StoppedAnywhereItGoesOnBitForBit) {
     c.method.name = method;
     if (c.method.name == "dpo") c.data.train = {write_pairs()};
     c.schedule.steps = 8;
-    Recorder whole;
+    TuneRecorder whole;
     Tuner(c, context(), clock_).run(whole, whole.stop);
     c.run.out = folder_ + "/pieces-" + method;
     std::vector<double> pieces;
     for (const int64_t stop : {1, 4, -1}) {
-      Recorder part(stop);
+      TuneRecorder part(stop);
       Tuner(c, context(), clock_).run(part, part.stop);
       pieces.insert(pieces.end(), part.losses.begin(), part.losses.end());
     }
@@ -289,7 +289,7 @@ TEST_F(TunerTest, StoppedAnywhereItGoesOnBitForBit) {
 TEST_F(TunerTest, AnAdapterThatIsNoLongerNumbersIsNotWritten) {
   TuneConfig c = config("wild");
   c.optimizer.learning_rate = 1e38;
-  Recorder recorder;
+  TuneRecorder recorder;
   Tuner tuner(c, context(), clock_);
   EXPECT_THROW(tuner.run(recorder, recorder.stop), Error);
   EXPECT_FALSE(io::file_exists(c.run.out + "/adapter_model.safetensors"));
@@ -302,7 +302,7 @@ TEST_F(TunerTest, PreferencesAreLearned) {
   c.data.train = {write_pairs()};
   c.data.validation_share = 0.25;
   c.adapter.lora_dropout = 0;
-  Recorder recorder;
+  TuneRecorder recorder;
   Tuner tuner(c, context(), clock_);
   tuner.run(recorder, recorder.stop);
   EXPECT_NEAR(recorder.losses.front(), std::log(2.0), 1e-5) << "it begins at the base";

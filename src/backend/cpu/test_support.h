@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "backend/cpu/cpu_backend.h"
-#include "base/random.h"
-#include "tensor/tensor.h"
+#include "tensor/random_tensor.h"
 
 namespace hearth::backend::cpu {
 
@@ -36,14 +35,6 @@ class EveryIsa : public testing::TestWithParam<Isa> {
   Backend reference_{{.threads = 2, .isa_limit = Isa::kBaseline}};
   ops::Context reference_ctx_ = reference_.context();
 };
-
-inline Tensor random_tensor(Random& random, Shape shape, float deviation = 1.0f) {
-  Tensor tensor(DType::kF32, shape);
-  for (int64_t i = 0; i < shape.count(); ++i) {
-    tensor->as<float>()[i] = static_cast<float>(random.normal()) * deviation;
-  }
-  return tensor;
-}
 
 // The same numbers in another type, rounded.
 inline Tensor converted(const TensorView& from, DType dtype) {

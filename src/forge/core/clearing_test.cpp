@@ -7,9 +7,9 @@ namespace hearth::forge {
 namespace {
 
 // Two nodes with four devices each, and jobs where a test puts them.
-class House {
+class ClearingHouse {
  public:
-  House() : fleet(spec()), claims(fleet.spec()), roster(fleet) {
+  ClearingHouse() : fleet(spec()), claims(fleet.spec()), roster(fleet) {
     for (NodeId n = 0; n < 2; ++n) fleet.set_present(n, true);
   }
   static const FleetSpec& spec() {
@@ -47,7 +47,8 @@ JobSpec wants(int32_t workers, Locality locality, int32_t share = kWholeDevice) 
   return spec;
 }
 
-std::vector<JobId> leave_for(House& house, const JobSpec& spec, const std::vector<Leaver>& offers) {
+std::vector<JobId> leave_for(ClearingHouse& house, const JobSpec& spec,
+                             const std::vector<Leaver>& offers) {
   const JobId taker = house.add(spec, {});
   const Planner planner = house.planner();
   Clearing clearing(planner);
@@ -61,7 +62,7 @@ std::vector<JobId> leave_for(House& house, const JobSpec& spec, const std::vecto
 }
 
 TEST(Clearing, AsksTheCheapestThatMakeOnePlaceTogether) {
-  House house;
+  ClearingHouse house;
   for (NodeId n = 0; n < 2; ++n) {
     house.add(wants(2, Locality::kAny), {{n, 0}, {n, 1}});
     house.add(wants(2, Locality::kAny), {{n, 2}, {n, 3}});
@@ -73,7 +74,7 @@ TEST(Clearing, AsksTheCheapestThatMakeOnePlaceTogether) {
 }
 
 TEST(Clearing, AsksNobodyWhenAllTogetherAreNotEnough) {
-  House house;
+  ClearingHouse house;
   for (NodeId n = 0; n < 2; ++n)
     house.add(wants(4, Locality::kAny), {{n, 0}, {n, 1}, {n, 2}, {n, 3}});
   EXPECT_TRUE(leave_for(house, wants(5, Locality::kNode), {{0, 1, 0, 0}, {0, 1, 1, 0}}).empty());
@@ -83,7 +84,7 @@ TEST(Clearing, AsksNobodyWhenAllTogetherAreNotEnough) {
 }
 
 TEST(Clearing, CountsPartsOfOneDeviceTogether) {
-  House house;
+  ClearingHouse house;
   for (int32_t d = 0; d < 4; ++d) {
     for (NodeId n = 0; n < 2; ++n) {
       house.add(wants(1, Locality::kAny, 600), {{n, d, 600}});
@@ -98,7 +99,7 @@ TEST(Clearing, CountsPartsOfOneDeviceTogether) {
 }
 
 TEST(Clearing, TakesExtraWorkersBeforeWholeJobs) {
-  House house;
+  ClearingHouse house;
   JobSpec elastic = wants(1, Locality::kAny);
   elastic.max_workers = 4;
   for (NodeId n = 0; n < 2; ++n) house.add(elastic, {{n, 0}, {n, 1}, {n, 2}, {n, 3}});

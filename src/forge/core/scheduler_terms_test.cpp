@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "forge/core/explain.h"
 #include "forge/core/scheduler.h"
+#include "forge/core/test_jobs.h"
 
 namespace hearth::forge {
 namespace {
@@ -12,9 +13,9 @@ using testing::HasSubstr;
 
 // One node with four devices, and workers that start and stop at once. Two virtual clusters are
 // guaranteed a half each.
-class House {
+class TermsHouse {
  public:
-  explicit House(Millis budget_of_a = 0)
+  explicit TermsHouse(Millis budget_of_a = 0)
       : scheduler(fleet(budget_of_a), policy_named("hearth"),
                   {.lease_ms = 1'000'000'000, .resend_ms = 1'000'000'000}) {
     apply(Joined{0, 1});
@@ -55,15 +56,8 @@ class House {
   Millis now = 0;
 };
 
-JobSpec job_of(VcId vc, int32_t workers) {
-  JobSpec spec;
-  spec.vc = vc;
-  spec.min_workers = spec.max_workers = workers;
-  return spec;
-}
-
 TEST(Deadline, GoesBeforeItsTierWhenItIsNear) {
-  House house;
+  TermsHouse house;
   house.apply(Submit{job_of(0, 4)});
   JobSpec hurried = job_of(0, 4);
   hurried.expected = 100'000;
@@ -80,7 +74,7 @@ TEST(Deadline, GoesBeforeItsTierWhenItIsNear) {
 }
 
 TEST(Deadline, ThatCannotBeMetAnyMoreCountsForNothing) {
-  House house;
+  TermsHouse house;
   house.apply(Submit{job_of(0, 4)});
   JobSpec late = job_of(0, 4);
   late.expected = 1'000'000;
@@ -91,7 +85,7 @@ TEST(Deadline, ThatCannotBeMetAnyMoreCountsForNothing) {
 }
 
 TEST(Budget, OfAJobEndsItWithACheckpoint) {
-  House house;
+  TermsHouse house;
   JobSpec spec = job_of(0, 2);
   spec.budget = 60'000;
   house.apply(Submit{spec});
@@ -104,7 +98,7 @@ TEST(Budget, OfAJobEndsItWithACheckpoint) {
 }
 
 TEST(Budget, OfAVirtualClusterStopsItsJobsUntilItIsRaised) {
-  House house(60'000);
+  TermsHouse house(60'000);
   house.apply(Submit{job_of(0, 2)});
   house.apply(Submit{job_of(1, 1)});
   house.advance(30'000);
@@ -115,14 +109,14 @@ TEST(Budget, OfAVirtualClusterStopsItsJobsUntilItIsRaised) {
   house.advance(40'000);
   EXPECT_EQ(house.state(2), JobState::kQueued);
   EXPECT_EQ(house.scheduler.device_time(0), 60'000);
-  FleetSpec raised = House::fleet(90'000);
+  FleetSpec raised = TermsHouse::fleet(90'000);
   house.apply(Configure{raised});
   EXPECT_EQ(house.state(0), JobState::kRunning);
   EXPECT_EQ(house.state(2), JobState::kRunning);
 }
 
 TEST(Deployment, TakesTrainingsDevicesAndGivesThemBack) {
-  House house;
+  TermsHouse house;
   house.apply(Submit{job_of(0, 1)});
   house.apply(Submit{job_of(0, 2)});
   JobSpec deployment = job_of(1, 1);

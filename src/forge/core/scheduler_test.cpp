@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "forge/core/agent.h"
 #include "forge/core/explain.h"
+#include "forge/core/test_jobs.h"
 
 namespace hearth::forge {
 namespace {
@@ -21,13 +22,6 @@ FleetSpec small_fleet(int32_t nodes) {
   for (int32_t n = 0; n < nodes; ++n) fleet.nodes.push_back({fmt::format("n{}", n), 0, 0, 4});
   fleet.virtual_clusters = {{"a", -1, nodes * 2}, {"b", -1, nodes * 2}};
   return fleet;
-}
-
-JobSpec job_of(VcId vc, int32_t workers) {
-  JobSpec spec;
-  spec.vc = vc;
-  spec.min_workers = spec.max_workers = workers;
-  return spec;
 }
 
 // The scheduler with agents that hear everything at once and whose workers stop at once.

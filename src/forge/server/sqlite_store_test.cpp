@@ -16,8 +16,8 @@ JobSpec small_job() {
 }
 
 // A control with one node that is up.
-struct House {
-  explicit House(SqliteStore& its_store) : store(its_store) {
+struct StoreHouse {
+  explicit StoreHouse(SqliteStore& its_store) : store(its_store) {
     control = std::make_unique<Control>(store, single_fleet(), policy_named("hearth"), LeaseTerms{},
                                         1'000);
   }
@@ -48,7 +48,7 @@ TEST(SqliteStore, AServerThatDiesComesBackTheSame) {
   SqliteStore store(":memory:");
   uint64_t before = 0;
   {
-    House house(store);
+    StoreHouse house(store);
     house.join();
     const std::vector<Command> said =
         house.turn(2'000, {Submit{small_job()}, Submit{small_job()}, Submit{small_job()}});
@@ -56,7 +56,7 @@ TEST(SqliteStore, AServerThatDiesComesBackTheSame) {
     house.turn(3'000, {Started{0, 1, 0, 1}, Ended{0, 1, 0, 1, Outcome::kSucceeded}, Drain{0}});
     before = house.control->scheduler().fingerprint();
   }
-  House again(store);
+  StoreHouse again(store);
   EXPECT_EQ(again.control->scheduler().fingerprint(), before);
   EXPECT_EQ(again.control->scheduler().job(0).state, JobState::kSucceeded);
   // What the agent has not answered is said again.
@@ -67,7 +67,7 @@ TEST(SqliteStore, AServerThatDiesComesBackTheSame) {
 
 TEST(SqliteStore, OneTurnAnswersEachRequestForItself) {
   SqliteStore store(":memory:");
-  House house(store);
+  StoreHouse house(store);
   JobSpec wrong = small_job();
   wrong.vc = 9;
   JobSpec keyed = small_job();
@@ -81,7 +81,7 @@ TEST(SqliteStore, OneTurnAnswersEachRequestForItself) {
 
 TEST(SqliteStore, ANodeThatFallsSilentIsLostAndSaidToBe) {
   SqliteStore store(":memory:");
-  House house(store);
+  StoreHouse house(store);
   house.join();
   house.turn(2'000, {Submit{small_job()}});
   house.turn(1'002 + 30'000, {});
@@ -98,7 +98,7 @@ TEST(SqliteStore, ANodeThatFallsSilentIsLostAndSaidToBe) {
 
 TEST(SqliteStore, AFleetMayGrowAndNotForget) {
   SqliteStore store(":memory:");
-  { House house(store); }
+  { StoreHouse house(store); }
   FleetSpec more = single_fleet();
   more.kinds.push_back({"gpu", 80, 400});
   EXPECT_NO_THROW(Control(store, more, policy_named("fifo"), {}, 0));

@@ -13,8 +13,6 @@ namespace {
 using io::Json;
 using transport::HttpResponse;
 
-Json json_of(const HttpResponse& response) { return io::parse_json(response.body, "body"); }
-
 // 1 ms a prompt token and a generated one: 60 PTU, less the tenth that a step takes anyway.
 ModelHandle measured_model() {
   ModelHandle model = fake_model();
