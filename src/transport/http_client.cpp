@@ -1,35 +1,24 @@
 #include "transport/http_client.h"
 
-#include <boost/asio/connect.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
-#include <chrono>
-#include <optional>
-#include <variant>
 
 #include "base/error.h"
+#include "transport/client_socket.h"
 
 namespace hearth::transport {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
+namespace http = boost::beast::http;
 using boost::system::error_code;
-using tcp = asio::ip::tcp;
 
 namespace {
 
-using Plain = beast::tcp_stream;
-using Tls = beast::ssl_stream<beast::tcp_stream>;
+constexpr size_t kChunkBytes = size_t{16} << 10;
 
-constexpr size_t kReadBytes = size_t{16} << 10;
+struct Connection {
+  ClientSocket socket;
+  boost::beast::flat_buffer buffer;
+};
 
 class SocketClient final : public HttpClient {
  public:
@@ -51,109 +40,42 @@ class SocketClient final : public HttpClient {
   }
 
  private:
-  struct Connection {
-    asio::io_context io{1};
-    asio::ssl::context tls{asio::ssl::context::tls_client};
-    std::variant<std::monostate, Plain, Tls> stream;
-    beast::flat_buffer buffer;
-  };
-
-  // Runs what was started until it has called back.
-  error_code run(const std::optional<error_code>& result) {
-    connection_->io.restart();
-    connection_->io.run();
-    return *result;
-  }
-
-  template <typename Start>
-  error_code wait(Start&& start) {
-    std::optional<error_code> result;
-    start([&result](error_code error, auto&&...) { result = error; });
-    return run(result);
-  }
-
   void connect(const Url& url, const std::string& place, const ClientRequest& request) {
     connection_ = std::make_unique<Connection>();
     place_ = place;
-    error_code error;
-    tcp::resolver resolver(connection_->io);
-    const auto endpoints = resolver.resolve(url.host, url.port, error);
-    if (!error)
-      error = url.scheme == "https" ? connect_tls(url, endpoints, request)
-                                    : connect_plain(endpoints, request);
+    const error_code error = connection_->socket.connect(url, request.connect_timeout_ms);
     if (error) {
       connection_.reset();
       throw_error(ErrorCode::kIo, request.url, "cannot connect to {}: {}", place, error.message());
     }
   }
 
-  error_code connect_tcp(Plain& stream, const tcp::resolver::results_type& endpoints,
-                         const ClientRequest& request) {
-    stream.expires_after(std::chrono::milliseconds(request.connect_timeout_ms));
-    const error_code error =
-        wait([&](auto done) { stream.async_connect(endpoints, std::move(done)); });
-    if (!error) stream.socket().set_option(tcp::no_delay(true));
-    return error;
-  }
-
-  error_code connect_plain(const tcp::resolver::results_type& endpoints,
-                           const ClientRequest& request) {
-    return connect_tcp(connection_->stream.emplace<Plain>(connection_->io), endpoints, request);
-  }
-
-  error_code connect_tls(const Url& url, const tcp::resolver::results_type& endpoints,
-                         const ClientRequest& request) {
-    connection_->tls.set_default_verify_paths();
-    Tls& stream = connection_->stream.emplace<Tls>(connection_->io, connection_->tls);
-    stream.set_verify_mode(asio::ssl::verify_peer);
-    stream.set_verify_callback(asio::ssl::host_name_verification(url.host));
-    SSL_set_tlsext_host_name(stream.native_handle(), url.host.c_str());
-    const error_code error = connect_tcp(stream.next_layer(), endpoints, request);
-    if (error) return error;
-    return wait([&](auto done) {
-      stream.async_handshake(asio::ssl::stream_base::client, std::move(done));
-    });
-  }
-
   error_code exchange(const Url& url, const ClientRequest& request, const ClientStream& sink) {
     answered_ = false;
-    if (auto* plain = std::get_if<Plain>(&connection_->stream)) {
-      return exchange_on(*plain, *plain, url, request, sink);
-    }
-    Tls& tls = std::get<Tls>(connection_->stream);
-    return exchange_on(tls, tls.next_layer(), url, request, sink);
-  }
-
-  template <typename Stream>
-  error_code exchange_on(Stream& stream, Plain& lowest, const Url& url,
-                         const ClientRequest& request, const ClientStream& sink) {
-    const auto patience = std::chrono::milliseconds(request.silence_timeout_ms);
-    lowest.expires_after(patience);
-    auto message = compose(url, request);
-    error_code error =
-        wait([&](auto done) { http::async_write(stream, message, std::move(done)); });
+    ClientSocket& socket = connection_->socket;
+    socket.set_patience(request.silence_timeout_ms);
+    error_code error;
+    http::write(socket, compose(url, request), error);
     if (error) return error;
 
     http::response_parser<http::buffer_body> parser;
     parser.body_limit(boost::none);
     if (request.method == "HEAD") parser.skip(true);
-    error = wait([&](auto done) {
-      http::async_read_header(stream, connection_->buffer, parser, std::move(done));
-    });
+    http::read_header(socket, connection_->buffer, parser, error);
     if (error) return error;
     answered_ = true;
     if (sink.on_head) sink.on_head(head_of(parser.get()));
+    return read_body(parser, sink);
+  }
 
-    char bytes[kReadBytes];
+  error_code read_body(http::response_parser<http::buffer_body>& parser, const ClientStream& sink) {
+    char bytes[kChunkBytes];
     while (!parser.is_done()) {
       parser.get().body().data = bytes;
       parser.get().body().size = sizeof bytes;
-      lowest.expires_after(patience);
-      error = wait([&](auto done) {
-        http::async_read_some(stream, connection_->buffer, parser, std::move(done));
-      });
-      if (error == http::error::need_buffer) error = {};
-      if (error) return error;
+      error_code error;
+      http::read_some(connection_->socket, connection_->buffer, parser, error);
+      if (error && error != http::error::need_buffer) return error;
       const size_t got = sizeof bytes - parser.get().body().size;
       if (got > 0 && sink.on_bytes && !sink.on_bytes({bytes, got})) {
         connection_.reset();
