@@ -37,6 +37,7 @@ void add_server_flags(CLI::App& command, ForgeServer& server) {
   command.add_option("--host", options.http.host, "Address to listen on; 0.0.0.0 for all")
       ->capture_default_str();
   command.add_option("--port", options.http.port, "Port to listen on; 0 takes a free one")
+      ->check(CLI::Range(0, 65535))
       ->capture_default_str();
   command.add_option("--policy", options.policy, "Who gets devices: hearth, fifo, backfill, ...")
       ->capture_default_str();

@@ -163,6 +163,7 @@ void add_serve_command(CLI::App& app) {
   command->add_option("--host", server.http.host, "Address to listen on; 0.0.0.0 for all")
       ->capture_default_str();
   command->add_option("--port", server.http.port, "Port to listen on; 0 takes a free one")
+      ->check(CLI::Range(0, 65535))
       ->capture_default_str();
   command->add_option("--api-key", options->api_keys, "Key that clients must send; may be repeated")
       ->envname("HEARTH_API_KEYS");

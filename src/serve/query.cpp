@@ -8,15 +8,24 @@
 #include "transport/http.h"
 
 namespace hearth::serve {
+namespace {
+
+// What stands before the first `mark`, and what after it.
+std::pair<std::string_view, std::string_view> split_once(std::string_view text, char mark) {
+  const size_t at = text.find(mark);
+  if (at == std::string_view::npos) return {text, {}};
+  return {text.substr(0, at), text.substr(at + 1)};
+}
+
+}  // namespace
 
 Query::Query(std::string_view raw) {
   while (!raw.empty()) {
-    const size_t end = std::min(raw.find('&'), raw.size());
-    const std::string_view pair = raw.substr(0, end);
-    raw = raw.substr(std::min(end + 1, raw.size()));
-    const size_t equals = std::min(pair.find('='), pair.size());
-    auto key = transport::percent_decode(pair.substr(0, equals));
-    auto value = transport::percent_decode(pair.substr(std::min(equals + 1, pair.size())));
+    const auto [pair, rest] = split_once(raw, '&');
+    const auto [name, content] = split_once(pair, '=');
+    raw = rest;
+    auto key = transport::percent_decode(name);
+    auto value = transport::percent_decode(content);
     if (!key || !value) {
       throw_error(ErrorCode::kInvalidArgument, "query", "the query has a broken '%' escape: {}",
                   pair);

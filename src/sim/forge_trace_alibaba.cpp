@@ -77,9 +77,7 @@ ForgeTrace alibaba_trace(std::string_view pods, FleetSpec fleet) {
     }
     trace.jobs.push_back(std::move(job));
   }
-  std::stable_sort(
-      trace.jobs.begin(), trace.jobs.end(),
-      [](const ReplayJob& a, const ReplayJob& b) { return a.submit_at < b.submit_at; });
+  std::ranges::stable_sort(trace.jobs, {}, &ReplayJob::submit_at);
   return trace;
 }
 

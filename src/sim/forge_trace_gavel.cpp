@@ -92,9 +92,7 @@ ForgeTrace gavel_trace(std::string_view jobs, std::string_view throughputs) {
     job.phases = {{0, rates}};
     trace.jobs.push_back(std::move(job));
   }
-  std::stable_sort(
-      trace.jobs.begin(), trace.jobs.end(),
-      [](const ReplayJob& a, const ReplayJob& b) { return a.submit_at < b.submit_at; });
+  std::ranges::stable_sort(trace.jobs, {}, &ReplayJob::submit_at);
   return trace;
 }
 

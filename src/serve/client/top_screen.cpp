@@ -38,7 +38,7 @@ std::string count_text(double value) {
 Lines head_lines(const TopAnswers& answers) {
   const Json& status = answers.status;
   const bool ready = status.at("ready").get<bool>(), healthy = status.at("healthy").get<bool>();
-  const int64_t up_s = answers.now_s - status.at("started_at").get<int64_t>();
+  const int64_t up_s = std::max<int64_t>(1, answers.now_s - status.at("started_at").get<int64_t>());
   return {fmt::format("hearth {}   {}   {}   up {}", status.at("version").get<std::string>(),
                       status.at("model").get<std::string>(),
                       !healthy ? "THE LAST STEP FAILED"
