@@ -55,6 +55,8 @@ void serve_adapters(const LoraFlags& flags, serve::AdapterRegistry& registry) {
       throw_error(ErrorCode::kInvalidArgument, "--lora",
                   "expected NAME=FOLDER or @TENANT/NAME=FOLDER, got '{}'", text);
     }
+    // What a client had loaded under this name before the restart gives way.
+    registry.unload(owner, name);
     registry.load(owner, name, text.substr(equals + 1));
   }
 }

@@ -226,7 +226,7 @@ void show_usage(const Flags& flags) {
   if (flags.csv) {
     std::printf(
         "start_time,project,api_key_id,model,adapter,source,requests,prompt_tokens,"
-        "cached_tokens,generated_tokens\n");
+        "cached_tokens,generated_tokens,ptu_minutes\n");
   } else if (!flags.json) {
     print_row({{"FROM", 16},
                {"TENANT", 16},
@@ -235,17 +235,19 @@ void show_usage(const Flags& flags) {
                {"REQUESTS", 9},
                {"PROMPT", 12},
                {"CACHED", 12},
-               {"GENERATED", 12}});
+               {"GENERATED", 12},
+               {"PTU-MIN", 12}});
   }
   for (const serve::UsageRow& row : rows) {
     const serve::UsageLabels& of = row.labels;
     const serve::UsageCounts& n = row.counts;
     if (flags.csv) {
-      std::printf("%lld,%s,%s,%s,%s,%s,%lld,%lld,%lld,%lld\n", static_cast<long long>(row.begin_s),
-                  of.project.c_str(), of.api_key.c_str(), of.model.c_str(), of.adapter.c_str(),
-                  of.source.c_str(), static_cast<long long>(n.requests),
-                  static_cast<long long>(n.prompt_tokens), static_cast<long long>(n.cached_tokens),
-                  static_cast<long long>(n.generated_tokens));
+      std::printf("%lld,%s,%s,%s,%s,%s,%lld,%lld,%lld,%lld,%.6f\n",
+                  static_cast<long long>(row.begin_s), of.project.c_str(), of.api_key.c_str(),
+                  of.model.c_str(), of.adapter.c_str(), of.source.c_str(),
+                  static_cast<long long>(n.requests), static_cast<long long>(n.prompt_tokens),
+                  static_cast<long long>(n.cached_tokens),
+                  static_cast<long long>(n.generated_tokens), n.ptu_minutes());
     } else if (flags.json) {
       const Json line = {{"start_time", row.begin_s},
                          {"project", of.project},
@@ -256,7 +258,8 @@ void show_usage(const Flags& flags) {
                          {"requests", n.requests},
                          {"prompt_tokens", n.prompt_tokens},
                          {"cached_tokens", n.cached_tokens},
-                         {"generated_tokens", n.generated_tokens}};
+                         {"generated_tokens", n.generated_tokens},
+                         {"ptu_minutes", n.ptu_minutes()}};
       std::printf("%s\n", io::dump_json(line).c_str());
     } else {
       print_row({{day_text(row.begin_s), 16},
@@ -266,7 +269,8 @@ void show_usage(const Flags& flags) {
                  {std::to_string(n.requests), 9},
                  {std::to_string(n.prompt_tokens), 12},
                  {std::to_string(n.cached_tokens), 12},
-                 {std::to_string(n.generated_tokens), 12}});
+                 {std::to_string(n.generated_tokens), 12},
+                 {fmt::format("{:.3f}", n.ptu_minutes()), 12}});
     }
   }
 }
@@ -330,9 +334,9 @@ void add_keys_command(CLI::App& app) {
 
 void add_usage_command(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* usage =
-      add_action(app, flags, "usage",
-                 "Tokens by tenant, model and adapter, as a table, JSON or CSV", show_usage);
+  CLI::App* usage = add_action(
+      app, flags, "usage",
+      "Tokens and PTU-minutes by tenant, model and adapter, as a table, JSON or CSV", show_usage);
   usage->add_option("--tenant", flags->project, "Only this one's");
   usage->add_option("--since", flags->since, "How long ago it begins")->capture_default_str();
   usage->add_option("--until", flags->until, "How long ago it ends; now, if not given");

@@ -26,6 +26,13 @@ constexpr double ptu_of(engine::Cost rate_per_minute) {
   return static_cast<double>(rate_per_minute) / static_cast<double>(rate_of(kMilli));
 }
 
+// Work done, as the books count it: a million of these are what one PTU does in a minute.
+constexpr int64_t kMicro = 1'000'000;
+constexpr int64_t micro_ptu_minutes(engine::Cost cost) {
+  constexpr engine::Cost each = rate_of(kMilli) / kMicro;
+  return (cost + each / 2) / each;
+}
+
 // What a workload needs.
 struct PtuWorkload {
   double requests_per_minute = 0;

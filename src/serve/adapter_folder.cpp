@@ -29,6 +29,18 @@ int64_t stamp_of(const fs::path& folder) {
 
 }  // namespace
 
+std::string folder_inside(const std::string& root, const std::string& tenant,
+                          const std::string& path) {
+  if (root.empty()) return {};
+  const fs::path base = fs::weakly_canonical(root);
+  const fs::path folder = fs::weakly_canonical(base / path);
+  const fs::path inside = folder.lexically_relative(base);
+  const std::string first = inside.empty() ? ".." : inside.begin()->string();
+  const bool foreign = first.starts_with('@') && first != "@" + tenant;
+  if (first == ".." || first == "." || foreign || !fs::is_directory(folder)) return {};
+  return folder.string();
+}
+
 AdapterFolder::AdapterFolder(std::string folder, AdapterRegistry& registry)
     : folder_(std::move(folder)), registry_(registry) {
   if (!folder_.empty() && !fs::is_directory(folder_)) {

@@ -11,6 +11,11 @@
 
 namespace hearth::serve {
 
+// The folder that a tenant means by a path: inside `root`, and not inside another tenant's part of
+// it. What is not the tenant's to see is not there: empty.
+std::string folder_inside(const std::string& root, const std::string& tenant,
+                          const std::string& path);
+
 class AdapterFolder {
  public:
   // DIR/NAME is everybody's, DIR/@TENANT/NAME that tenant's. `registry` outlives this. Without a

@@ -3,10 +3,10 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "io/json.h"
 #include "serve/api_error.h"
+#include "serve/temp_folder.h"
 #include "serve/test_house.h"
 
 namespace hearth::serve {
@@ -19,12 +19,6 @@ using transport::HttpResponse;
 // A --lora-dir with some adapters in it.
 class LoraDir {
  public:
-  LoraDir() : path_(fs::temp_directory_path() / ("hearth_lora_" + std::to_string(::getpid()))) {
-    fs::remove_all(path_);
-    fs::create_directories(path_);
-  }
-  ~LoraDir() { fs::remove_all(path_); }
-
   void put(const std::string& name, const std::string& weights = "w") const {
     fs::create_directories(path_ / name);
     std::ofstream(path_ / name / "adapter_config.json") << "{}";
@@ -34,7 +28,8 @@ class LoraDir {
   std::string path() const { return path_.string(); }
 
  private:
-  fs::path path_;
+  const TempFolder folder_;
+  const fs::path path_ = folder_.path();
 };
 
 ServerOptions options_for(const LoraDir& dir) {
@@ -91,9 +86,93 @@ TEST(Adapters, AreLoadedServedListedAndUnloaded) {
   EXPECT_EQ(unload(house, "sql").status, 200);
   EXPECT_EQ(house.post("/v1/completions", say("sql", "hi")).status, 404);
   EXPECT_EQ(unload(house, "sql").status, 404);
+  const Json log = json_of(house.get("/v1/organization/audit_logs"))["data"];
+  ASSERT_EQ(log.size(), 2u);
+  EXPECT_EQ(log[0]["type"], "adapter.deleted");
+  EXPECT_EQ(log[1]["adapter.created"]["id"], "sql");
   while (house.turn()) {
   }
   EXPECT_TRUE(house.adapters.known().empty());
+}
+
+ServerOptions kept_for(const LoraDir& dir, const TempFolder& data) {
+  ServerOptions options = options_for(dir);
+  options.data_dir = data.path();
+  // The ids of one life are not those of the next.
+  static uint64_t seed = 0;
+  options.id_seed = ++seed;
+  return options;
+}
+
+TEST(Adapters, WhatWasLoadedIsServedAfterARestart) {
+  const LoraDir dir;
+  const TempFolder data;
+  dir.put("nested/sql");
+  dir.put("nested/gone");
+  dir.put("nested/short");
+  {
+    TestHouse house(kept_for(dir, data));
+    for (const char* name : {"sql", "gone", "short"}) {
+      EXPECT_EQ(load(house, name, std::string("nested/") + name).status, 200);
+    }
+    EXPECT_EQ(unload(house, "short").status, 200);
+    EXPECT_EQ(json_of(house.get("/v1/adapters"))["data"][0]["source"], "folder");
+  }
+  dir.remove("nested/gone");
+  {
+    TestHouse house(kept_for(dir, data));
+    EXPECT_EQ(text_of(house.post("/v1/completions", say("sql", "hi"))), "[1] hi");
+    EXPECT_EQ(house.post("/v1/completions", say("gone", "hi")).status, 404);
+    EXPECT_EQ(house.post("/v1/completions", say("short", "hi")).status, 404);
+  }
+  dir.put("nested/gone");
+  {
+    TestHouse house(kept_for(dir, data));
+    EXPECT_EQ(house.post("/v1/completions", say("gone", "hi")).status, 200) << "it has come back";
+  }
+  dir.remove("nested/gone");
+  {
+    TestHouse house(kept_for(dir, data));
+    EXPECT_EQ(unload(house, "gone").status, 200) << "not served, but remembered";
+    EXPECT_EQ(unload(house, "gone").status, 404);
+    EXPECT_EQ(house.client.send(house.request("DELETE", "/v1/adapters/sql")).status, 200);
+    EXPECT_TRUE(fs::exists(dir.path() + "/nested/sql")) << "the files are not the server's";
+  }
+  dir.put("nested/gone");
+  TestHouse house(kept_for(dir, data));
+  EXPECT_EQ(json_of(house.get("/v1/models"))["data"].size(), 1u);
+}
+
+TEST(Adapters, ARestartKeepsTheirTenantAndTheirFolder) {
+  const LoraDir dir, other;
+  const TempFolder data;
+  dir.put("@ann/deep/secret");
+  const auto load_as_ann = [](TestHouse& house, const char* path) {
+    return house.client
+        .send(as("ann",
+                 house.request("POST", "/v1/load_lora_adapter",
+                               fmt::format(R"({{"lora_name":"mine","lora_path":"{}"}})", path))))
+        .status;
+  };
+  const auto ask = [](TestHouse& house, const std::string& tenant) {
+    return house.client
+        .send(as(tenant, house.request("POST", "/v1/completions", say("mine", "hi"))))
+        .status;
+  };
+  {
+    TestHouse house(with_tenants(kept_for(dir, data)));
+    EXPECT_EQ(load_as_ann(house, "@ann/deep/secret"), 200);
+  }
+  {
+    TestHouse house(with_tenants(kept_for(dir, data)));
+    EXPECT_EQ(ask(house, "ann"), 200);
+    EXPECT_EQ(ask(house, "bob"), 404);
+  }
+  other.put("@ann/new");
+  TestHouse house(with_tenants(kept_for(other, data)));
+  EXPECT_EQ(ask(house, "ann"), 404) << "outside of the --lora-dir of today";
+  EXPECT_EQ(load_as_ann(house, "@ann/new"), 200) << "in its place";
+  EXPECT_EQ(ask(house, "ann"), 200);
 }
 
 TEST(Adapters, WhatCannotBeLoadedIsSaid) {
@@ -238,6 +317,39 @@ TEST(Adapters, TheListSaysWhereEachIsAndAnAdminSeesAll) {
   EXPECT_EQ(list("admin", "").size(), 1u);
   EXPECT_EQ(list("admin", "?project_id=*").size(), 2u);
   EXPECT_EQ(list("admin", "?project_id=ann").size(), 2u);
+}
+
+// Memory holds four of six.
+TEST(Adapters, MetricsTellWhereTheyAreAndWhyTheyLeft) {
+  const LoraDir dir;
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) dir.put(name);
+  TestHouse house(options_for(dir));
+  const auto expect = [&](const std::string& name, const std::string& label, int value) {
+    const std::string labels = label.empty() ? "" : "," + label;
+    const std::string line =
+        fmt::format("hearth:{}{{model_name=\"fake\"{}}} {}\n", name, labels, value);
+    const std::string text = house.get("/metrics").body;
+    EXPECT_NE(text.find(line), std::string::npos) << line << text.substr(text.find(name), 300);
+  };
+  expect("lora_adapters", R"(tier="stored")", 6);
+  for (const char* name : {"a", "b", "c", "d", "e", "f", "f"}) {
+    EXPECT_EQ(house.post("/v1/completions", say(name, "hi")).status, 200);
+  }
+  expect("lora_adapters", R"(tier="memory")", 4);
+  expect("lora_adapters", R"(tier="loading")", 0);
+  expect("lora_adapters", R"(tier="stored")", 2);
+  expect("lora_memory_usage_perc", "", 1);
+  expect("lora_requests_total", R"(found="memory")", 1);
+  expect("lora_requests_total", R"(found="elsewhere")", 6);
+  expect("lora_loads_total", R"(result="ordered")", 6);
+  expect("lora_load_time_seconds_count", "", 6);
+  expect("lora_evictions_total", R"(reason="capacity")", 2);
+  expect("lora_evictions_total", R"(reason="unload")", 0);
+  EXPECT_EQ(unload(house, "f").status, 200);
+  while (house.turn()) {
+  }
+  expect("lora_evictions_total", R"(reason="unload")", 1);
+  expect("lora_adapters", R"(tier="memory")", 3);
 }
 
 TEST(Adapters, TheFolderIsWatched) {

@@ -26,7 +26,9 @@ class FakeAdapters final : public AdapterHost {
  public:
   void tell(Loaded loaded) override { loaded_ = std::move(loaded); }
   AdapterInfo open(engine::AdapterId adapter, const std::string& folder) override;
-  AdapterTiers tiers() const override { return {}; }
+  AdapterTiers tiers() const override {
+    return {.stored = static_cast<int32_t>(known_.size() - in_memory_.size())};
+  }
   AdapterTier tier_of(engine::AdapterId adapter) const override;
   int64_t page_bytes() const override { return 4096; }
 

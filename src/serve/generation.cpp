@@ -34,13 +34,14 @@ engine::Admission Generation::start(GenerationRequest request, std::unique_ptr<S
   CHECK(!request.prompts.empty(), "a generation without a prompt");
   surface_ = std::move(surface);
   choices_per_prompt_ = request.prompts[0].choices;
-  prompt_counted_.resize(request.prompts.size());
+  prices_ = request.prices;
   token_ids_ = request.token_ids;
   const SpecialTokens special =
       request.skip_special_tokens ? SpecialTokens::kSkip : SpecialTokens::kKeep;
   for (engine::Request& prompt : request.prompts) {
     prompt.id = engine_.next_id();
     ids_.push_back(prompt.id);
+    prompts_.push_back({prompt.adapter, static_cast<int32_t>(prompt.prompt.size())});
     // A reply is a text of its own; a completion goes on with one.
     const std::span<const TokenId> before = request.parsers.empty()
                                                 ? std::span<const TokenId>(prompt.prompt)
@@ -115,11 +116,7 @@ void Generation::take(Incoming incoming) {
   if (!news.pooled.empty()) {
     surface_->on_vector(static_cast<int32_t>(prompt), std::move(news.pooled));
   }
-  if (!prompt_counted_[prompt]) {
-    prompt_counted_[prompt] = true;
-    totals_.prompt_tokens += news.usage.prompt_tokens;
-    totals_.cached_tokens += news.usage.cached_tokens;
-  }
+  if (!prompts_[prompt].counted) count_prompt(prompts_[prompt], news.usage);
   if (!news.prompt.empty()) {
     std::vector<TokenText> tokens;
     for (const auto& token : news.prompt) tokens.push_back(describe(token, codec_));
@@ -130,7 +127,19 @@ void Generation::take(Incoming incoming) {
 
 void Generation::take_admission(const engine::Admission& admission) {
   if (!admission.accepted()) return refuse_all(admission);
-  if (++admitted_ == prompt_counted_.size()) surface_->on_admitted();
+  if (++admitted_ == prompts_.size()) surface_->on_admitted();
+}
+
+void Generation::count_prompt(Prompt& prompt, const engine::Usage& usage) {
+  prompt.counted = true;
+  totals_.prompt_tokens += usage.prompt_tokens;
+  totals_.cached_tokens += usage.cached_tokens;
+  totals_.cost += prices_.of_prompt(usage.cached_tokens, usage.prompt_tokens, prompt.adapter);
+}
+
+void Generation::count_token(Choice& choice, const Prompt& prompt) {
+  ++totals_.output_tokens;
+  totals_.cost += prices_.of_tokens(prompt.tokens + choice.tokens++, 1, prompt.adapter);
 }
 
 void Generation::take_tokens(int32_t index, size_t prompt, const News& news) {
@@ -139,7 +148,7 @@ void Generation::take_tokens(int32_t index, size_t prompt, const News& news) {
   Decoded decoded;
   std::vector<TokenId> ids;
   for (const engine::SampledToken& token : news.tokens) {
-    ++totals_.output_tokens;
+    count_token(choice, prompts_[prompt]);
     ids.push_back(token.token);
     if (token.token == news.stop_token && &token == &news.tokens.back()) break;
     Decoded more = choice.decoder->feed(token);

@@ -30,6 +30,8 @@ struct GenerationRequest {
   bool token_ids = false;  // pieces carry the ids of their tokens
   // One for each prompt, or none.
   std::vector<std::shared_ptr<RequestMeter>> meters;
+  // What its tokens are worth.
+  engine::TokenPrices prices;
   // One for each choice of each prompt, or none: replies are plain text.
   std::vector<std::unique_ptr<ReplyParser>> parsers;
 };
@@ -55,6 +57,7 @@ struct Totals {
   int32_t cached_tokens = 0;
   int32_t output_tokens = 0;
   int32_t reasoning_tokens = 0;  // of the output, between the marks of reasoning
+  engine::Cost cost = 0;         // of all these tokens
 };
 
 // One API's way to tell a generation. First the engine takes it or refuses it; then pieces, one end
@@ -101,13 +104,21 @@ class Generation : public std::enable_shared_from_this<Generation> {
   struct Choice {
     std::unique_ptr<ChoiceDecoder> decoder;
     std::unique_ptr<ReplyParser> parser;
+    int32_t tokens = 0;
     bool ended = false;
+  };
+  struct Prompt {
+    engine::AdapterId adapter = engine::kBaseModel;
+    int32_t tokens = 0;
+    bool counted = false;
   };
 
   void receive(Incoming incoming);
   void drain();
   void take(Incoming incoming);
   void take_admission(const engine::Admission& admission);
+  void count_prompt(Prompt& prompt, const engine::Usage& usage);
+  void count_token(Choice& choice, const Prompt& prompt);
   void take_tokens(int32_t index, size_t prompt, const News& news);
   // `ids`: of the tokens that were decoded.
   void tell(int32_t index, Decoded decoded, std::vector<TokenId> ids);
@@ -132,7 +143,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::vector<Incoming> waiting_;  // taken from the inbox, not told yet
   std::vector<Choice> choices_;
   int32_t choices_per_prompt_ = 1;
-  std::vector<bool> prompt_counted_;
+  std::vector<Prompt> prompts_;
+  engine::TokenPrices prices_;
   bool token_ids_ = false;
   size_t admitted_ = 0;  // prompts
   Totals totals_;

@@ -26,7 +26,7 @@ void Reply::add_common(HttpResponse& response) const {
                        "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
                        "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, "
                        "x-ratelimit-reset-tokens, x-hearth-deployment, x-hearth-utilization, "
-                       "x-hearth-spillover");
+                       "x-hearth-spillover, x-hearth-ptu-minutes");
   response.headers.set("Vary", "Origin");
 }
 

@@ -115,7 +115,7 @@ struct Service::Impl {
     services.batch_runner = std::make_shared<BatchRunner>(BatchRunner::House{
         services.batches, services.files, background, clock, ids, options.services, model.name,
         [this](const Batch& batch, HttpRequest request, InternalExchange::Done done) {
-          send_for(batch, std::move(request), std::move(done));
+          return send_for(batch, std::move(request), std::move(done));
         },
         [this] { return room_for_batches(); }});
     services.tuning_runner = std::make_shared<TuningRunner>(
@@ -131,6 +131,7 @@ struct Service::Impl {
   void serve_kept_adapters() {
     for (const ShelvedAdapter& kept : services.shelf.all()) {
       try {
+        if (!kept.has_own_files()) require_in_lora_dir(kept);
         adapters.load(kept.owner, kept.name, kept.folder);
       } catch (const Error& error) {
         log::warn("adapter not served name={} folder={} error=\"{}\"", kept.name, kept.folder,
@@ -139,23 +140,38 @@ struct Service::Impl {
     }
   }
 
+  // It stays remembered: the folder may come back, and unload_lora_adapter forgets it.
+  void require_in_lora_dir(const ShelvedAdapter& kept) const {
+    const std::string tenant = kept.owner.empty() ? Tenant().name : kept.owner;
+    if (folder_inside(options.adapters.folder, tenant, kept.folder) == kept.folder) return;
+    throw_error(ErrorCode::kNotFound, "", "the folder is gone from --lora-dir '{}'",
+                options.adapters.folder);
+  }
+
   // Only while nobody else is there.
   int64_t room_for_batches() const {
     if (app.draining || services.counts->total() > 0) return 0;
     return options.services.batch_requests_at_once;
   }
 
-  void send_for(const Batch& batch, HttpRequest request, InternalExchange::Done done) {
+  BatchRunner::GiveUp send_for(const Batch& batch, HttpRequest request,
+                               InternalExchange::Done done) {
     const auto exchange = std::make_shared<InternalExchange>(std::move(request), std::move(done));
     std::map<std::string, std::string> found;
     const Route* route = find_route(exchange->request(), found);
     const auto caller = services.keys.acting_for({}, batch.project);
-    if (!route || !caller) return exchange->respond({404, {}, {}});
+    BatchRunner::GiveUp give_up = [weak = std::weak_ptr(exchange)] {
+      if (const auto held = weak.lock()) held->close();
+    };
+    if (!route || !caller) {
+      exchange->respond({404, {}, {}});
+      return give_up;
+    }
     Reply::Setup setup{ids.make("req_"), {}, route->pattern, ErrorShape::kOpenAi};
     const auto reply = std::make_shared<Reply>(exchange, std::move(setup), metrics);
     Call call{app, reply, std::move(found), caller->tenant, clock.now(), *caller, Origin::kBatch};
-    if (!admit(call, *route)) return;
-    executor.post([route, call]() mutable { run(*route, call); });
+    if (admit(call, *route)) executor.post([route, call]() mutable { run(*route, call); });
+    return give_up;
   }
 
   // A large body of somebody who may send one: the others are refused before it has come.
@@ -352,6 +368,7 @@ void start_generation(Call& call, GenerationRequest request, std::unique_ptr<Sur
     prompt.service_class = engine::ServiceClass::kBatch;
   }
   if (!place(call, request)) return;
+  request.prices = app.engine.costs().prices;
   const auto generation = std::make_shared<Generation>(app.engine, *app.model.codec, app.executor);
   call.reply->on_writable([weak = std::weak_ptr(generation)] {
     if (const auto held = weak.lock()) held->resume();

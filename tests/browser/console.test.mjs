@@ -215,6 +215,7 @@ test('usage is counted, drawn and exported', async () => {
   const { page, done } = await visit('usage');
   await page.locator('.column span').first().waitFor();
   assert.match(await page.locator('tbody tr').first().innerText(), /default/);
+  await page.locator('.figure', { hasText: 'PTU-minutes' }).waitFor();
   await page.getByRole('tab', { name: 'Model', exact: true }).click();
   await page.locator('td.name', { hasText: 'ember' }).waitFor();
   const [download] = await Promise.all([page.waitForEvent('download'), button(page, 'Export CSV').click()]);

@@ -99,6 +99,31 @@ test('services: upload, fine-tune, poll, chat with the result; killed in the mid
   await assert.rejects(client.chat.completions.create(ask), OpenAI.NotFoundError);
 });
 
+test('services: a job on preferences is paused, outlives a kill, and is resumed', async (t) => {
+  const house = new House(t, '--tuning-priority', 'normal');
+  let client = await house.start();
+  const pairs = chats.slice(0, 12).map(({ messages: [question, answer] }) => ({
+    input: { messages: [question] }, preferred_output: [answer], non_preferred_output: [{ role: 'assistant', content: 'It is a number.' }],
+  }));
+  const file = await client.files.create({ file: await jsonl('pairs.jsonl', pairs), purpose: 'fine-tune' });
+  const job = await client.fineTuning.jobs.create({
+    model: 'ember', training_file: file.id, suffix: 'kind', method: { type: 'dpo', dpo: { hyperparameters: { n_epochs: 20, batch_size: 2 } } },
+  });
+  const look = () => client.fineTuning.jobs.retrieve(job.id);
+  await until(look, (seen) => seen.progress.step > 0 || seen.status === 'failed', 'a step is done');
+  assert.equal((await client.fineTuning.jobs.pause(job.id)).status, 'paused');
+  await house.kill();
+  client = await house.start();
+  const paused = await look();
+  assert.equal(paused.status, 'paused');
+  assert.equal((await client.fineTuning.jobs.resume(job.id)).status, 'queued');
+  const done = await until(look, (seen) => ['succeeded', 'failed'].includes(seen.status), 'the job is over', 480);
+  assert.equal(done.status, 'succeeded', JSON.stringify(done.error));
+  assert.equal(done.progress.step, 120);
+  const reply = await client.chat.completions.create({ model: done.fine_tuned_model, messages: pairs[0].input.messages, max_tokens: 8 });
+  assert.equal(reply.model, done.fine_tuned_model);
+});
+
 test('services: a bad training file fails with its line; a job is cancelled', async (t) => {
   const house = new House(t, '--tuning-priority', 'normal');
   const client = await house.start();
@@ -143,6 +168,7 @@ test('services: a batch is done once however often the server is killed', async 
   const usage = JSON.parse(house.cli('usage', '--json', '--group-by', 'source'));
   assert.equal(usage.requests, count + 1, 'in the books once each');
   assert.equal(usage.generated_tokens, count * 24);
+  assert.ok(usage.ptu_minutes > 0, 'with the work that they were');
 });
 
 test('services: a batch waits for people, is cancelled, and tells what it has', async (t) => {
@@ -223,7 +249,8 @@ test('services: tenants from the command line, limits, usage; all of it after a 
   assert.equal(row.num_model_requests, 3);
   assert.equal(row.output_tokens, 12);
   assert.equal(row.model, 'ember');
+  assert.ok(row.ptu_minutes > 0);
   const log = await admin.get('/organization/audit_logs');
   assert.ok(log.data.some((entry) => entry.type === 'api_key.created'));
-  assert.match(house.cli('usage', '--csv'), /,ann,,ember,,,3,\d+,\d+,12/);
+  assert.match(house.cli('usage', '--csv'), /,ann,,ember,,,3,\d+,\d+,12,0\.\d{6}$/m);
 });

@@ -1,14 +1,17 @@
 #include "serve/batches/batch_runner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "flywheel/ptu.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "serve/batches/batch_input.h"
 #include "serve/files/line_reader.h"
+#include "serve/tenants/metered_surface.h"
 
 namespace hearth::serve {
 namespace {
@@ -34,9 +37,14 @@ Json faults_json(const std::vector<LineFault>& faults) {
   return out;
 }
 
+int64_t work_of(const HttpResponse& response) {
+  const std::string* told = response.headers.find(kWorkHeader);
+  return told ? std::llround(std::stod(*told) * flywheel::kMicro) : 0;
+}
+
 // Chat, completions and embeddings say prompt_tokens, responses say input_tokens.
-UsageCounts usage_of(const Json& body) {
-  UsageCounts counts{.requests = 1};
+UsageCounts usage_of(const HttpResponse& response, const Json& body) {
+  UsageCounts counts{.requests = 1, .micro_ptu_minutes = work_of(response)};
   if (!body.is_object() || !body.contains("usage") || !body["usage"].is_object()) return counts;
   const Json& usage = body["usage"];
   const auto number = [](const Json& in, const char* name) {
@@ -87,6 +95,7 @@ void BatchRunner::look() {
   if (stopped_) return;
   pushed_back_ = false;
   refresh();
+  give_up_where_over();
   fill();
   close_where_done();
   house_.store.forget_items(kForgottenAtOnce);
@@ -152,7 +161,7 @@ bool BatchRunner::begin_one(Active& active) {
   if (active.waiting.empty()) return false;
   const BatchItem item = std::move(active.waiting.front());
   active.waiting.pop_front();
-  ++active.in_flight;
+  active.in_flight[item.line];
   ++in_flight_;
   const auto done = [self = shared_from_this(), id = batch.id, item](HttpResponse response) {
     self->post([self, id, item, response = std::move(response)] {
@@ -167,7 +176,7 @@ bool BatchRunner::begin_one(Active& active) {
     request.path = batch.endpoint;
     request.body = io::dump_json(io::parse_json(line, "line")["body"]);
     request.peer = "batch";
-    house_.send(batch, std::move(request), done);
+    active.in_flight[item.line] = house_.send(batch, std::move(request), done);
   } catch (const Error& error) {
     const Json body = {{"error", {{"message", error.text}, {"code", "invalid_input_file"}}}};
     done({400, {}, io::dump_json(body)});
@@ -181,7 +190,7 @@ void BatchRunner::take_answer(const std::string& id, const BatchItem& item,
   const auto found = active_.find(id);
   if (found == active_.end()) return;
   Active& active = found->second;
-  --active.in_flight;
+  active.in_flight.erase(item.line);
   if (is_push_back(response.status)) {
     active.waiting.push_front(item);
     pushed_back_ = true;
@@ -203,16 +212,27 @@ void BatchRunner::take_answer(const std::string& id, const BatchItem& item,
     }
     house_.store.record(active.batch, item.line,
                         answered ? ItemStatus::kAnswered : ItemStatus::kFailed,
-                        io::dump_json(answer), labels, usage_of(body), now_s());
+                        io::dump_json(answer), labels, usage_of(response, body), now_s());
   }
   fill();
   close_where_done();
 }
 
+// What is under way may have to wait as long as anybody else is served: nobody waits for it.
+void BatchRunner::give_up_where_over() {
+  for (const auto& [id, active] : active_) {
+    const bool cancelled = active.batch.status == batch_status::kCancelling;
+    if (!cancelled && active.batch.expires_s > now_s()) continue;
+    for (const auto& [line, give_up] : active.in_flight) {
+      if (give_up) give_up();
+    }
+  }
+}
+
 void BatchRunner::close_where_done() {
   for (auto at = active_.begin(); at != active_.end();) {
     Active& active = (at++)->second;  // close() takes it away
-    if (active.in_flight > 0 || stopped_) continue;
+    if (!active.in_flight.empty() || stopped_) continue;
     const std::string& status = active.batch.status;
     const bool ran_out = active.read_all && active.waiting.empty();
     if (status == batch_status::kCancelling) {

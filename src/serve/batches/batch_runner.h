@@ -22,6 +22,9 @@ namespace hearth::serve {
 
 class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
  public:
+  // Ends a request that is under way; its answer is then to try again later.
+  using GiveUp = std::function<void()>;
+
   struct House {
     BatchStore& store;
     FileStore& files;
@@ -31,8 +34,8 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
     const ServiceLimits& limits;
     std::string base_model;
     // Runs one request for the tenant of a batch and gives the whole answer, on any thread.
-    std::function<void(const Batch&, transport::HttpRequest,
-                       std::function<void(transport::HttpResponse)>)>
+    std::function<GiveUp(const Batch&, transport::HttpRequest,
+                         std::function<void(transport::HttpResponse)>)>
         send;
     // How many requests may be in the engine for batches now.
     std::function<int64_t()> room;
@@ -51,7 +54,7 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
     std::deque<BatchItem> waiting;  // the next of those that are pending
     int64_t read_to = 0;            // the line up to which they were taken from the store
     bool read_all = false;
-    int64_t in_flight = 0;
+    std::map<int64_t, GiveUp> in_flight;  // by line
   };
 
   void post(Task task);
@@ -62,6 +65,7 @@ class BatchRunner : public std::enable_shared_from_this<BatchRunner> {
   bool begin_one(Active& active);
   void take_answer(const std::string& batch, const BatchItem& item,
                    const transport::HttpResponse& response);
+  void give_up_where_over();
   void close_where_done();
   void close(Active& active, const char* status);
   std::optional<StoredFile> write_file(const Active& active, ItemStatus status, const char* what);

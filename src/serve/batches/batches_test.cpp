@@ -95,6 +95,7 @@ TEST(Batches, ARunWithItsFiles) {
       t.client.get("/v1/organization/usage/completions?group_by=batch")["data"][0]["results"];
   EXPECT_EQ(usage[0]["batch"], true);
   EXPECT_EQ(usage[0]["output_tokens"], 8);
+  EXPECT_EQ(usage[0]["ptu_minutes"], (2 * 8 + 3 * 8) / 1000.0);
   EXPECT_EQ(t.client.get("/v1/batches")["data"][0]["id"], id);
 }
 
@@ -167,6 +168,33 @@ TEST(Batches, AreCancelledWithWhatTheyHave) {
   EXPECT_LT(done, 20u);
   EXPECT_EQ(by_id(t.client.content(batch["output_file_id"].get<std::string>())).size(), done);
   EXPECT_EQ(t.client.send("POST", "/v1/batches/" + id + "/cancel").status, 409);
+}
+
+// Items that were begun sit out while somebody is served, for as long as that takes.
+TEST(Batches, AreOverAtOnceThoughTheirItemsWaitForOthers) {
+  for (const char* end : {"cancelled", "expired"}) {
+    TempFolder folder;
+    BatchHouse t(folder.path());
+    const std::string words = std::string(60, 'x');
+    const std::string id =
+        begin(t.client, t.client.upload("batch", line("a", words) + line("b", words)), "1m");
+    t.house.service.tick();
+    for (int i = 0; i < 6; ++i) t.house.turn();
+    const auto busy = t.house.client.open(TestHouse::request(
+        "POST", "/v1/completions",
+        R"({"prompt":"say )" + std::string(1500, 'x') + R"(","max_tokens":1500,"stream":true})"));
+    for (int i = 0; i < 60; ++i) t.house.turn();
+    EXPECT_EQ(t.batch(id)["request_counts"]["completed"], 0) << "they sit out";
+    if (std::string(end) == "cancelled") t.client.post("/v1/batches/" + id + "/cancel");
+    if (std::string(end) == "expired") t.house.clock.advance(61 * kSecond);
+    for (int i = 0; i < 3; ++i) {
+      t.house.service.tick();
+      for (int j = 0; j < 5; ++j) t.house.turn();
+    }
+    EXPECT_FALSE(busy->finished());
+    EXPECT_EQ(t.batch(id)["status"], end);
+    busy->close(transport::CloseReason::kPeerClosed);
+  }
 }
 
 TEST(Batches, ExpireAndSayWhichWereNotDone) {

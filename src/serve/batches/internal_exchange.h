@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -29,12 +30,35 @@ class InternalExchange final : public transport::HttpExchange {
   void start_stream(const transport::HttpResponse& response) override { respond(response); }
   transport::SendState send(std::string_view) override { return transport::SendState::kClosed; }
   void finish() override {}
-  void on_close(std::function<void(transport::CloseReason)>) override {}
+  void on_close(std::function<void(transport::CloseReason)> callback) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!closed_) {
+        on_close_ = std::move(callback);
+        return;
+      }
+    }
+    callback(transport::CloseReason::kPeerClosed);
+  }
   void on_writable(std::function<void()>) override {}
+
+  // Nobody wants the answer any more. Any thread.
+  void close() {
+    std::function<void(transport::CloseReason)> callback;
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+      callback = std::move(on_close_);
+    }
+    if (callback) callback(transport::CloseReason::kPeerClosed);
+  }
 
  private:
   transport::HttpRequest request_;
   const Done done_;
+  std::mutex mutex_;
+  std::function<void(transport::CloseReason)> on_close_;  // guarded by mutex_
+  bool closed_ = false;                                   // likewise
   std::atomic<bool> answered_{false};
 };
 

@@ -101,7 +101,7 @@ struct DeploymentColumns {
   int tenant = 0;  // 0: left out
 
   explicit DeploymentColumns(int columns) : tenant(columns < kRoomForTenants ? 0 : kTenant) {
-    name = name_width(columns, 63 + tenant);
+    name = name_width(columns, 64 + tenant);
   }
   std::string first(const std::string& of_name, const std::string& of_tenant) const {
     return fit(of_name, name) + fit(tenant > 0 ? " " + of_tenant : "", tenant);
@@ -113,7 +113,7 @@ std::string deployment_line(const Json& one, const DeploymentColumns& columns) {
   const bool bought = one.at("service_class") == "provisioned";
   const auto number = [&](const char* key) { return status.at(key).get<double>(); };
   return fmt::format(
-      "{} {:>8} {:>8.3g} {:>5} {:>8} {:>8} {:>6.1f} {:>3}/{:<3}{:>6}",
+      "{} {:>8} {:>8.3g} {:>5} {:>8} {:>8} {:>6.1f} {:>4}/{:<3}{:>6}",
       columns.first(one.at("name").get<std::string>(), one.at("tenant").get<std::string>()),
       bought ? fmt::format("{:.4g}", one.at("ptu").get<double>())
              : one.at("service_class").get<std::string>(),
@@ -127,7 +127,7 @@ std::string deployment_line(const Json& one, const DeploymentColumns& columns) {
 Lines deployment_lines(const Json& deployments, int width) {
   if (deployments.at("data").empty()) return {};
   const DeploymentColumns columns(width);
-  Lines out = {"", fmt::format("{} {:>8} {:>8} {:>5} {:>8} {:>8} {:>6} {:>7}{:>6}",
+  Lines out = {"", fmt::format("{} {:>8} {:>8} {:>5} {:>8} {:>8} {:>6} {:>8}{:>6}",
                                columns.first("deployment", "tenant"), "ptu", "used", "full",
                                "prompt/m", "gen/m", "ms/tok", "run/wait", "refus.")};
   for (const Json& one : deployments.at("data")) out.push_back(deployment_line(one, columns));

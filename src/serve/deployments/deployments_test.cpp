@@ -62,6 +62,11 @@ TEST(Deployments, AreMadeShownChangedAndDeleted) {
   EXPECT_EQ(json_of(made)["service_class"], "provisioned");
   EXPECT_EQ(json_of(made)["ptu"], 2.5);
   const Json changed = json_of(house.send("PATCH", "/v1/deployments/chat", R"({"ptu":0.125})"));
+  const Json log = json_of(house.get("/v1/organization/audit_logs"))["data"];
+  ASSERT_EQ(log.size(), 2u);
+  EXPECT_EQ(log[0]["type"], "deployment.updated");
+  EXPECT_EQ(log[0]["deployment.updated"]["data"]["ptu"], 0.125);
+  EXPECT_EQ(log[1]["type"], "deployment.created");
   EXPECT_EQ(changed["ptu"], 0.125);
   EXPECT_EQ(changed["spillover"], "standard");
   EXPECT_EQ(json_of(house.get("/v1/deployments/" + id))["name"], "chat");
@@ -208,6 +213,8 @@ TEST(Deployments, CountWhatTheyDid) {
   const Json status = json_of(house.get("/v1/deployments/chat"))["status"];
   EXPECT_EQ(status["token_gaps"].get<int64_t>() + 1, status["generated_tokens"].get<int64_t>());
   EXPECT_GT(status["token_seconds"].get<double>(), 0);
+  const Json books = json_of(house.get("/v1/organization/usage/completions"))["data"][0];
+  EXPECT_NEAR(books["results"][0]["ptu_minutes"], status["ptu_minutes"].get<double>(), 1e-6);
   // A unit is a prompt token, and a PTU a thousand of them a minute.
   EXPECT_GT(status["ptu_minutes"].get<double>() * 1000, status["prompt_tokens"].get<double>() - 1);
 }

@@ -9,6 +9,7 @@
 #include "serve/app.h"
 #include "serve/deployments/deployments.h"
 #include "serve/fields.h"
+#include "serve/tenants/administration.h"
 
 namespace hearth::serve {
 namespace {
@@ -76,6 +77,16 @@ ServiceClass read_class(const Fields& fields) {
   return ServiceClass::kStandard;
 }
 
+// Who bought what is money: the audit log says who changed it.
+void note(Call& call, const char* what, const Deployment& one) {
+  administration(call).note(fmt::format("deployment.{}", what), one.tenant, one.id,
+                            {{"name", one.name},
+                             {"model", one.model},
+                             {"service_class", to_string(one.service_class)},
+                             {"ptu", one.ptu()},
+                             {"spillover", to_string(one.spillover)}});
+}
+
 // What is somebody else's does not exist.
 DeploymentStatus visible(const Call& call, const std::string& id) {
   DeploymentStatus status = call.app.deployments.find(id);
@@ -114,6 +125,7 @@ void create_deployment(Call& call) {
   const DeploymentStatus made = call.app.deployments.create(std::move(wanted));
   log::info("deployment created name={} tenant={} ptu={}", made.deployment.name,
             made.deployment.tenant, made.deployment.ptu());
+  note(call, "created", made.deployment);
   call.reply->json(200, deployment_json(made));
 }
 
@@ -128,6 +140,7 @@ void modify_deployment(Call& call) {
   const DeploymentStatus changed = call.app.deployments.update(call.path["id"], change);
   log::info("deployment changed name={} tenant={} ptu={}", changed.deployment.name,
             changed.deployment.tenant, changed.deployment.ptu());
+  note(call, "updated", changed.deployment);
   call.reply->json(200, deployment_json(changed));
 }
 
@@ -135,6 +148,7 @@ void delete_deployment(Call& call) {
   const DeploymentStatus found = call.app.deployments.find(call.path["id"]);
   call.app.deployments.remove(found.deployment.id);
   log::info("deployment deleted name={} tenant={}", found.deployment.name, found.deployment.tenant);
+  note(call, "deleted", found.deployment);
   call.reply->json(200, {{"id", found.deployment.id}, {"object", "deployment"}, {"deleted", true}});
 }
 

@@ -159,6 +159,9 @@ CREATE TABLE tuning_events (
 ) STRICT;
 CREATE INDEX tuning_events_of_job ON tuning_events (job, number);
 )"},
+    {2, R"(
+ALTER TABLE usage ADD COLUMN micro_ptu_minutes INTEGER NOT NULL DEFAULT 0;
+)"},
 };
 
 }  // namespace

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "base/log.h"
 #include "io/json.h"
 #include "serve/app.h"
 #include "serve/deployments/deployments.h"
 #include "serve/services.h"
+#include "serve/tenants/metered_surface.h"
 
 namespace hearth::serve {
 namespace {
@@ -175,76 +175,6 @@ int64_t tokens_at_most(const GenerationRequest& request) {
   return tokens;
 }
 
-// Counts while everything passes through.
-class MeteredSurface final : public Surface {
- public:
-  struct Bill {
-    UsageLabels labels;
-    TenantLimits limits;
-    int64_t reserved = 0;
-  };
-
-  MeteredSurface(App& app, Bill bill, std::unique_ptr<Surface> inner)
-      : app_(app), bill_(std::move(bill)), inner_(std::move(inner)) {}
-  ~MeteredSurface() override {
-    if (!settled_) settle({});
-  }
-
-  void on_admitted() override { inner_->on_admitted(); }
-  void on_prompt_logprobs(int32_t prompt, std::vector<TokenText> tokens) override {
-    inner_->on_prompt_logprobs(prompt, std::move(tokens));
-  }
-  void on_piece(Piece piece) override { inner_->on_piece(std::move(piece)); }
-  void on_vector(int32_t prompt, std::vector<float> vector) override {
-    inner_->on_vector(prompt, std::move(vector));
-  }
-  void on_end(const ChoiceEnd& end) override { inner_->on_end(end); }
-  void on_refused(const engine::Admission& refusal) override { inner_->on_refused(refusal); }
-  bool writable() override { return inner_->writable(); }
-
-  // First the books, then the answer: what was answered is never forgotten.
-  void on_done(const Totals& totals) override {
-    settle(totals);
-    write(app_, bill_.labels, counts_of(totals));
-    inner_->on_done(totals);
-  }
-
-  // On any thread, also the engine's: the books are written by somebody else.
-  void on_abandoned(const Totals& totals) override {
-    settle(totals);
-    if (totals.prompt_tokens > 0) {
-      app_.executor.post([&app = app_, labels = bill_.labels, counts = counts_of(totals)] {
-        write(app, labels, counts);
-      });
-    }
-    inner_->on_abandoned(totals);
-  }
-
- private:
-  static UsageCounts counts_of(const Totals& totals) {
-    return {1, totals.prompt_tokens, totals.cached_tokens, totals.output_tokens};
-  }
-
-  static void write(App& app, const UsageLabels& labels, const UsageCounts& counts) {
-    try {
-      app.services.usage.add(app.clock.wall() / kSecond, labels, counts);
-    } catch (const Error& error) {
-      log::error("usage not written where={} error=\"{}\"", error.where, error.text);
-    }
-  }
-
-  void settle(const Totals& totals) {
-    settled_ = true;
-    app_.services.limiter.settle(bill_.labels.project, bill_.limits, bill_.reserved,
-                                 int64_t{totals.prompt_tokens} + totals.output_tokens);
-  }
-
-  App& app_;
-  const Bill bill_;
-  const std::unique_ptr<Surface> inner_;
-  bool settled_ = false;
-};
-
 }  // namespace
 
 std::string key_of(const HttpRequest& request) {
@@ -290,18 +220,20 @@ bool admit(Call& call, const Route& route) {
 
 std::unique_ptr<Surface> meter(Call& call, const GenerationRequest& request,
                                std::unique_ptr<Surface> surface) {
+  std::optional<Bill> bill;
   // The books of a batch are written together with its answers.
-  if (call.origin == Origin::kBatch) return surface;
-  const int64_t reserved = tokens_at_most(request);
-  const RateVerdict verdict =
-      call.app.services.limiter.reserve(call.tenant.name, call.caller.limits, reserved);
-  if (!heed(call, verdict)) return nullptr;
-  const bool base = call.adapter == engine::kBaseModel;
-  MeteredSurface::Bill bill{{call.tenant.name, call.caller.key_id, call.app.model.name,
-                             base ? std::string() : call.model, "online"},
-                            call.caller.limits,
-                            reserved};
-  return std::make_unique<MeteredSurface>(call.app, std::move(bill), std::move(surface));
+  if (call.origin == Origin::kOnline) {
+    const int64_t reserved = tokens_at_most(request);
+    const RateVerdict verdict =
+        call.app.services.limiter.reserve(call.tenant.name, call.caller.limits, reserved);
+    if (!heed(call, verdict)) return nullptr;
+    const bool base = call.adapter == engine::kBaseModel;
+    bill = Bill{{call.tenant.name, call.caller.key_id, call.app.model.name,
+                 base ? std::string() : call.model, "online"},
+                call.caller.limits,
+                reserved};
+  }
+  return metered(call.app, call.reply, std::move(bill), std::move(surface));
 }
 
 }  // namespace hearth::serve

@@ -4,7 +4,11 @@
 
 #include "io/file.h"
 #include "io/json.h"
+#include "io/sqlite.h"
+#include "serve/state/schema.h"
+#include "serve/state/state.h"
 #include "serve/temp_folder.h"
+#include "serve/tenants/usage_store.h"
 #include "serve/test_house.h"
 
 namespace hearth::serve {
@@ -192,12 +196,40 @@ TEST(Tenants, UsageIsCountedByTenantAndExported) {
   EXPECT_EQ(result["output_tokens"], 2 * 6) << "five characters and an end mark";
   EXPECT_EQ(result["model"], "fake");
   EXPECT_EQ(result["project_id"], nullptr);
+  EXPECT_EQ(result["ptu_minutes"], (2 * 10 + 3 * 2 * 6) / 1000.0) << "generated ones cost three";
   const HttpResponse csv = send(
       house, admin, "GET", "/v1/organization/usage/completions?format=csv&group_by=project_id");
   EXPECT_EQ(csv.status, 200);
-  EXPECT_NE(csv.body.find("0,ann,,,,,2,20,"), std::string::npos) << csv.body;
+  EXPECT_NE(csv.body.find("0,ann,,,,,2,20,0,12,0.056000\r\n"), std::string::npos) << csv.body;
   EXPECT_EQ(send(house, ann, "GET", "/v1/organization/usage/completions?group_by=moon").status,
             400);
+}
+
+TEST(Tenants, AnAnswerTellsItsWork) {
+  TestHouse house;
+  const HttpResponse plain = send(house, "", "POST", "/v1/completions", kSay);
+  EXPECT_EQ(*plain.headers.find("x-hearth-ptu-minutes"), "0.028000");
+  Json two = kSay;
+  two["n"] = 2;
+  const HttpResponse both = send(house, "", "POST", "/v1/completions", two);
+  EXPECT_EQ(*both.headers.find("x-hearth-ptu-minutes"), "0.046000") << "one prompt, two answers";
+}
+
+// A database of the first version has no column for work.
+TEST(Tenants, BooksOfAnOlderProgramAreReadOn) {
+  TempFolder folder;
+  {
+    io::Database old(folder.path() + "/hearth.db");
+    io::migrate(old, schema_steps().first(1), "hearth.db");
+    old.run("INSERT INTO usage VALUES (60, 'ann', '', 'fake', '', 'online', 3, 30, 0, 12)");
+  }
+  State state(folder.path());
+  UsageStore usage(state);
+  usage.add(60, {"ann", "", "fake", "", "online"}, {1, 10, 0, 4, 22'000});
+  const auto rows = usage.query({});
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].counts.requests, 4);
+  EXPECT_EQ(rows[0].counts.ptu_minutes(), 0.022);
 }
 
 TEST(Tenants, AClientThatLeavesIsCharged) {

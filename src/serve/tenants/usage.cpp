@@ -90,6 +90,7 @@ Json result_json(const UsageRow& row, const std::vector<std::string>& grouped) {
           {"input_tokens", row.counts.prompt_tokens},
           {"input_cached_tokens", row.counts.cached_tokens},
           {"output_tokens", row.counts.generated_tokens},
+          {"ptu_minutes", row.counts.ptu_minutes()},
           {"num_model_requests", row.counts.requests},
           {"project_id", label("project", row.labels.project)},
           {"user_id", nullptr},
@@ -130,13 +131,14 @@ std::string csv_field(const std::string& text) {
 std::string csv_of(const std::vector<UsageRow>& rows) {
   std::string out =
       "start_time,project,api_key_id,model,adapter,source,requests,prompt_tokens,cached_tokens,"
-      "generated_tokens\r\n";
+      "generated_tokens,ptu_minutes\r\n";
   for (const UsageRow& row : rows) {
     const UsageLabels& of = row.labels;
-    out += fmt::format("{},{},{},{},{},{},{},{},{},{}\r\n", row.begin_s, csv_field(of.project),
-                       csv_field(of.api_key), csv_field(of.model), csv_field(of.adapter), of.source,
-                       row.counts.requests, row.counts.prompt_tokens, row.counts.cached_tokens,
-                       row.counts.generated_tokens);
+    out +=
+        fmt::format("{},{},{},{},{},{},{},{},{},{},{:.6f}\r\n", row.begin_s, csv_field(of.project),
+                    csv_field(of.api_key), csv_field(of.model), csv_field(of.adapter), of.source,
+                    row.counts.requests, row.counts.prompt_tokens, row.counts.cached_tokens,
+                    row.counts.generated_tokens, row.counts.ptu_minutes());
   }
   return out;
 }

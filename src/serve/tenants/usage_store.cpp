@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "flywheel/ptu.h"
 #include "serve/state/state.h"
 
 namespace hearth::serve {
@@ -19,6 +20,10 @@ std::string marks(size_t count) {
 
 }  // namespace
 
+double UsageCounts::ptu_minutes() const {
+  return static_cast<double>(micro_ptu_minutes) / flywheel::kMicro;
+}
+
 bool is_usage_column(const std::string& name) {
   return std::find(std::begin(kUsageColumns), std::end(kUsageColumns), name) !=
          std::end(kUsageColumns);
@@ -32,11 +37,12 @@ void UsageStore::add(io::Database& database, int64_t now_s, const UsageLabels& l
                      const UsageCounts& counts) {
   database
       .prepare(
-          "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+          "INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
           "requests = requests + excluded.requests, "
           "prompt_tokens = prompt_tokens + excluded.prompt_tokens, "
           "cached_tokens = cached_tokens + excluded.cached_tokens, "
-          "generated_tokens = generated_tokens + excluded.generated_tokens")
+          "generated_tokens = generated_tokens + excluded.generated_tokens, "
+          "micro_ptu_minutes = micro_ptu_minutes + excluded.micro_ptu_minutes")
       .bind(now_s / kMinuteS * kMinuteS)
       .bind(labels.project)
       .bind(labels.api_key)
@@ -47,6 +53,7 @@ void UsageStore::add(io::Database& database, int64_t now_s, const UsageLabels& l
       .bind(counts.prompt_tokens)
       .bind(counts.cached_tokens)
       .bind(counts.generated_tokens)
+      .bind(counts.micro_ptu_minutes)
       .run();
 }
 
@@ -64,8 +71,8 @@ std::vector<UsageRow> UsageStore::query(const UsageQuery& query) {
     if (grouped(column)) group += fmt::format(", {}", column);
   }
   sql +=
-      ", sum(requests), sum(prompt_tokens), sum(cached_tokens), sum(generated_tokens) FROM usage "
-      "WHERE minute_s >= ? AND minute_s < ?";
+      ", sum(requests), sum(prompt_tokens), sum(cached_tokens), sum(generated_tokens), "
+      "sum(micro_ptu_minutes) FROM usage WHERE minute_s >= ? AND minute_s < ?";
   for (size_t i = 0; i < std::size(filters); ++i) {
     if (!filters[i]->empty()) {
       sql += fmt::format(" AND {} IN ({})", kUsageColumns[i], marks(filters[i]->size()));
@@ -81,9 +88,10 @@ std::vector<UsageRow> UsageStore::query(const UsageQuery& query) {
     }
     std::vector<UsageRow> out;
     while (rows.step()) {
-      out.push_back({rows.integer(0),
-                     {rows.text(1), rows.text(2), rows.text(3), rows.text(4), rows.text(5)},
-                     {rows.integer(6), rows.integer(7), rows.integer(8), rows.integer(9)}});
+      out.push_back(
+          {rows.integer(0),
+           {rows.text(1), rows.text(2), rows.text(3), rows.text(4), rows.text(5)},
+           {rows.integer(6), rows.integer(7), rows.integer(8), rows.integer(9), rows.integer(10)}});
     }
     return out;
   });

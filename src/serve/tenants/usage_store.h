@@ -27,6 +27,9 @@ struct UsageCounts {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;  // of the prompt
   int64_t generated_tokens = 0;
+  int64_t micro_ptu_minutes = 0;  // the work that they were (flywheel/ptu.h)
+
+  double ptu_minutes() const;
 };
 
 struct UsageRow {

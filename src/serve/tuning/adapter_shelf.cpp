@@ -53,13 +53,20 @@ void AdapterShelf::add(const ShelvedAdapter& adapter) {
 void AdapterShelf::insert(io::Database& database, const ShelvedAdapter& adapter) {
   database
       .prepare(
-          "INSERT INTO adapters (owner, name, folder, source, created_s) VALUES (?, ?, ?, ?, ?)")
+          "INSERT INTO adapters (owner, name, folder, source, created_s) VALUES (?, ?, ?, ?, ?) "
+          "ON CONFLICT (owner, name) DO UPDATE SET folder = excluded.folder, "
+          "source = excluded.source, created_s = excluded.created_s WHERE source = ?")
       .bind(adapter.owner)
       .bind(adapter.name)
       .bind(adapter.folder)
       .bind(adapter.source)
       .bind(adapter.created_s)
+      .bind(kFolderSource)
       .run();
+  if (database.changes() == 1) return;
+  throw_error(ErrorCode::kInvalidArgument, "lora_name",
+              "an adapter '{}' is kept here already, in {}; DELETE /v1/adapters/{} lets it go",
+              adapter.name, "--data-dir", adapter.name);
 }
 
 std::vector<ShelvedAdapter> AdapterShelf::all() {
@@ -91,7 +98,7 @@ void AdapterShelf::erase(const ShelvedAdapter& adapter) {
         .run();
   });
   std::error_code ignored;
-  fs::remove_all(adapter.folder, ignored);
+  if (adapter.has_own_files()) fs::remove_all(adapter.folder, ignored);
 }
 
 }  // namespace hearth::serve

@@ -9,6 +9,7 @@
 #include "serve/list_json.h"
 #include "serve/query.h"
 #include "serve/services.h"
+#include "serve/tenants/administration.h"
 
 namespace hearth::serve {
 namespace {
@@ -67,6 +68,7 @@ void let_go(Call& call, const std::string& name) {
   call.app.adapters.unload(kept->owner, name);
   services.shelf.erase(*kept);
   log::info("adapter deleted name={} tenant={}", name, call.tenant.name);
+  administration(call).note("adapter.deleted", call.tenant.name, name, Json::object());
 }
 
 }  // namespace
@@ -104,6 +106,7 @@ void create_adapter(Call& call) {
   }
   draft.keep();
   log::info("adapter uploaded name={} tenant={}", name, call.tenant.name);
+  administration(call).note("adapter.created", call.tenant.name, name, {{"id", id}});
   call.reply->json(200, adapter_json(call.app, served, kept));
 }
 

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 
 import { ask, download } from '../api';
-import { count } from '../format';
+import { count, ptu } from '../format';
 import { Empty, Figure, PageHead, Problem } from '../parts';
 import { useAction, usePoll } from '../poll';
 import { hue } from '../theme';
@@ -34,12 +34,12 @@ export function UsagePage({ session }: PageProps) {
   const saving = useAction();
   if (!usage.data) return <Problem text={usage.error} />;
   const all = groupsOf(usage.data, group);
-  const sum = (key: 'requests' | 'prompt' | 'cached' | 'generated') => all.reduce((total, each) => total + each[key], 0);
+  const sum = (key: 'requests' | 'prompt' | 'cached' | 'generated' | 'work') => all.reduce((total, each) => total + each[key], 0);
   const color = new Map(all.map(({ name }, index) => [name, hue(index)]));
   const save = () => saving.run(() => download(session.caller, `v1/organization/usage/completions?${query}&format=csv&group_by[]=project_id&group_by[]=model&group_by[]=adapter&group_by[]=batch`, 'usage.csv'));
   return (
     <>
-      <PageHead title="Usage" about="Prompt and generated tokens as they were counted, a column a day (UTC).">
+      <PageHead title="Usage" about="Tokens, and the work that they were, as they were counted: a column a day (UTC).">
         <div class="tabs" role="tablist" aria-label="Days">{spans.map((each) => <button role="tab" aria-selected={each === days} onClick={() => setDays(each)}>{each} days</button>)}</div>
         <button class="button" disabled={saving.busy} onClick={save}>Export CSV</button>
       </PageHead>
@@ -49,6 +49,7 @@ export function UsagePage({ session }: PageProps) {
         <Figure label="prompt tokens" value={count(sum('prompt'))} />
         <Figure label="of them found computed" value={count(sum('cached'))} />
         <Figure label="generated tokens" value={count(sum('generated'))} />
+        <Figure label="PTU-minutes of work" value={ptu(sum('work'))} />
       </div>
       <div class="tabs by" role="tablist" aria-label="By">
         {groups.filter((each) => admin || !each.admin).map((each) => <button role="tab" aria-selected={each.group === group} onClick={() => setGroup(each.group)}>{each.name}</button>)}

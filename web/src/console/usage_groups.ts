@@ -6,6 +6,7 @@ export interface Result {
   input_tokens: number;
   input_cached_tokens: number;
   output_tokens: number;
+  ptu_minutes: number;
   num_model_requests: number;
   project_id: string | null;
   model: string | null;
@@ -24,6 +25,7 @@ export interface Sum {
   prompt: number;
   cached: number;
   generated: number;
+  work: number;  // in PTU-minutes
 }
 
 export function nameOf(result: Result, group: Group): string {
@@ -38,13 +40,14 @@ export function groupsOf(page: Page, group: Group): Sum[] {
   const sums = new Map<string, Sum>();
   for (const result of page.data.flatMap((bucket) => bucket.results)) {
     const name = nameOf(result, group);
-    const old = sums.get(name) ?? { name, requests: 0, prompt: 0, cached: 0, generated: 0 };
+    const old = sums.get(name) ?? { name, requests: 0, prompt: 0, cached: 0, generated: 0, work: 0 };
     sums.set(name, {
       name,
       requests: old.requests + result.num_model_requests,
       prompt: old.prompt + result.input_tokens,
       cached: old.cached + result.input_cached_tokens,
       generated: old.generated + result.output_tokens,
+      work: old.work + result.ptu_minutes,
     });
   }
   return [...sums.values()].sort((a, b) => b.prompt + b.generated - a.prompt - a.generated);
