@@ -42,6 +42,7 @@ BlockId BlockPool::allocate() {
     --cached_;
     ++evictions_;
   }
+  block.online = false;
   block.references = 1;
   --free_;
   return static_cast<BlockId>(which) - 1;
@@ -56,17 +57,15 @@ void BlockPool::retain(BlockId id) {
   --cached_;
 }
 
-void BlockPool::release(BlockId id) {
+void BlockPool::release(BlockId id, Holder holder) {
   Block& block = blocks_[slot(id)];
   CHECK(block.references > 0, "block {} is free already", id);
+  block.online = block.online || holder == Holder::kOnline;
   if (--block.references > 0) return;
   ++free_;
-  if (block.keyed) {
-    ++cached_;
-    link_before(kHead, slot(id));
-  } else {
-    link_before(static_cast<size_t>(blocks_[kHead].next), slot(id));
-  }
+  if (block.keyed) ++cached_;
+  const bool last = block.keyed && block.online;
+  link_before(last ? kHead : static_cast<size_t>(blocks_[kHead].next), slot(id));
 }
 
 void BlockPool::publish(BlockId id, const BlockKey& key) {

@@ -1,7 +1,8 @@
 // Who owns which block of the KV cache. A block is used (one or more sequences hold it), cached
 // (nobody holds it, its contents can be found again by key) or blank. Cached and blank ones are
-// free; they stand in one list, blank ones first, then the least recently used. Every operation is
-// O(1) and allocates nothing. Touched by the engine's thread only.
+// free; they stand in one list, blank ones first, then the least recently used. What only work for
+// idle capacity has used stands with the blank ones: it costs nobody else a cached prompt. Every
+// operation is O(1) and allocates nothing. Touched by the engine's thread only.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,9 @@
 #include "engine/types.h"
 
 namespace hearth::engine {
+
+// Whose a block was: what somebody waits for is kept longer.
+enum class Holder : uint8_t { kOnline, kBatch };
 
 class BlockPool {
  public:
@@ -29,7 +33,7 @@ class BlockPool {
   // One more holder, also of a cached block.
   void retain(BlockId block);
   // One holder less. The last one leaves the block cached if it has a key, else blank.
-  void release(BlockId block);
+  void release(BlockId block, Holder holder = Holder::kOnline);
   // The contents of a used block are complete and go by this key from now on. Where another block
   // has the key already, that one stays the one that is found.
   void publish(BlockId block, const BlockKey& key);
@@ -44,6 +48,7 @@ class BlockPool {
   struct Block {
     int32_t references = 0;
     bool keyed = false;
+    bool online = false;  // somebody has held it who was no batch work
     // Neighbours in the list of free blocks; a block in use is its own neighbour.
     int32_t next = 0;
     int32_t previous = 0;

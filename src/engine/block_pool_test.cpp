@@ -64,6 +64,20 @@ TEST(BlockPool, EvictsTheLeastRecentlyUsed) {
   EXPECT_EQ(pool.allocate(), 1);
 }
 
+TEST(BlockPool, WhatOnlyBatchWorkHasUsedGoesFirst) {
+  BlockPool pool(3);
+  for (uint64_t i = 0; i < 3; ++i) pool.publish(pool.allocate(), key(i));
+  pool.release(0);
+  pool.release(1, Holder::kBatch);
+  pool.retain(2);
+  pool.release(2);  // the one is somebody's who waits
+  pool.release(2, Holder::kBatch);
+  EXPECT_EQ(pool.audit(), "");
+  EXPECT_EQ(pool.allocate(), 1);
+  EXPECT_EQ(pool.allocate(), 0);
+  EXPECT_EQ(pool.allocate(), 2);
+}
+
 TEST(BlockPool, FirstOfTwoEqualBlocksIsTheOneFound) {
   BlockPool pool(2);
   pool.publish(pool.allocate(), key(1));

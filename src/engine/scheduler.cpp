@@ -230,13 +230,23 @@ void Scheduler::leave_slot(Sequence& sequence) {
   CHECK(where != running_.end() && *where == &sequence, "request {} does not run",
         sequence.owner->request.id);
   running_.erase(where);
-  // The end of a text is of less use to others than its beginning: it is given away first.
-  for (size_t i = sequence.blocks.size(); i-- > 0;) pool_.release(sequence.blocks[i]);
-  sequence.blocks.clear();
+  release_blocks(sequence);
   free_slots_.push_back(std::exchange(sequence.slot, -1));
   sequence.guess.clear();
   sequence.computed = sequence.published = sequence.planned = 0;
   sequence.generating = false;
+}
+
+// The end of a text is of less use to others than its beginning: it is given away first. Blocks of
+// batch work go to the front of those to be given away, the beginning of its text behind the rest.
+void Scheduler::release_blocks(Sequence& sequence) {
+  std::vector<BlockId>& blocks = sequence.blocks;
+  if (sequence.rank.service_class == ServiceClass::kBatch) {
+    for (const BlockId block : blocks) pool_.release(block, Holder::kBatch);
+  } else {
+    for (size_t i = blocks.size(); i-- > 0;) pool_.release(blocks[i]);
+  }
+  blocks.clear();
 }
 
 void Scheduler::count_as_scheduled(RequestState& owner) {

@@ -20,7 +20,8 @@
 // its tokens known (preemption by recompute). The first in rank can take from everybody, so it
 // advances in every step, whatever else happens; but the budget may leave all prompts out of a
 // step, not of two in a row, to see what generation alone takes. A higher class also takes slots,
-// memory and time from lower ones, at once: what was bought is there when it is asked for.
+// memory and time from lower ones, at once: what was bought is there when it is asked for. Batch
+// work sits out every step that somebody else is in.
 //
 // A request whose adapter is not in memory is parked: it stands in nobody's way while the adapter
 // is loaded, in the background, and joins the queue at its rank. One that finds no room, because
@@ -112,6 +113,9 @@ class Scheduler {
   enum class Yield : uint8_t { kToClass, kToPriority };  // the latter: to both
 
   void unpark();
+  void fill_step(Nanos now);
+  bool others_than_batch() const;
+  bool sits_out(const Sequence& sequence) const;
   StepLoad load() const;
   int32_t step_tokens(Nanos now);
   int32_t in_step(int64_t tokens) const;
@@ -134,6 +138,7 @@ class Scheduler {
   Start find_start(Sequence& sequence);
   Verdict judge(const Sequence& sequence, const Start& start) const;
   bool has_time(const Sequence& sequence, size_t victims) const;
+  bool within_batch_memory(const Sequence& sequence) const;
   int32_t share(int32_t left) const;
   void start_running(Sequence& sequence, const Start& start, Nanos now);
   void take_shared_blocks(Sequence& sequence, const Start& start);
@@ -164,6 +169,7 @@ class Scheduler {
   void end(Sequence& sequence, FinishReason reason);
   void retire(Sequence& sequence, FinishReason reason);
   void leave_slot(Sequence& sequence);
+  void release_blocks(Sequence& sequence);
   void count_as_scheduled(RequestState& owner);
   void count_queued(const RequestState& owner, int32_t change);
   void wait(Sequence& sequence);
@@ -188,11 +194,12 @@ class Scheduler {
   std::vector<Sequence*> planned_;  // parallel to plan_.sequences
   std::vector<Output> outputs_;
   bool in_flight_ = false;
-  Nanos planned_at_ = 0;      // the step in flight
-  int32_t tokens_left_ = 0;   // of the step being planned
-  bool left_out_ = false;     // prompts were, in the step planned last
-  int32_t prompt_share_ = 0;  // most tokens for one prompt while others may want some
-  int32_t watermark_ = 0;     // blocks
+  Nanos planned_at_ = 0;         // the step in flight
+  int32_t tokens_left_ = 0;      // of the step being planned
+  bool left_out_ = false;        // prompts were, in the step planned last
+  bool batch_sits_out_ = false;  // of the step being planned
+  int32_t prompt_share_ = 0;     // most tokens for one prompt while others may want some
+  int32_t watermark_ = 0;        // blocks
   Stats stats_;
 };
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <map>
 #include <numeric>
+#include <utility>
 
 #include "engine/scheduler.h"
 
@@ -23,7 +24,7 @@ EngineConfig measured_config() {
 }
 
 struct SharedEngine {
-  explicit SharedEngine(const EngineConfig& config) : scheduler(config) {}
+  explicit SharedEngine(const EngineConfig& config) : costs(config.costs), scheduler(config) {}
 
   RequestId add(ServiceClass service_class, DeploymentId deployment, int32_t prompt,
                 int32_t output) {
@@ -49,11 +50,12 @@ struct SharedEngine {
       if (step.want == Want::kToken) one.sampled.push_back({.token = 1});
     }
     work = plan.work;
-    now += std::max<Nanos>(scheduler.config().costs.time(work), 1);
+    now += std::max<Nanos>(costs.time(work), 1);
     if (!plan.empty()) scheduler.commit(result, now);
     return computed;
   }
 
+  CostModel costs;  // of the machine, whoever knows them
   Scheduler scheduler;
   Admission admitted;
   StepWork work;
@@ -119,7 +121,62 @@ TEST(SchedulerClasses, BatchWorkGivesWayToAnybody) {
   FullHouse engine(ServiceClass::kBatch);
   const RequestId online = engine.add(ServiceClass::kStandard, 0, 190, 4);
   EXPECT_EQ(engine.step()[online], 190);
-  EXPECT_LE(engine.work.generating, 1);
+  EXPECT_EQ(engine.work.generating, 0);
+}
+
+TEST(SchedulerClasses, BatchWorkSitsOutEveryStepOfOthersAndGoesOn) {
+  FullHouse engine(ServiceClass::kBatch);
+  const RequestId online = engine.add(ServiceClass::kStandard, 0, 30, 8);
+  for (int i = 0; i < 8; ++i) {
+    const std::map<RequestId, int32_t> computed = engine.step();
+    EXPECT_EQ(computed.size(), 1u) << i;
+    EXPECT_TRUE(computed.contains(online)) << i;
+  }
+  engine.step();
+  EXPECT_EQ(engine.work.generating, 16) << "where it was";
+  EXPECT_EQ(engine.scheduler.stats().preemptions, 0u);
+}
+
+// Nobody knows what a step takes: the target alone says when whoever comes is to be looked at.
+TEST(SchedulerClasses, StepsOfBatchWorkEndInTimeForWhoComes) {
+  EngineConfig config = measured_config();
+  config.max_num_batched_tokens = 500;
+  const CostModel costs = std::exchange(config.costs, {});
+  SharedEngine engine(config);
+  engine.costs = costs;
+  for (int i = 0; i < 20; ++i) engine.add(ServiceClass::kBatch, 0, 500, 1);
+  for (int i = 0; i < 12; ++i) {
+    const Nanos begin = engine.now;
+    engine.step();
+    if (i < 5) continue;  // it is learned
+    EXPECT_LE(engine.now - begin, 22 * kMillisecond) << i;
+  }
+  engine.add(ServiceClass::kStandard, 0, 450, 1);
+  engine.step();
+  EXPECT_EQ(engine.work.prompt_tokens, 450) << "what somebody waits for is computed at once";
+}
+
+// A batch of which no two prompts are alike goes through the cache.
+TEST(SchedulerClasses, BatchWorkCostsNobodyACachedPrompt) {
+  for (const ServiceClass neighbour : {ServiceClass::kStandard, ServiceClass::kBatch}) {
+    EngineConfig config = measured_config();
+    config.num_blocks = 100;
+    SharedEngine engine(config);
+    const auto ask = [&] {
+      const uint64_t before = engine.scheduler.stats().prompt_tokens_cached;
+      engine.last_id = 1000;
+      engine.add(ServiceClass::kStandard, 0, 320, 1);
+      while (engine.scheduler.busy()) engine.step();
+      return engine.scheduler.stats().prompt_tokens_cached - before;
+    };
+    ask();
+    for (int i = 0; i < 40; ++i) {
+      engine.last_id = i;
+      engine.add(neighbour, 0, 200, 20);
+    }
+    while (engine.scheduler.busy()) engine.step();
+    EXPECT_EQ(ask(), neighbour == ServiceClass::kBatch ? 304u : 0u);
+  }
 }
 
 TEST(SchedulerClasses, SlotsAreTakenBackToo) {

@@ -16,15 +16,38 @@ const StepPlan& Scheduler::plan(Nanos now) {
   planned_.clear();
   unpark();
   planned_at_ = now;
+  batch_sits_out_ = others_than_batch();
+  fill_step(now);
+  if (batch_sits_out_ && std::none_of(running_.begin(), running_.end(),
+                                      [](const Sequence* s) { return s->planned > 0; })) {
+    batch_sits_out_ = false;
+    fill_step(now);
+  }
+  plan_guesses();
+  write_plan();
+  return plan_;
+}
+
+void Scheduler::fill_step(Nanos now) {
   reclaim_time(now);
   tokens_left_ = step_tokens(now);
   plan_generating();
   prompt_share_ = std::clamp(tokens_left_ / (config_.max_long_partial_prefills + 1), 1,
                              config_.long_prefill_token_threshold);
-  for (const ServiceClass each : kServiceClasses) fill(each, now);
-  plan_guesses();
-  write_plan();
-  return plan_;
+  for (const ServiceClass each : kServiceClasses) {
+    if (each != ServiceClass::kBatch || !batch_sits_out_) fill(each, now);
+  }
+}
+
+bool Scheduler::others_than_batch() const {
+  const bool run = !running_.empty() && running_.front()->rank.service_class < ServiceClass::kBatch;
+  return run || waiting_.size() > waiting_.size(ServiceClass::kBatch);
+}
+
+// Work for idle capacity is in no step with anybody else's: it keeps its slot and its blocks while
+// nobody needs them, and goes on where it was.
+bool Scheduler::sits_out(const Sequence& sequence) const {
+  return batch_sits_out_ && sequence.rank.service_class == ServiceClass::kBatch;
 }
 
 void Scheduler::fill(ServiceClass service_class, Nanos now) {
@@ -43,7 +66,10 @@ void Scheduler::fill(ServiceClass service_class, Nanos now) {
 StepLoad Scheduler::load() const {
   StepLoad load;
   std::set<AdapterId> used;
+  int32_t taking_part = 0;
   for (const Sequence* sequence : running_) {
+    if (sits_out(*sequence)) break;
+    ++taking_part;
     const AdapterId adapter = sequence->owner->request.adapter;
     if (adapter != kBaseModel) used.insert(adapter);
     if (sequence->generating) {
@@ -55,7 +81,9 @@ StepLoad Scheduler::load() const {
     }
   }
   load.adapters = static_cast<int32_t>(used.size());
-  load.prompts = static_cast<int32_t>(running_.size()) - load.generating + waiting_.size();
+  load.prompts = taking_part - load.generating + waiting_.size();
+  if (batch_sits_out_) load.prompts -= waiting_.size(ServiceClass::kBatch);
+  load.idle = !batch_sits_out_ && load.generating + load.prompts > 0 && !others_than_batch();
   return load;
 }
 
@@ -72,23 +100,19 @@ int32_t Scheduler::step_tokens(Nanos now) {
   return tokens;
 }
 
-// Sequences of a lower class that generate give way while the prompts of the classes above get less
-// of the step than is theirs: before batch work that is everything, before standard work what the
-// provisioned deployments bought.
+// Sequences of standard work that generate give way while the prompts of provisioned deployments
+// get less of the step than these bought.
 void Scheduler::reclaim_time(Nanos now) {
-  for (const ServiceClass lower : {ServiceClass::kBatch, ServiceClass::kStandard}) {
-    if (running_.empty() || running_.back()->rank.service_class < lower) continue;
-    int64_t wanted = prompt_tokens_above(lower);
-    if (wanted > 0 && lower == ServiceClass::kStandard) wanted = std::min(wanted, tokens_owed());
-    if (wanted == 0) continue;
-    for (size_t i = running_.size(); i-- > 0;) {
-      if (running_[i]->rank.service_class < lower) break;
-      if (!running_[i]->generating) continue;
-      StepLoad current = load();
-      current.owed = in_step(wanted);
-      if (budget_->tokens(current, now) - current.generating >= wanted) break;
-      preempt(*running_[i]);
-    }
+  int64_t wanted = prompt_tokens_above(ServiceClass::kStandard);
+  if (wanted > 0) wanted = std::min(wanted, tokens_owed());
+  if (wanted == 0) return;
+  for (size_t i = running_.size(); i-- > 0;) {
+    if (running_[i]->rank.service_class < ServiceClass::kStandard) break;
+    if (!running_[i]->generating || sits_out(*running_[i])) continue;
+    StepLoad current = load();
+    current.owed = in_step(wanted);
+    if (budget_->tokens(current, now) - current.generating >= wanted) break;
+    preempt(*running_[i]);
   }
 }
 
@@ -121,11 +145,16 @@ int64_t Scheduler::tokens_owed() const {
 // One token each is certain, and one for a prompt; a sequence with several to catch up on gets what
 // is not reserved.
 void Scheduler::plan_generating() {
-  int32_t to_come = static_cast<int32_t>(
-      std::count_if(running_.begin(), running_.end(), [](auto* s) { return s->generating; }));
-  if (to_come < std::min(static_cast<int32_t>(running_.size()), tokens_left_)) ++to_come;
+  int32_t to_come = 0, taking_part = 0;
+  for (const Sequence* sequence : running_) {
+    if (sits_out(*sequence)) break;
+    ++taking_part;
+    to_come += sequence->generating;
+  }
+  if (to_come < std::min(taking_part, tokens_left_)) ++to_come;
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
+    if (sits_out(sequence)) break;
     if (!sequence.generating) continue;
     --to_come;
     const int32_t count = std::min(sequence.left(), std::max(tokens_left_ - to_come, 0));
@@ -222,8 +251,19 @@ Scheduler::Verdict Scheduler::judge(const Sequence& sequence, const Start& start
   }
   if (!has_time(sequence, 0)) return Verdict::kNoTime;
   const int32_t taken = blocks_promised() + watermark_;
-  const bool fits = running_.empty() || start.blocks_needed + taken <= pool_.free();
+  const bool fits = running_.empty() ||
+                    (start.blocks_needed + taken <= pool_.free() && within_batch_memory(sequence));
   return fits ? Verdict::kFits : Verdict::kNoMemory;
+}
+
+// Batch work holds half of the memory at most: the other half is for what others have cached.
+bool Scheduler::within_batch_memory(const Sequence& sequence) const {
+  if (sequence.rank.service_class != ServiceClass::kBatch) return true;
+  int32_t blocks = blocks_for(sequence.size());
+  for (const Sequence* other : running_) {
+    if (other->rank.service_class == ServiceClass::kBatch) blocks += blocks_for(other->size());
+  }
+  return blocks <= pool_.total() / 2;
 }
 
 // Once all that run generate, and `sequence` too, the step still leaves room for prompts; without
@@ -232,7 +272,7 @@ bool Scheduler::has_time(const Sequence& sequence, size_t victims) const {
   if (!config_.costs.known() || running_.size() == victims) return true;
   StepLoad all;
   const auto add = [&](const Sequence& one) {
-    if (only_computes(one.owner->request)) return;
+    if (only_computes(one.owner->request) || sits_out(one)) return;
     ++all.generating;
     all.generating_context += one.size();
     all.adapter_rows += one.owner->request.adapter != kBaseModel;

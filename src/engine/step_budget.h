@@ -18,6 +18,7 @@ struct StepLoad {
   int32_t adapters = 0;            // different ones, of those who run
   int32_t adapter_rows = 0;        // generating sequences that use one
   int32_t owed = 0;                // tokens of prompts that may take the step up to its target
+  bool idle = false;               // batch work alone: who comes has only this step to wait for
 };
 
 class StepBudget {

@@ -27,10 +27,12 @@ StepWork generating_work(const StepLoad& load) {
 TimedStepBudget::TimedStepBudget(int32_t most, const StepLimits& limits)
     : most_(most), room_(limits) {}
 
-// What is owed may take the step up to its target; other prompts keep to the stretch.
+// What is owed may take the step up to its target; other prompts keep to the stretch. Nobody waits
+// for the tokens of batch work, but somebody may come, for whom its step is to be over in time.
 int32_t TimedStepBudget::tokens(const StepLoad& load, Nanos) {
-  if (load.generating == 0) return most_;
+  if (load.generating == 0 && !load.idle) return most_;
   const int32_t whole = std::max(room_.until_target(load, most_), kSmallestChunk);
+  if (load.idle) return load.generating + whole;
   const int32_t stretched = room_.knows(load) ? std::max(room_.until_stretch(load, most_), 1) : 0;
   return load.generating + std::min(whole, std::max(stretched, load.owed));
 }
@@ -51,7 +53,7 @@ int32_t CostedStepBudget::until_target(const StepLoad& load) const {
 
 int32_t CostedStepBudget::tokens(const StepLoad& load, Nanos) {
   int32_t stretched = most_;
-  if (load.generating > 0 && limits_.stretch_permille > 0) {
+  if (load.generating > 0 && !load.idle && limits_.stretch_permille > 0) {
     stretched = room_.knows(load) ? std::max(room_.until_stretch(load, most_), 1) : 0;
   }
   return load.generating + std::min(until_target(load), std::max(stretched, load.owed));

@@ -144,6 +144,13 @@ bool EngineChecker::leaves_prompts_out() const {
                      [](auto* s) { return s->generating || s->planned == 0; });
 }
 
+// Batch work is in no step with anybody else's.
+bool EngineChecker::sits_out(const Sequence& sequence) const {
+  constexpr auto kBatch = engine::ServiceClass::kBatch;
+  const auto running = scheduler_.running();
+  return sequence.rank.service_class == kBatch && running.front()->rank.service_class < kBatch;
+}
+
 // The first in rank advances in every step, or in the one after it; one that generates waits for
 // nothing but memory, and a prompt in progress for nothing but memory, a full step, and blocks that
 // one before it computes.
@@ -161,6 +168,11 @@ std::string EngineChecker::check_progress(const StepPlan& plan) {
   }
   for (size_t i = 1; i < running.size(); ++i) {
     if (!(running[i - 1]->rank < running[i]->rank)) return "the running are not in order of rank";
+    if (sits_out(*running[i])) {
+      if (running[i]->planned == 0) continue;
+      return fmt::format("request {} is batch work in a step with others",
+                         running[i]->owner->request.id);
+    }
     if (running[i]->generating && running[i]->planned == 0 && scheduler_.blocks().free() > 0) {
       return fmt::format("request {} generates and gets no token, with memory free",
                          running[i]->owner->request.id);
@@ -172,7 +184,8 @@ std::string EngineChecker::check_progress(const StepPlan& plan) {
                     plan.tokens == config.max_num_batched_tokens;
   for (auto at = running.begin(); at != running.end(); ++at) {
     const Sequence* sequence = *at;
-    if (full || sequence->generating || scheduler_.blocks().free() == 0) continue;
+    if (full || sequence->generating || sits_out(*sequence)) continue;
+    if (scheduler_.blocks().free() == 0) continue;
     const bool awaits = config.prefix_caching && sequence->planned == 0 &&
                         std::any_of(running.begin(), at, [&](const Sequence* other) {
                           return has_next_block_of(*other, *sequence);

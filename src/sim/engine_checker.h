@@ -25,6 +25,7 @@ class EngineChecker {
   std::string check_copies(const engine::StepPlan& plan);
   std::string check_progress(const engine::StepPlan& plan);
   bool leaves_prompts_out() const;
+  bool sits_out(const engine::Sequence& sequence) const;
 
   const engine::Scheduler& scheduler_;
   std::vector<int32_t> holders_;  // by block

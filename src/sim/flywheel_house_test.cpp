@@ -102,6 +102,26 @@ TEST(FlywheelHouse, ANeighbourWithoutAContractMovesNobody) {
   EXPECT_GT(noisy[1].delivered, quiet[1].delivered) << "what is idle is used";
 }
 
+// All the time that nobody else needs, and none of theirs: whoever comes waits for the end of one
+// step, and after that the engine is his.
+TEST(FlywheelHouse, ABatchMovesNobody) {
+  const auto run = [](double load) {
+    House house;
+    house.house.add({"online", ServiceClass::kStandard, 30 * kPtu, 500, 100, 1});
+    house.house.add({"batch", ServiceClass::kBatch, 1000 * kPtu, 1000, 200, load});
+    house.house.run(300 * kSecond);
+    return house.house.take();
+  };
+  const auto alone = run(0), beside = run(4);
+  EXPECT_GT(alone[0].accepted, 100);
+  EXPECT_GT(beside[1].delivered, 300.0 * kPtu) << "idle time is used";
+  EXPECT_NEAR(beside[0].itl_p50_ms / alone[0].itl_p50_ms, 1, 0.02);
+  EXPECT_NEAR(beside[0].itl_p99_ms / alone[0].itl_p99_ms, 1, 0.05);
+  const double step_ms = static_cast<double>(kTarget) / kMillisecond;
+  EXPECT_LT(beside[0].ttft_p50_ms, alone[0].ttft_p50_ms + step_ms);
+  EXPECT_LT(beside[0].ttft_p99_ms, alone[0].ttft_p99_ms + 1.1 * step_ms);
+}
+
 TEST(FlywheelHouse, SameSeedSameShares) {
   const auto run = [](uint64_t seed) {
     House house(seed);

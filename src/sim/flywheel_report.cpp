@@ -1,5 +1,6 @@
 #include "sim/flywheel_report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
@@ -123,6 +124,15 @@ std::vector<FlywheelBar> flywheel_bars(const FlywheelResults& results) {
   return bars;
 }
 
+std::string doubling_table(const DoublingTrial& trial) {
+  const int64_t before = trial.before[0].accepted, after = trial.after[0].accepted;
+  return "  before the first tenant buys twice as much\n" + shares_table(trial.before) +
+         "  after\n" + shares_table(trial.after) +
+         fmt::format("    {:.3f} times the rate, judged by {} and {} requests: one is {:.2f} %\n",
+                     trial.doubled, before, after,
+                     100.0 / static_cast<double>(std::max<int64_t>(before, 1)));
+}
+
 std::string flywheel_table(const FlywheelResults& results) {
   std::string out = fmt::format("{}: capacity {:.1f} PTU\n\n", results.title, results.capacity_ptu);
   out += "  three tenants, prompts cut to the time of a step\n" + shares_table(results.mix.shares) +
@@ -131,8 +141,7 @@ std::string flywheel_table(const FlywheelResults& results) {
          steps_line(results.cut);
   out += "\n  the same load, whole prompts\n" + shares_table(results.whole.shares) +
          steps_line(results.whole);
-  out += "\n  before the first tenant buys twice as much\n" +
-         shares_table(results.doubling.before) + "  after\n" + shares_table(results.doubling.after);
+  out += "\n" + doubling_table(results.doubling);
   out += "\n  a neighbour without a contract, at its usual load\n" +
          shares_table(results.noisy_standard.quiet) + "  at ten times that\n" +
          shares_table(results.noisy_standard.noisy);

@@ -35,6 +35,7 @@ struct FlywheelBar {
 };
 std::vector<FlywheelBar> flywheel_bars(const FlywheelResults& results);
 
+std::string doubling_table(const DoublingTrial& trial);
 std::string flywheel_table(const FlywheelResults& results);
 // One object.
 std::string flywheel_json(const FlywheelResults& results);

@@ -70,7 +70,16 @@ MixTrial mix(const TrialOptions& options, const engine::EngineConfig& config,
   return trial;
 }
 
-// The mean of several points of a curve.
+// In which so many of its requests are served.
+Nanos time_of(const FlywheelTenant& tenant, const engine::TokenPrices& prices, int64_t requests) {
+  const Cost each =
+      prices.of_prompt(0, tenant.prompt_tokens, engine::kBaseModel) +
+      prices.of_tokens(tenant.prompt_tokens, tenant.generated_tokens, engine::kBaseModel);
+  return static_cast<Nanos>(static_cast<double>(each) * static_cast<double>(requests) /
+                            static_cast<double>(tenant.rate) * 60 * kSecond);
+}
+
+// The mean of several points of a curve; requests summed up.
 std::vector<FlywheelShare> mean_of(std::span<const std::vector<FlywheelShare>> points) {
   std::vector<FlywheelShare> mean = points.front();
   for (size_t i = 0; i < mean.size(); ++i) {
@@ -80,6 +89,8 @@ std::vector<FlywheelShare> mean_of(std::span<const std::vector<FlywheelShare>> p
       share.prompt_per_minute += point[i].prompt_per_minute;
       share.generated_per_minute += point[i].generated_per_minute;
       share.time_per_token_ms += point[i].time_per_token_ms;
+      share.accepted += point[i].accepted;
+      share.refused += point[i].refused;
     }
     const auto count = static_cast<double>(points.size());
     share.delivered /= count;
@@ -121,16 +132,19 @@ DoublingTrial run_doubling(const TrialOptions& options) {
   house->run(options.warm_up);
   house->take();
   DoublingTrial trial;
-  const Nanos each = 2 * options.window / options.points;
-  trial.seconds_per_point = static_cast<double>(each) / kSecond;
   const auto half = static_cast<size_t>(options.points / 2);
+  const size_t settle = half / 5 + 1;
+  const Nanos least =
+      time_of(tenant_of(options, 0, kPart[0]), options.config.prices, options.requests_least);
+  const Nanos each =
+      std::max(2 * options.window / options.points, least / static_cast<Nanos>(half - settle));
+  trial.seconds_per_point = static_cast<double>(each) / kSecond;
   for (size_t i = 0; i < 2 * half; ++i) {
     if (i == half) house->set_rate(0, 2 * part_of(options, kPart[0]));
     house->run(each);
     trial.curve.push_back(house->take());
   }
   const std::span points(trial.curve);
-  const size_t settle = half / 5 + 1;
   trial.before = mean_of(points.subspan(settle, half - settle));
   trial.after = mean_of(points.subspan(half + settle, half - settle));
   trial.doubled = trial.after[0].delivered / trial.before[0].delivered;

@@ -29,6 +29,9 @@ struct TrialOptions {
   Nanos window = 180 * kSecond;
   // Points of the curves over time.
   int points = 24;
+  // What came of a purchase is judged by at least so many requests: what is under way at the two
+  // ends of a window is worth about one of them. Longer windows where that takes them.
+  int64_t requests_least = 0;
   uint64_t seed = 1;
   // A house with a runner and a clock of its own.
   std::function<std::shared_ptr<FlywheelHouse>(const engine::EngineConfig&, uint64_t seed)> house;
