@@ -53,6 +53,8 @@ struct Options {
   std::string clock = "wall";
   double stretch = 0;
   double scale = 0.1;  // requests of 100 and 20 tokens in place of 1,000 and 200
+  int64_t requests = 60;
+  std::string trial = "all";
 };
 
 Options parse(int argc, char** argv) {
@@ -76,6 +78,10 @@ Options parse(int argc, char** argv) {
       ->check(CLI::IsMember({"wall", "cpu"}));
   app.add_option("--stretch", options.stretch, "of a step by prompts; 0: no bound");
   app.add_option("--scale", options.scale, "of the published requests");
+  app.add_option("--requests", options.requests,
+                 "by which a purchase made live is judged, at least");
+  app.add_option("--trial", options.trial, "on the engine: all of them, or the live purchase alone")
+      ->check(CLI::IsMember({"all", "doubling"}));
   bench::parse_or_exit(app, argc, argv);
   return options;
 }
@@ -161,6 +167,7 @@ sim::FlywheelResults run_engine(const Options& options) {
   trials.window = static_cast<Nanos>(options.seconds * kSecond);
   trials.warm_up = trials.window / 2;  // ten times what a bucket holds
   trials.points = 20;
+  trials.requests_least = options.requests;
   trials.house = [&](const engine::EngineConfig& config, uint64_t seed) {
     return std::make_shared<sim::FlywheelHouse>(sim::FlywheelHouse::Parts{
         .config = config,
@@ -171,8 +178,13 @@ sim::FlywheelResults run_engine(const Options& options) {
         .bucket_window = trials.window / 20,
         .seed = seed});
   };
-  sim::FlywheelResults results = sim::run_flywheel(
-      trials, 5, 0, [](const char* what) { fmt::print(stderr, "engine: {} ...\n", what); });
+  const auto progress = [](const char* what) { fmt::print(stderr, "engine: {} ...\n", what); };
+  sim::FlywheelResults results;
+  if (options.trial == "all") {
+    results = sim::run_flywheel(trials, 5, 0, progress);
+  } else {
+    results.doubling = sim::run_doubling(trials);
+  }
   results.title = fmt::format(
       "real engine, {} layers of {} on {} thread(s), {} clock, steps of {} ms, cost model off by "
       "{:.1f} % on "
@@ -261,6 +273,11 @@ std::string beside(const std::string& path, const char* which) {
 
 int run(int argc, char** argv) {
   const Options options = parse(argc, argv);
+  if (options.trial == "doubling") {
+    const sim::FlywheelResults results = run_engine(options);
+    fmt::print(stderr, "{}\n{}", results.title, sim::doubling_table(results.doubling));
+    return 0;
+  }
   if (options.on != "fleet") report(run_engine(options), options.svg);
   if (options.on != "engine") report(run_servers(options), beside(options.svg, "fleet"));
   return 0;

@@ -1,14 +1,17 @@
 // What do thousands of adapters cost?
 //
-//   ./dev bench lora [--seconds S] [--rounds R] [--adapters 0,1,5,...] [--shapes qv8,qkvo8,all8-64]
+//   ./dev bench lora [--minutes M] [--slice S] [--adapters 0,1,5,...] [--shapes qv8,qkvo8,all8-64]
 //                    [--spreads uniform,power,distinct] [--hidden N] [--layers N] [--memory MB]
 //                    [--svg FILE]
 //
 // A random decoder serves 16 sequences at once through the real scheduler, runner and store of
 // adapters; each request names one of N adapters. The weights of adapters lie in 32 files that the
 // folders of all adapters share by hard links, so that disk and page cache hold them; in memory
-// each adapter is its own. Numbers of adapters take turns, and each shows its best round: on a
-// shared machine the one that was disturbed least. One JSON line a measurement, and a chart.
+// each adapter is its own. Every number of adapters has an engine of its own that stays: its
+// memory is full of adapters before anything is measured, as that of a server that has run for an
+// hour, and they take turns of a few seconds, forwards and backwards, so that whatever else the
+// machine does hits all of them alike. A ratio is the median over the rounds, each against its own
+// round's. One JSON line a measurement, and a chart.
 #include <algorithm>
 #include <cmath>
 #include <condition_variable>
@@ -50,8 +53,8 @@ constexpr int32_t kFiles = 32;
 constexpr int kColdLoads = 50;
 
 struct Options {
-  double seconds = 8;
-  int rounds = 3;
+  double minutes = 20;
+  double slice = 4;
   std::vector<int32_t> adapters = {0, 1, 5, 10, 100, 1000, 4000};
   std::vector<std::string> shapes = {"qv8", "qkvo8", "all8-64"};
   std::vector<std::string> spreads = {"uniform", "power", "distinct"};
@@ -59,14 +62,19 @@ struct Options {
   int64_t layers = 6;
   int64_t memory_mb = 1024;
   std::string svg;
+
+  int rounds() const {
+    const auto points = static_cast<double>(adapters.size() * shapes.size() * spreads.size());
+    return std::max(static_cast<int>(std::lround(minutes * 60 / points / slice)), 1);
+  }
 };
 
 Options parse(int argc, char** argv) {
   Options options;
   CLI::App app{"What do thousands of adapters cost?", "./dev bench lora"};
   app.option_defaults()->always_capture_default();
-  app.add_option("--seconds", options.seconds, "of a round");
-  app.add_option("--rounds", options.rounds, "of each measurement");
+  app.add_option("--minutes", options.minutes, "for all measurements, preparations not counted");
+  app.add_option("--slice", options.slice, "seconds of a turn");
   app.add_option("--adapters", options.adapters, "how many, separated by commas")->delimiter(',');
   app.add_option("--shapes", options.shapes, "ranks and layers")
       ->delimiter(',')
@@ -159,10 +167,12 @@ double quantile(std::vector<double> values, double share) {
   return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
 }
 
+// Of one number of adapters, all its turns together.
 struct Result {
-  double tokens_per_second = 0;
-  std::vector<double> itl, ttft;  // seconds
-  engine::AdapterStats adapters;
+  std::vector<double> tokens_per_second;  // by round
+  std::vector<double> itl, ttft;          // seconds
+  engine::AdapterStats adapters;          // at the end
+  uint64_t loads = 0;                     // while it was measured
   double register_seconds = 0;
   int64_t memory_bytes = 0;
 };
@@ -195,8 +205,8 @@ class Chooser {
 
 class Session {
  public:
-  Session(const models::Model& model, const Options& options, const AdapterFolders& folders,
-          int32_t count, const std::string& spread)
+  Session(const models::Model& model, const ops::Context& ctx, const Options& options,
+          const AdapterFolders& folders, int32_t count, const std::string& spread)
       : store_(model.projections, {.memory_bytes = options.memory_mb << 20, .mapped_max = 8192}),
         config_(config_for(store_)),
         scheduler_(config_),
@@ -204,7 +214,7 @@ class Session {
                 {.num_blocks = config_.num_blocks,
                  .max_num_seqs = config_.max_num_seqs,
                  .max_num_batched_tokens = config_.max_num_batched_tokens},
-                backend_.context(), &store_),
+                ctx, &store_),
         chooser_(spread, count) {
     store_.tell([this](int32_t id, const std::string& error) {
       if (!error.empty()) fmt::print(stderr, "adapter {}: {}\n", id, error);
@@ -217,35 +227,44 @@ class Session {
       scheduler_.add_adapter(id, store_.open(id, folders.of(id - 1)).pages);
     }
     result_.register_seconds = seconds(clock_.now() - start);
+    fill_memory(count);
+    for (int32_t i = 0; i < kBatch; ++i)
+      ask(chooser_.next(), kOutputTokens - i * kOutputTokens / kBatch);
+    run(0.5);
+    result_.tokens_per_second.clear();
+    result_.itl.clear();
+    result_.ttft.clear();
+    loads_before_ = scheduler_.stats().adapters.loads;
   }
+  ~Session() { store_.wait(); }
 
   // Sixteen clients that ask again as soon as they are answered.
-  Result run(double seconds_long) {
-    for (int32_t i = 0; i < kBatch; ++i) ask(i * kOutputTokens / kBatch);
-    const Nanos warm = clock_.now() + static_cast<Nanos>(seconds_long * 0.25 * kSecond);
-    const Nanos end = clock_.now() + static_cast<Nanos>(seconds_long * 1.25 * kSecond);
-    Nanos begin = 0;
-    while (clock_.now() < end) {
-      if (begin == 0 && clock_.now() >= warm) {
-        begin = clock_.now();
-        result_.itl.clear();
-        result_.ttft.clear();
-        tokens_ = 0;
-      }
-      step();
-    }
-    result_.tokens_per_second = static_cast<double>(tokens_) / seconds(clock_.now() - begin);
+  void run(double seconds_long) {
+    // What came between two turns is nobody's time.
+    for (auto& [id, client] : clients_) client = {};
+    tokens_ = 0;
+    const Nanos begin = clock_.now();
+    const Nanos end = begin + static_cast<Nanos>(seconds_long * kSecond);
+    while (clock_.now() < end) step(kAskAgain);
+    result_.tokens_per_second.push_back(static_cast<double>(tokens_) /
+                                        seconds(clock_.now() - begin));
+  }
+
+  const Result& result() {
     result_.adapters = scheduler_.stats().adapters;
+    result_.loads = result_.adapters.loads - loads_before_;
     result_.memory_bytes = result_.adapters.pages_taken * store_.page_bytes();
-    store_.wait();
     return result_;
   }
 
  private:
+  // 0: in an earlier turn.
   struct Client {
     Nanos asked = 0;
     Nanos last = 0;
+    bool answered = false;
   };
+  enum Then { kAskAgain, kLeave };
 
   static double seconds(Nanos nanos) { return static_cast<double>(nanos) / kSecond; }
 
@@ -259,17 +278,26 @@ class Session {
     return config;
   }
 
-  // The first ones end early, so that not all come again at once.
-  void ask(int32_t shorter) {
+  // Every adapter answers once, up to as many as memory holds.
+  void fill_memory(int32_t count) {
+    for (engine::AdapterId id = 1; id <= count; ++id) {
+      while (std::ssize(clients_) == kBatch) step(kLeave);
+      if (scheduler_.stats().adapters.evicted_for_room > 0) break;
+      ask(id, 1);
+    }
+    while (!clients_.empty()) step(kLeave);
+  }
+
+  void ask(engine::AdapterId adapter, int32_t output_tokens) {
     engine::Request request;
     request.id = ++last_id_;
     for (int32_t i = 0; i < kPromptTokens; ++i) {
       request.prompt.push_back(static_cast<engine::TokenId>(random_.below(kVocabulary)));
     }
-    request.max_tokens = kOutputTokens - shorter;
+    request.max_tokens = output_tokens;
     request.sampling.temperature = 0;
-    request.adapter = chooser_.next();
-    clients_[request.id] = {clock_.now(), 0};
+    request.adapter = adapter;
+    clients_[request.id] = {clock_.now()};
     scheduler_.add(std::move(request), clock_.now());
   }
 
@@ -280,7 +308,7 @@ class Session {
     loaded_.clear();
   }
 
-  void step() {
+  void step(Then then) {
     take_loads(false);
     const engine::StepPlan& plan = scheduler_.plan(clock_.now());
     if (plan.empty()) return take_loads(true);
@@ -288,23 +316,26 @@ class Session {
     const Nanos now = clock_.now();
     int32_t ended = 0;
     for (const engine::Output& output : scheduler_.commit(result, now)) {
-      Client& client = clients_.at(output.request);
       tokens_ += std::ssize(output.tokens);
-      if (client.last == 0) {
-        result_.ttft.push_back(seconds(now - client.asked));
-      } else {
-        result_.itl.push_back(seconds(now - client.last));
-      }
-      client.last = now;
+      measure(clients_.at(output.request), now);
       if (!output.request_done) continue;
       clients_.erase(output.request);
       ++ended;
     }
-    for (; ended > 0; --ended) ask(0);
+    for (; ended > 0 && then == kAskAgain; --ended) ask(chooser_.next(), kOutputTokens);
+  }
+
+  void measure(Client& client, Nanos now) {
+    if (client.last != 0) {
+      result_.itl.push_back(seconds(now - client.last));
+    } else if (!client.answered && client.asked != 0) {
+      result_.ttft.push_back(seconds(now - client.asked));
+    }
+    client.answered = true;
+    client.last = now;
   }
 
   SystemClock clock_;
-  backend::cpu::Backend backend_;
   adapters::AdapterStore store_;
   const engine::EngineConfig config_;
   engine::Scheduler scheduler_;
@@ -314,6 +345,7 @@ class Session {
   std::map<engine::RequestId, Client> clients_;
   engine::RequestId last_id_ = 0;
   int64_t tokens_ = 0;
+  uint64_t loads_before_ = 0;
   Result result_;
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -321,15 +353,32 @@ class Session {
 };
 
 void print(const std::string& shape, const std::string& spread, int32_t count, const Result& r) {
-  fmt::print(R"({{"bench":"lora","shape":"{}","spread":"{}","adapters":{},"batch":{},)"
+  fmt::print(R"({{"bench":"lora","shape":"{}","spread":"{}","adapters":{},"batch":{},"rounds":{},)"
              R"("tokens_per_second":{:.1f},"itl_p50_ms":{:.3f},"itl_p99_ms":{:.3f},)"
              R"("ttft_p50_ms":{:.3f},"ttft_p99_ms":{:.3f},"adapter_memory_mb":{:.1f},)"
-             R"("resident":{},"loads":{},"evicted":{},"register_ms_each":{:.3f}}})"
+             R"("resident":{},"loads":{},"register_ms_each":{:.3f}}})"
              "\n",
-             shape, spread, count, kBatch, r.tokens_per_second, quantile(r.itl, 0.5) * 1e3,
+             shape, spread, count, kBatch, r.tokens_per_second.size(),
+             quantile(r.tokens_per_second, 0.5), quantile(r.itl, 0.5) * 1e3,
              quantile(r.itl, 0.99) * 1e3, quantile(r.ttft, 0.5) * 1e3, quantile(r.ttft, 0.99) * 1e3,
-             static_cast<double>(r.memory_bytes) / (1 << 20), r.adapters.resident, r.adapters.loads,
-             r.adapters.evicted_for_room, count > 0 ? r.register_seconds * 1e3 / count : 0.0);
+             static_cast<double>(r.memory_bytes) / (1 << 20), r.adapters.resident, r.loads,
+             count > 0 ? r.register_seconds * 1e3 / count : 0.0);
+  std::fflush(stdout);
+}
+
+// Round by round against another number of adapters. The middle half of the rounds says how far to
+// trust the median.
+void print_ratio(const std::string& shape, const std::string& spread, int32_t count,
+                 const Result& result, int32_t to, const Result& other) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < result.tokens_per_second.size(); ++i) {
+    ratios.push_back(result.tokens_per_second[i] / other.tokens_per_second[i]);
+  }
+  fmt::print(R"({{"bench":"lora","shape":"{}","spread":"{}","adapters":{},"against":{},)"
+             R"("throughput_ratio":{:.4f},"quartiles":[{:.4f},{:.4f}],"itl_p50_ratio":{:.4f}}})"
+             "\n",
+             shape, spread, count, to, quantile(ratios, 0.5), quantile(ratios, 0.25),
+             quantile(ratios, 0.75), quantile(result.itl, 0.5) / quantile(other.itl, 0.5));
   std::fflush(stdout);
 }
 
@@ -362,32 +411,54 @@ void cold_load(const models::Model& model) {
   fs::remove_all(folder);
 }
 
+// One shape and spread: all numbers of adapters by turns.
+std::vector<Result> measure(const models::Model& model, const ops::Context& ctx,
+                            const Options& options, const AdapterFolders& folders,
+                            const std::string& spread) {
+  std::vector<std::unique_ptr<Session>> sessions;
+  for (const int32_t count : options.adapters) {
+    sessions.push_back(std::make_unique<Session>(model, ctx, options, folders, count, spread));
+  }
+  for (int round = 0; round < options.rounds(); ++round) {
+    for (size_t i = 0; i < sessions.size(); ++i) {
+      sessions[round % 2 == 0 ? i : sessions.size() - 1 - i]->run(options.slice);
+    }
+  }
+  std::vector<Result> results;
+  for (const auto& session : sessions) results.push_back(session->result());
+  return results;
+}
+
+void print_all(const std::string& shape, const std::string& spread,
+               const std::vector<int32_t>& counts, const std::vector<Result>& results) {
+  for (size_t i = 0; i < results.size(); ++i) print(shape, spread, counts[i], results[i]);
+  for (size_t to = 0; to < results.size(); ++to) {
+    if (counts[to] != 0 && counts[to] != 5) continue;
+    for (size_t i = to + 1; i < results.size(); ++i) {
+      print_ratio(shape, spread, counts[i], results[i], counts[to], results[to]);
+    }
+  }
+}
+
 void run(const Options& options) {
   const bench::RandomLlama random =
       bench::random_llama({options.hidden, options.layers, kVocabulary});
   const models::Model& model = *random.model;
-  fmt::print(stderr, "hidden {}, {} layers, {} MB of weights\n", options.hidden, options.layers,
-             random.weights->size() >> 20);
+  backend::cpu::Backend backend;
+  fmt::print(stderr, "hidden {}, {} layers, {} MB of weights, {} rounds of {} s\n", options.hidden,
+             options.layers, random.weights->size() >> 20, options.rounds(), options.slice);
   cold_load(model);
-  bench::Chart throughput{"tokens per second, by adapters", {}, options.adapters};
+  bench::Chart throughput{"tokens per second (median), by adapters", {}, options.adapters};
   bench::Chart latency{"inter-token latency, ms (median), by adapters", {}, options.adapters};
   for (const std::string& shape : options.shapes) {
     const int32_t most = *std::max_element(options.adapters.begin(), options.adapters.end());
     const AdapterFolders folders(model, shape, most);
     for (const std::string& spread : options.spreads) {
+      const auto results = measure(model, backend.context(), options, folders, spread);
+      print_all(shape, spread, options.adapters, results);
       bench::Series tokens{shape + ", " + spread, {}}, itl = tokens;
-      std::vector<Result> best(options.adapters.size());
-      for (int round = 0; round < options.rounds; ++round) {
-        for (size_t i = 0; i < best.size(); ++i) {
-          Session session(model, options, folders, options.adapters[i], spread);
-          Result result = session.run(options.seconds);
-          if (result.tokens_per_second > best[i].tokens_per_second) best[i] = std::move(result);
-        }
-      }
-      for (size_t i = 0; i < best.size(); ++i) {
-        const Result& result = best[i];
-        print(shape, spread, options.adapters[i], result);
-        tokens.values.push_back(result.tokens_per_second);
+      for (const Result& result : results) {
+        tokens.values.push_back(quantile(result.tokens_per_second, 0.5));
         itl.values.push_back(quantile(result.itl, 0.5) * 1e3);
       }
       throughput.series.push_back(tokens);
@@ -397,7 +468,7 @@ void run(const Options& options) {
   if (options.svg.empty()) return;
   const bench::Chart charts[] = {throughput, latency};
   io::write_file_atomic(options.svg,
-                        bench::svg("one model, many adapters: 16 sequences at once", charts));
+                        bench::svg("One model, many adapters: 16 sequences at once", charts));
 }
 
 }  // namespace
