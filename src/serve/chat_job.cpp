@@ -93,6 +93,59 @@ std::shared_ptr<engine::TokenConstraint> with_calls(
       std::move(format), compiler.compile_tools(rules)});
 }
 
+void check_tools(const Json& tools) {
+  if (tools.size() > kToolsMax) {
+    throw_error(ErrorCode::kInvalidArgument, "tools", "'tools': at most {}, got {}", kToolsMax,
+                tools.size());
+  }
+  for (size_t i = 0; i < tools.size(); ++i) {
+    const Fields tool(tools[i], fmt::format("tools[{}]", i));
+    tool.require_string("type");
+    tool.choice("type", {"function"});
+    const Json* function = tool.object("function");
+    if (!function) {
+      throw_error(ErrorCode::kInvalidArgument, tool.path_of("function"),
+                  "'{}' is missing: expected an object", tool.path_of("function"));
+    }
+    check_function(Fields(*function, tool.path_of("function")));
+  }
+}
+
+// "none", "auto", "required", or an object with the name of one tool.
+void read_tool_choice(const Fields& fields, ChatJob& job) {
+  const Json* choice = fields.find("tool_choice");
+  if (!choice) return;
+  if (choice->is_object()) {
+    const Fields outer(*choice, "tool_choice");
+    const Json* function = outer.object("function");
+    job.named_tool =
+        Fields(function ? *function : *choice, function ? "tool_choice.function" : "tool_choice")
+            .require_string("name");
+    job.tool_use = ToolUse::kNamed;
+    return;
+  }
+  const std::string word = *fields.choice("tool_choice", {"none", "auto", "required"});
+  if (word == "none") job.tool_use = ToolUse::kNone;
+  if (word == "required") job.tool_use = ToolUse::kRequired;
+}
+
+void check_tool_choice(const ChatJob& job) {
+  const bool needs_one = job.tool_use == ToolUse::kRequired || job.tool_use == ToolUse::kNamed;
+  if (needs_one && job.tools.empty()) {
+    throw_error(ErrorCode::kInvalidArgument, "tool_choice",
+                "'tool_choice' asks for a tool, and 'tools' has none");
+  }
+  if (job.tool_use != ToolUse::kNamed) return;
+  const bool known = std::any_of(job.tools.begin(), job.tools.end(), [&](const Json& tool) {
+    return tool["function"]["name"] == job.named_tool;
+  });
+  if (!known) {
+    throw_error(ErrorCode::kInvalidArgument, "tool_choice",
+                "'tool_choice' names the tool '{}', and 'tools' has none of that name",
+                job.named_tool);
+  }
+}
+
 }  // namespace
 
 Json normalise_messages(const Json& messages, const std::string& path) {
@@ -122,53 +175,15 @@ void check_function(const Fields& function) {
 
 void read_tools(const Fields& fields, ChatJob& job) {
   const Json* tools = fields.array("tools");
-  const bool any = tools && !tools->empty();
-  if (any && tools->size() > kToolsMax) {
-    throw_error(ErrorCode::kInvalidArgument, "tools", "'tools': at most {}, got {}", kToolsMax,
-                tools->size());
-  }
-  for (size_t i = 0; any && i < tools->size(); ++i) {
-    const Fields tool((*tools)[i], fmt::format("tools[{}]", i));
-    tool.require_string("type");
-    tool.choice("type", {"function"});
-    const Json* function = tool.object("function");
-    if (!function) {
-      throw_error(ErrorCode::kInvalidArgument, tool.path_of("function"),
-                  "'{}' is missing: expected an object", tool.path_of("function"));
-    }
-    check_function(Fields(*function, tool.path_of("function")));
+  job.tool_use = ToolUse::kNone;
+  if (tools && !tools->empty()) {
+    check_tools(*tools);
+    job.tool_use = ToolUse::kAuto;
+    job.tools = *tools;
   }
   job.parallel_tool_calls = fields.boolean("parallel_tool_calls").value_or(true);
-  job.tool_use = any ? ToolUse::kAuto : ToolUse::kNone;
-  if (any) job.tools = *tools;
-  const Json* choice = fields.find("tool_choice");
-  if (!choice) return;
-  if (choice->is_object()) {
-    const Fields outer(*choice, "tool_choice");
-    const Json* function = outer.object("function");
-    job.named_tool =
-        Fields(function ? *function : *choice, function ? "tool_choice.function" : "tool_choice")
-            .require_string("name");
-    job.tool_use = ToolUse::kNamed;
-  } else {
-    const std::string word = *fields.choice("tool_choice", {"none", "auto", "required"});
-    job.tool_use = word == "none"       ? ToolUse::kNone
-                   : word == "required" ? ToolUse::kRequired
-                                        : job.tool_use;
-  }
-  if (!any && (job.tool_use == ToolUse::kRequired || job.tool_use == ToolUse::kNamed)) {
-    throw_error(ErrorCode::kInvalidArgument, "tool_choice",
-                "'tool_choice' asks for a tool, and 'tools' has none");
-  }
-  if (job.tool_use != ToolUse::kNamed) return;
-  const bool known = std::any_of(job.tools.begin(), job.tools.end(), [&](const Json& tool) {
-    return tool["function"]["name"] == job.named_tool;
-  });
-  if (!known) {
-    throw_error(ErrorCode::kInvalidArgument, "tool_choice",
-                "'tool_choice' names the tool '{}', and 'tools' has none of that name",
-                job.named_tool);
-  }
+  read_tool_choice(fields, job);
+  check_tool_choice(job);
 }
 
 ChatPrompt make_chat_prompt(const App& app, const ChatJob& job) {

@@ -214,6 +214,57 @@ double seconds_of(std::string_view stamp, const std::string& where) {
   return days * 86400 + h * 3600 + mi * 60 + s;
 }
 
+// The Philly list's first `days` days, by time.
+struct PhillyRow {
+  double at, seconds;
+  int32_t devices;
+  std::string_view vc;
+};
+
+std::vector<PhillyRow> philly_rows(std::string_view list, int32_t days) {
+  const CsvTable table(list, "philly");
+  std::vector<PhillyRow> rows;
+  for (size_t i = 0; i < table.size(); ++i) {
+    rows.push_back({seconds_of(table.text(i, "timestamp"), "philly"), table.number(i, "duration"),
+                    static_cast<int32_t>(table.number(i, "num_gpus")), table.text(i, "cluster")});
+  }
+  std::ranges::stable_sort(rows, {}, &PhillyRow::at);
+  const double start = rows.front().at;
+  std::erase_if(rows,
+                [&](const PhillyRow& r) { return r.at > start + days * 86400.0 || r.devices < 1; });
+  return rows;
+}
+
+// Each virtual cluster is guaranteed its mean demand, or its largest job if that is more, in whole
+// nodes, which are its own.
+forge::FleetSpec philly_fleet(const std::vector<PhillyRow>& rows, Sharing sharing) {
+  constexpr int32_t kNode = 8;
+  struct Demand {
+    double device_seconds = 0;
+    int32_t largest = 0;
+  };
+  std::map<std::string_view, Demand> demand;
+  for (const PhillyRow& r : rows) {
+    demand[r.vc].device_seconds += r.seconds * r.devices;
+    demand[r.vc].largest = std::max(demand[r.vc].largest, r.devices);
+  }
+  forge::FleetSpec fleet;
+  fleet.kinds = {{"gpu", 0, 0}};
+  fleet.regions = {{"one", 0}};
+  fleet.clusters = {{"philly", 0}};
+  const double span = std::max(1.0, rows.back().at - rows.front().at);
+  for (const auto& [name, d] : demand) {
+    const auto mean = static_cast<int32_t>(d.device_seconds / span);
+    const int32_t guarantee = (std::max(mean, d.largest) + kNode - 1) / kNode * kNode;
+    fleet.virtual_clusters.push_back(
+        {std::string(name), -1, guarantee, sharing == Sharing::kStatic ? 0 : INT32_MAX});
+    for (int32_t n = 0; n < guarantee / kNode; ++n) {
+      fleet.nodes.push_back({fmt::format("{}-{}", name, n), 0, 0, kNode});
+    }
+  }
+  return fleet;
+}
+
 }  // namespace
 
 ForgeTrace sia_trace(std::string_view workload,
@@ -244,53 +295,18 @@ ForgeTrace sia_trace(std::string_view workload,
 }
 
 ForgeTrace philly_trace(std::string_view list, Sharing sharing, int32_t days) {
-  const CsvTable table(list, "philly");
-  struct Row {
-    double at, seconds;
-    int32_t devices;
-    std::string_view vc;
-  };
-  std::vector<Row> rows;
-  for (size_t i = 0; i < table.size(); ++i) {
-    rows.push_back({seconds_of(table.text(i, "timestamp"), "philly"), table.number(i, "duration"),
-                    static_cast<int32_t>(table.number(i, "num_gpus")), table.text(i, "cluster")});
-  }
-  std::stable_sort(rows.begin(), rows.end(),
-                   [](const Row& a, const Row& b) { return a.at < b.at; });
-  const double start = rows.front().at;
-  std::erase_if(rows, [&](const Row& r) { return r.at > start + days * 86400.0 || r.devices < 1; });
-  struct Demand {
-    double device_seconds = 0;
-    int32_t largest = 0;
-  };
-  std::map<std::string_view, Demand> demand;
-  for (const Row& r : rows) {
-    demand[r.vc].device_seconds += r.seconds * r.devices;
-    demand[r.vc].largest = std::max(demand[r.vc].largest, r.devices);
-  }
-  constexpr int32_t kNode = 8;
-  ForgeTrace trace;
-  trace.fleet.kinds = {{"gpu", 0, 0}};
-  trace.fleet.regions = {{"one", 0}};
-  trace.fleet.clusters = {{"philly", 0}};
+  const std::vector<PhillyRow> rows = philly_rows(list, days);
+  ForgeTrace trace{philly_fleet(rows, sharing), {}};
   std::map<std::string_view, VcId> ids;
-  const double span = std::max(1.0, rows.back().at - start);
-  for (const auto& [name, d] : demand) {
-    const auto mean = static_cast<int32_t>(d.device_seconds / span);
-    const int32_t guarantee = (std::max(mean, d.largest) + kNode - 1) / kNode * kNode;
-    ids[name] = static_cast<VcId>(trace.fleet.virtual_clusters.size());
-    trace.fleet.virtual_clusters.push_back(
-        {std::string(name), -1, guarantee, sharing == Sharing::kStatic ? 0 : INT32_MAX});
-    for (int32_t n = 0; n < guarantee / kNode; ++n) {
-      trace.fleet.nodes.push_back({fmt::format("{}-{}", name, n), 0, 0, kNode});
-    }
+  for (const forge::VirtualCluster& vc : trace.fleet.virtual_clusters) {
+    ids.emplace(vc.name, static_cast<VcId>(ids.size()));
   }
-  for (const Row& r : rows) {
+  for (const PhillyRow& r : rows) {
     ReplayJob job;
-    job.spec.vc = ids[r.vc];
+    job.spec.vc = ids.at(r.vc);
     job.spec.min_workers = job.spec.max_workers = r.devices;
     job.spec.expected = static_cast<Millis>(r.seconds * 1000);
-    job.submit_at = static_cast<Millis>((r.at - start) * 1000);
+    job.submit_at = static_cast<Millis>((r.at - rows.front().at) * 1000);
     job.work = r.seconds;
     trace.jobs.push_back(std::move(job));
   }

@@ -72,14 +72,11 @@ int32_t Unigram::child_of(int32_t node, uint8_t byte) const {
   return -1;
 }
 
-void Unigram::encode(std::string_view text, std::vector<int32_t>& out) const {
-  struct Best {
-    double score = 0;
-    int64_t from = -1;  // -1: not reached
-    int32_t id = kNoToken;
-  };
+// Viterbi: for each place in the text the most probable piece that ends there.
+std::vector<Unigram::Best> Unigram::best_pieces(std::string_view text) const {
   std::vector<Best> best(text.size() + 1);
   const auto offer = [&](size_t from, size_t to, double score, int32_t id) {
+    score += best[from].score;
     if (best[to].from < 0 || score > best[to].score) {
       best[to] = {score, static_cast<int64_t>(from), id};
     }
@@ -94,18 +91,26 @@ void Unigram::encode(std::string_view text, std::vector<int32_t>& out) const {
       ++to;
       const int32_t id = nodes_[static_cast<size_t>(node)].id;
       if (id == kNoToken) continue;
-      offer(from, to, scores_[static_cast<size_t>(id)] + best[from].score, id);
+      offer(from, to, scores_[static_cast<size_t>(id)], id);
       has_char = has_char || to - from == char_bytes;
     }
     if (!has_char) {
-      if (unk_id_ == kNoToken) {
-        throw_error(ErrorCode::kInvalidArgument, "text",
-                    "a character is not in the vocabulary and the unigram model has no unk_id");
-      }
-      offer(from, from + char_bytes, unk_score_ + best[from].score, unk_id_);
+      require_unknown();
+      offer(from, from + char_bytes, unk_score_, unk_id_);
     }
     from += char_bytes;
   }
+  return best;
+}
+
+void Unigram::require_unknown() const {
+  if (unk_id_ != kNoToken) return;
+  throw_error(ErrorCode::kInvalidArgument, "text",
+              "a character is not in the vocabulary and the unigram model has no unk_id");
+}
+
+void Unigram::encode(std::string_view text, std::vector<int32_t>& out) const {
+  const std::vector<Best> best = best_pieces(text);
   // Walks back; neighbouring unknown characters become one piece.
   struct Span {
     size_t begin;

@@ -28,8 +28,17 @@ class Unigram {
     int32_t id = kNoToken;
   };
 
+  // The end of the best segmentation of a text's beginning.
+  struct Best {
+    double score = 0;
+    int64_t from = -1;  // where its last piece begins; -1: not reached
+    int32_t id = kNoToken;
+  };
+
   void insert(std::string_view piece, int32_t id);
   int32_t child_of(int32_t node, uint8_t byte) const;
+  std::vector<Best> best_pieces(std::string_view text) const;
+  void require_unknown() const;
   void emit(std::string_view piece, std::vector<int32_t>& out) const;
 
   Vocab vocab_;
