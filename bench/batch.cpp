@@ -11,11 +11,10 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <map>
-#include <thread>
 
 #include "backend/cpu/cpu_backend.h"
-#include "base/clock.h"
 #include "base/random.h"
+#include "bench_clock.h"
 #include "engine/scheduler.h"
 #include "flags.h"
 #include "random_llama.h"
@@ -40,6 +39,8 @@ struct Options {
   int32_t batch_generate = 64;
   int32_t step_ms = 100;
   double stretch = 1.75;
+  std::string clock = "wall";
+  std::string neighbour = "batch";
   int64_t hidden = 768;
   int64_t layers = 12;
 };
@@ -61,6 +62,12 @@ Options parse(int argc, char** argv) {
   app.add_option("--batch-generate", options.batch_generate, "tokens of one of its answers");
   app.add_option("--step-ms", options.step_ms, "as of hearth serve");
   app.add_option("--itl-stretch", options.stretch, "as of hearth serve");
+  app.add_option("--clock", options.clock,
+                 "what passes, or what the process computes (--threads 1)")
+      ->check(CLI::IsMember({"wall", "cpu"}));
+  app.add_option("--class", options.neighbour,
+                 "of the batch: standard shows what sharing would cost")
+      ->check(CLI::IsMember({"batch", "standard"}));
   app.add_option("--hidden", options.hidden, "width of the model, a multiple of 64");
   app.add_option("--layers", options.layers, "of the model");
   bench::parse_or_exit(app, argc, argv);
@@ -87,6 +94,7 @@ class House {
  public:
   explicit House(const Options& options)
       : options_(options),
+        clock_(bench::clock_kind(options.clock)),
         backend_({.threads = options.threads}),
         random_llama_(bench::random_llama({options.hidden, options.layers, kVocabulary})),
         scheduler_(config_for(options)),
@@ -153,13 +161,12 @@ class House {
                                engine::ServiceClass::kStandard, &reader);
       }
       for (; batch_live_ < batch; ++batch_live_) {
-        add({}, options_.batch_prompt, options_.batch_generate, engine::ServiceClass::kBatch,
-            nullptr);
+        add({}, options_.batch_prompt, options_.batch_generate, neighbour_class(), nullptr);
       }
       if (scheduler_.busy()) {
         step(seen);
       } else {
-        sleep_until(std::min(next_question(), end));
+        clock_.wait_until(std::min(next_question(), end));
       }
     }
     seen.seconds += milliseconds(clock_.now() - begin) / 1e3;
@@ -180,8 +187,9 @@ class House {
     return next;
   }
 
-  void sleep_until(Nanos until) const {
-    std::this_thread::sleep_for(std::chrono::nanoseconds(std::max<Nanos>(until - clock_.now(), 0)));
+  engine::ServiceClass neighbour_class() const {
+    return options_.neighbour == "batch" ? engine::ServiceClass::kBatch
+                                         : engine::ServiceClass::kStandard;
   }
 
   void step(Seen& seen) {
@@ -211,7 +219,7 @@ class House {
   }
 
   const Options& options_;
-  SystemClock clock_;
+  bench::BenchClock clock_;
   backend::cpu::Backend backend_;
   const bench::RandomLlama random_llama_;
   engine::Scheduler scheduler_;

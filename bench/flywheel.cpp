@@ -13,15 +13,13 @@
 // machine of one's own, and on a busy one that is the nearest thing. A
 // table of each with its bars on standard error, one JSON line on standard output, and charts.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <fmt/format.h>
 #include <memory>
-#include <thread>
 
 #include "backend/cpu/cpu_backend.h"
+#include "bench_clock.h"
 #include "chart.h"
 #include "flags.h"
 #include "flywheel/calibration.h"
@@ -89,36 +87,6 @@ Options parse(int argc, char** argv) {
 // --- the real engine
 // ------------------------------------------------------------------------------
 
-// The machine's time, or what of it this process computed and what was skipped.
-class BenchClock final : public Clock {
- public:
-  enum class Kind { kWall, kCpu };
-  explicit BenchClock(Kind kind) : kind_(kind) {}
-  Nanos now() const override {
-    return kind_ == Kind::kCpu ? process_time() + skipped_ : system_.now();
-  }
-  Nanos wall() const override { return system_.wall(); }
-  void wait_until(Nanos until) {
-    const Nanos left = std::max<Nanos>(until - now(), 0);
-    if (kind_ == Kind::kCpu) {
-      skipped_ += left;
-    } else {
-      std::this_thread::sleep_for(std::chrono::nanoseconds(left));
-    }
-  }
-
- private:
-  static Nanos process_time() {
-    timespec time{};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-    return time.tv_sec * kSecond + time.tv_nsec;
-  }
-
-  const Kind kind_;
-  Nanos skipped_ = 0;
-  SystemClock system_;
-};
-
 struct Engine {
   explicit Engine(const Options& options)
       : random(bench::random_llama({options.hidden, options.layers, kVocabulary})),
@@ -129,7 +97,7 @@ struct Engine {
                 .max_num_batched_tokens = 2048,
                 .kv_dtype = DType::kF32},
                backend.context()),
-        clock(options.clock == "cpu" ? BenchClock::Kind::kCpu : BenchClock::Kind::kWall) {}
+        clock(bench::clock_kind(options.clock)) {}
 
   engine::EngineConfig config(const Options& options) const {
     engine::EngineConfig config;
@@ -149,7 +117,7 @@ struct Engine {
   bench::RandomLlama random;
   backend::cpu::Backend backend;
   runner::CpuRunner runner;
-  BenchClock clock;
+  bench::BenchClock clock;
 };
 
 sim::FlywheelResults run_engine(const Options& options) {

@@ -30,6 +30,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "bench_clock.h"
 #include "chart.h"
 #include "engine/scheduler.h"
 #include "flags.h"
@@ -60,7 +61,9 @@ struct Options {
   std::vector<std::string> spreads = {"uniform", "power", "distinct"};
   int64_t hidden = 2048;
   int64_t layers = 6;
-  int64_t memory_mb = 1024;
+  int64_t memory_mb = 2048;
+  int threads = 0;
+  std::string clock = "wall";
   std::string svg;
 
   int rounds() const {
@@ -85,6 +88,10 @@ Options parse(int argc, char** argv) {
   app.add_option("--hidden", options.hidden, "width of the model, a multiple of 64");
   app.add_option("--layers", options.layers, "of the model");
   app.add_option("--memory", options.memory_mb, "MB for adapters");
+  app.add_option("--threads", options.threads, "that compute; 0: one a core");
+  app.add_option("--clock", options.clock,
+                 "what passes, or what the process computes (--threads 1)")
+      ->check(CLI::IsMember({"wall", "cpu"}));
   app.add_option("--svg", options.svg, "file of the charts");
   bench::parse_or_exit(app, argc, argv);
   return options;
@@ -207,7 +214,8 @@ class Session {
  public:
   Session(const models::Model& model, const ops::Context& ctx, const Options& options,
           const AdapterFolders& folders, int32_t count, const std::string& spread)
-      : store_(model.projections, {.memory_bytes = options.memory_mb << 20, .mapped_max = 8192}),
+      : clock_(bench::clock_kind(options.clock)),
+        store_(model.projections, {.memory_bytes = options.memory_mb << 20, .mapped_max = 8192}),
         config_(config_for(store_)),
         scheduler_(config_),
         runner_(model,
@@ -229,7 +237,7 @@ class Session {
     result_.register_seconds = seconds(clock_.now() - start);
     fill_memory(count);
     for (int32_t i = 0; i < kBatch; ++i)
-      ask(chooser_.next(), kOutputTokens - i * kOutputTokens / kBatch);
+      ask(chooser_.next(), kPromptTokens, kOutputTokens - i * kOutputTokens / kBatch);
     run(0.5);
     result_.tokens_per_second.clear();
     result_.itl.clear();
@@ -283,15 +291,15 @@ class Session {
     for (engine::AdapterId id = 1; id <= count; ++id) {
       while (std::ssize(clients_) == kBatch) step(kLeave);
       if (scheduler_.stats().adapters.evicted_for_room > 0) break;
-      ask(id, 1);
+      ask(id, 1, 1);
     }
     while (!clients_.empty()) step(kLeave);
   }
 
-  void ask(engine::AdapterId adapter, int32_t output_tokens) {
+  void ask(engine::AdapterId adapter, int32_t prompt_tokens, int32_t output_tokens) {
     engine::Request request;
     request.id = ++last_id_;
-    for (int32_t i = 0; i < kPromptTokens; ++i) {
+    for (int32_t i = 0; i < prompt_tokens; ++i) {
       request.prompt.push_back(static_cast<engine::TokenId>(random_.below(kVocabulary)));
     }
     request.max_tokens = output_tokens;
@@ -322,7 +330,8 @@ class Session {
       clients_.erase(output.request);
       ++ended;
     }
-    for (; ended > 0 && then == kAskAgain; --ended) ask(chooser_.next(), kOutputTokens);
+    for (; ended > 0 && then == kAskAgain; --ended)
+      ask(chooser_.next(), kPromptTokens, kOutputTokens);
   }
 
   void measure(Client& client, Nanos now) {
@@ -335,7 +344,7 @@ class Session {
     client.last = now;
   }
 
-  SystemClock clock_;
+  const bench::BenchClock clock_;
   adapters::AdapterStore store_;
   const engine::EngineConfig config_;
   engine::Scheduler scheduler_;
@@ -444,7 +453,7 @@ void run(const Options& options) {
   const bench::RandomLlama random =
       bench::random_llama({options.hidden, options.layers, kVocabulary});
   const models::Model& model = *random.model;
-  backend::cpu::Backend backend;
+  backend::cpu::Backend backend({.threads = options.threads});
   fmt::print(stderr, "hidden {}, {} layers, {} MB of weights, {} rounds of {} s\n", options.hidden,
              options.layers, random.weights->size() >> 20, options.rounds(), options.slice);
   cold_load(model);
