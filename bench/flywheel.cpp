@@ -34,6 +34,7 @@ namespace {
 
 constexpr int32_t kVocabulary = 2048;
 constexpr int32_t kSlots = 64;
+constexpr int64_t kRequestsInBucket = 6;
 
 struct Options {
   std::string on = "both";
@@ -133,7 +134,9 @@ sim::FlywheelResults run_engine(const Options& options) {
   trials.sold = options.sold;
   trials.scale = options.scale;
   trials.window = static_cast<Nanos>(options.seconds * kSecond);
-  trials.warm_up = trials.window / 2;  // ten times what a bucket holds
+  const Nanos bucket_window =
+      std::max(trials.window / 20, sim::time_of_requests(trials, kRequestsInBucket));
+  trials.warm_up = 10 * bucket_window;
   trials.points = 20;
   trials.requests_least = options.requests;
   trials.house = [&](const engine::EngineConfig& config, uint64_t seed) {
@@ -143,7 +146,7 @@ sim::FlywheelResults run_engine(const Options& options) {
         .clock = engine.clock,
         .idle_until = [&](Nanos until) { engine.clock.wait_until(until); },
         .vocabulary = kVocabulary,
-        .bucket_window = trials.window / 20,
+        .bucket_window = bucket_window,
         .seed = seed});
   };
   const auto progress = [](const char* what) { fmt::print(stderr, "engine: {} ...\n", what); };

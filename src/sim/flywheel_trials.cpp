@@ -15,6 +15,8 @@ constexpr TrialShape kShapes[] = {
     {"prompt-heavy", 1000, 200}, {"balanced", 500, 500}, {"generation-heavy", 200, 1000}};
 // Of what is sold; different for each.
 constexpr double kParts[] = {0.25, 0.30, 0.45};
+// Of who will buy twice as much.
+constexpr double kLeastPart = 0.15;
 // Everybody asks for more than was bought, so that what is delivered is what the contract says.
 constexpr double kLoad = 1.6;
 
@@ -70,15 +72,6 @@ MixTrial mix(const TrialOptions& options, const engine::EngineConfig& config,
   return trial;
 }
 
-// In which so many of its requests are served.
-Nanos time_of(const FlywheelTenant& tenant, const engine::TokenPrices& prices, int64_t requests) {
-  const Cost each =
-      prices.of_prompt(0, tenant.prompt_tokens, engine::kBaseModel) +
-      prices.of_tokens(tenant.prompt_tokens, tenant.generated_tokens, engine::kBaseModel);
-  return static_cast<Nanos>(static_cast<double>(each) * static_cast<double>(requests) /
-                            static_cast<double>(tenant.rate) * 60 * kSecond);
-}
-
 // The mean of several points of a curve; requests summed up.
 std::vector<FlywheelShare> mean_of(std::span<const std::vector<FlywheelShare>> points) {
   std::vector<FlywheelShare> mean = points.front();
@@ -103,6 +96,16 @@ std::vector<FlywheelShare> mean_of(std::span<const std::vector<FlywheelShare>> p
 
 }  // namespace
 
+Nanos time_of_requests(const TrialOptions& options, int64_t requests) {
+  const FlywheelTenant tenant = tenant_of(options, 0, kLeastPart);
+  const engine::TokenPrices& prices = options.config.prices;
+  const Cost each =
+      prices.of_prompt(0, tenant.prompt_tokens, engine::kBaseModel) +
+      prices.of_tokens(tenant.prompt_tokens, tenant.generated_tokens, engine::kBaseModel);
+  return static_cast<Nanos>(static_cast<double>(each) * static_cast<double>(requests) /
+                            static_cast<double>(tenant.rate) * 60 * kSecond);
+}
+
 MixTrial run_mix(const TrialOptions& options) { return mix(options, options.config, {}); }
 
 // Somebody without a contract sends documents, and wants a few words about each.
@@ -126,7 +129,7 @@ MixTrial run_documents(const TrialOptions& options, Prompts prompts) {
 // Half of the curve before, half after; the first fifth of each half is not counted, since what was
 // accepted before is still under way.
 DoublingTrial run_doubling(const TrialOptions& options) {
-  constexpr double kPart[] = {0.15, 0.30, 0.40};
+  constexpr double kPart[] = {kLeastPart, 0.30, 0.40};
   const auto house = options.house(options.config, options.seed);
   for (size_t i = 0; i < std::size(kShapes); ++i) house->add(tenant_of(options, i, kPart[i]));
   house->run(options.warm_up);
@@ -134,8 +137,7 @@ DoublingTrial run_doubling(const TrialOptions& options) {
   DoublingTrial trial;
   const auto half = static_cast<size_t>(options.points / 2);
   const size_t settle = half / 5 + 1;
-  const Nanos least =
-      time_of(tenant_of(options, 0, kPart[0]), options.config.prices, options.requests_least);
+  const Nanos least = time_of_requests(options, options.requests_least);
   const Nanos each =
       std::max(2 * options.window / options.points, least / static_cast<Nanos>(half - settle));
   trial.seconds_per_point = static_cast<double>(each) / kSecond;

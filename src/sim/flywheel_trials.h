@@ -37,6 +37,10 @@ struct TrialOptions {
   std::function<std::shared_ptr<FlywheelHouse>(const engine::EngineConfig&, uint64_t seed)> house;
 };
 
+// In which the smallest purchase of the trials is worth so many requests. A bucket that holds fewer
+// than a handful loses some of what was bought to the chance of arrivals.
+Nanos time_of_requests(const TrialOptions& options, int64_t requests);
+
 // Three tenants with different shapes and different purchases, all asking for more than they
 // bought.
 struct MixTrial {
