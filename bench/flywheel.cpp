@@ -52,7 +52,7 @@ struct Options {
   std::string clock = "wall";
   double stretch = 0;
   double scale = 0.1;  // requests of 100 and 20 tokens in place of 1,000 and 200
-  int64_t requests = 60;
+  int64_t requests = 150;
   std::string trial = "all";
 };
 
