@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace hearth::engine {
 namespace {
@@ -21,13 +22,16 @@ Nanos first_guess(const StepLimits& limits) {
 PromptRoom::PromptRoom(const StepLimits& limits) : limits_(limits), cost_(first_guess(limits)) {}
 
 // Steps of prompts alone tell what a token takes until there are some with both: in those the
-// first rows ride along for nothing. A short prompt that leaves most of the room is cheaper than
-// expected for no other reason.
+// first rows ride along for nothing. The very first says it, whatever was guessed. A short prompt
+// that leaves most of the room is cheaper than expected for no other reason.
 void PromptRoom::learn(const StepWork& work, Nanos duration) {
   pace_.learn(work, duration);
   if (work.prompt_tokens == 0 || duration <= 0) return;
   if (work.generating == 0) {
     if (mixed_ || work.prompt_tokens < kLeastTelling) return;
+    if (!std::exchange(told_, true)) {
+      cost_ = ChunkCost(std::max<Nanos>(duration / work.prompt_tokens, 1));
+    }
     cost_.learn(work.prompt_tokens, work.prompt_context, duration, duration);
   } else if (pace_.time() > 0) {
     const Nanos room = std::min(room_in_target(), room_in_stretch());

@@ -50,7 +50,8 @@ class PromptRoom {
   const StepLimits limits_;
   DecodePace pace_;
   ChunkCost cost_;
-  bool mixed_ = false;  // steps with both were seen
+  bool told_ = false;   // steps of prompts were seen
+  bool mixed_ = false;  // ... with both
 };
 
 }  // namespace hearth::engine

@@ -3,6 +3,8 @@
 // hides the arithmetic of the first rows; attention grows with the tokens before.
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <map>
+#include <utility>
 
 #include "engine/scheduler_test_support.h"
 
@@ -52,6 +54,7 @@ class Mix {
     std::sort(stretches_.begin(), stretches_.end());
     return stretches_[stretches_.size() * permille / 1000];
   }
+  Engine& engine() { return engine_; }
   // From its arrival to its token.
   Nanos prompt_time() const { return prompt_time_; }
   // The same with the machine for itself.
@@ -111,6 +114,47 @@ TEST(Pace, APromptPaysLittleMoreThanTheRowsOfThoseWhoGenerate) {
     Mix mix(machine, 1750);
     mix.send_prompts(4);
     EXPECT_LT(mix.prompt_time(), mix.prompt_time_alone() * 7 / 4) << machine.name;
+  }
+}
+
+// The gaps between the tokens of eight streams that begin together, as clients see them.
+std::vector<Nanos> gaps(Engine& engine, const Machine& machine, RequestId first, int32_t tokens,
+                        int32_t long_prompts) {
+  std::map<RequestId, Nanos> last;
+  std::vector<Nanos> gaps;
+  RequestId next_long = first + kStreams;
+  const RequestId end_long = next_long + static_cast<RequestId>(long_prompts);
+  for (RequestId id = first; id < next_long; ++id) engine.add(make_request(id, 64, tokens));
+  if (long_prompts > 0) engine.add(make_request(next_long++, kLongPrompt, 1));
+  for (int32_t ended = 0; ended < kStreams;) {
+    const StepPlan& plan = engine.plan();
+    const StepResult result = Engine::answer(plan);
+    engine.now += machine.time(plan.work);
+    for (const Output& output : engine.scheduler.commit(result, engine.now)) {
+      if (output.request >= first + kStreams) {
+        if (next_long < end_long) engine.add(make_request(next_long++, kLongPrompt, 1));
+        continue;
+      }
+      const auto [at, begins] = last.try_emplace(output.request, engine.now);
+      if (!begins) gaps.push_back(engine.now - std::exchange(at->second, engine.now));
+      ended += output.request_done;
+    }
+  }
+  std::sort(gaps.begin(), gaps.end());
+  return gaps;
+}
+
+// From the first prompt on, also while all of them are new to the engine.
+TEST(Pace, StreamsThatBeginWithLongPromptsWaitNoLonger) {
+  for (const Machine& machine : {kMachines[0], kMachines[1]}) {
+    Mix mix(machine, 1750);
+    Engine& engine = mix.engine();
+    for (RequestId id = 1; id <= kStreams; ++id) engine.scheduler.cancel(id);
+    const auto alone = gaps(engine, machine, 1000, 64, 0);
+    for (RequestId round = 2; round <= 4; ++round) {
+      const auto mixed = gaps(engine, machine, round * 1000, 64, 64);
+      EXPECT_LT(mixed[mixed.size() * 99 / 100], 2 * alone[alone.size() / 2]) << machine.name;
+    }
   }
 }
 
