@@ -27,7 +27,7 @@ constexpr int64_t kPanelsPerThread = 8;
 constexpr int64_t kStretchBytes = 16 * 1024;
 // What one tile fetches ahead of itself, of each of its two blocks: more than memory takes to
 // answer, and past the end of a page, where the processor's own prefetching stops.
-constexpr int64_t kGroupsAhead = 8;
+constexpr int64_t kBytesAhead = 4096;
 constexpr int64_t kLineBytes = 64;
 // Rows that one task computes: their levels stay in the second-level cache.
 constexpr int64_t kPartBytes = 512 * 1024;
@@ -84,8 +84,10 @@ void run_strip(const Product& p, int64_t out, int64_t begin, int64_t end) {
   const int64_t lines = p.group_bytes() / kLineBytes;
   for (b.begin = 0; b.begin < p.groups(); b.begin = b.end) {
     b.end = std::min(p.groups(), b.begin + stretch);
-    const int64_t next = tiles == 1 ? kGroupsAhead : b.end;
-    b.ahead = next < p.groups() ? weights + next * p.group_bytes() : weights + 2 * b.w_stride;
+    const int64_t next = tiles == 1 ? kBytesAhead / p.group_bytes() : b.end;
+    const bool inside = next < p.groups();
+    b.ahead = inside ? weights + next * p.group_bytes() : weights + 2 * b.w_stride;
+    b.scales_ahead = inside ? b.scales + next * kQuantizedOuts : b.scales + 2 * b.scales_stride;
     for (int64_t i = begin; i < end; ++i) {
       b.x = p.x + p.tile_begin(i) * p.groups();
       b.y = p.y.row<float>(p.tile_begin(i)) + out;

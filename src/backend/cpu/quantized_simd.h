@@ -181,6 +181,7 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
   // Blocks of outputs that these are.
   constexpr int kBlocks = kVectors > kBlockVectors ? kVectors / kBlockVectors : 1;
   const uint8_t* ahead = b.ahead + first / kQuantizedOuts * b.w_stride;
+  const uint16_t* scales_ahead = b.scales_ahead + first / kQuantizedOuts * b.scales_stride;
   const uint8_t* w[kVectors];
   const U16* scales[kVectors];
   F total[kRows][kVectors];
@@ -208,8 +209,10 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
     for (int block = 0; block < kBlocks; ++block) {
       const uint8_t* const line = ahead + block * b.w_stride;
       for (int64_t at = b.ahead_begin; at < b.ahead_end; at += 64) __builtin_prefetch(line + at);
+      if (b.ahead_begin == 0) __builtin_prefetch(scales_ahead + block * b.scales_stride);
     }
     ahead += Format::kBytes;
+    scales_ahead += kQuantizedOuts;
     Format::add_group(sum, w, x);
     F scale[kVectors];
 #pragma GCC unroll 2

@@ -39,6 +39,8 @@ struct QuantizedBlock {
   // as far from `ahead` as it does from `begin`, in each block.
   const uint8_t* ahead = nullptr;
   int64_t ahead_begin = 0, ahead_end = 0;
+  // The same of scales.
+  const uint16_t* scales_ahead = nullptr;
   int64_t groups = 0;           // of a whole row
   int64_t outs = 0;             // 1 to 32
   const float* bias = nullptr;  // [outs] or null
