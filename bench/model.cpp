@@ -31,6 +31,7 @@
 #include "flags.h"
 #include "model_files.h"
 #include "runner/kv_storage.h"
+#include "timed_kernels.h"
 
 namespace hearth {
 namespace {
@@ -77,51 +78,6 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-// --- a table of kernels that takes the time of each op
-// ------------------------------------------------------------
-
-constexpr std::array<const char*, 9> kOps = {
-    "linear", "group", "attention", "kv_store", "norm", "rope", "activation", "residual", "embed"};
-std::array<double, kOps.size()> op_seconds;
-
-template <size_t kOp, int kUse, typename... Args>
-struct Timed {
-  static inline void (*inner)(Args...) = nullptr;
-  static void call(Args... args) {
-    const double begin = now();
-    inner(args...);
-    op_seconds[kOp] += now() - begin;
-  }
-};
-
-// kUse keeps apart the kernels of one signature that count as one op.
-template <size_t kOp, int kUse = 0, typename... Args>
-void take_time(void (*&kernel)(Args...)) {
-  Timed<kOp, kUse, Args...>::inner = kernel;
-  kernel = Timed<kOp, kUse, Args...>::call;
-}
-
-backend::cpu::CpuKernels timed_kernels(const ops::Kernels& kernels) {
-  auto timed = static_cast<const backend::cpu::CpuKernels&>(kernels);
-  take_time<0>(timed.linear);
-  take_time<1>(timed.linear_group);
-  take_time<2>(timed.attention);
-  take_time<3>(timed.kv_store);
-  take_time<4>(timed.rms_norm);
-  take_time<4, 1>(timed.layer_norm);
-  take_time<5>(timed.rope);
-  take_time<5, 1>(timed.rope_angles);
-  take_time<6>(timed.activate);
-  take_time<6, 1>(timed.gated_activate);
-  take_time<7>(timed.add);
-  take_time<8>(timed.embed);
-  return timed;
-}
-
 // --- the measurement
 // --------------------------------------------------------------------------------------------
 
@@ -133,12 +89,12 @@ double read_gbytes(ops::Workers& workers) {
   std::memset(memory->data, 1, kBytes);
   double best = 1e30;
   for (int i = 0; i < 10; ++i) {
-    const double begin = now();
+    const double begin = bench::now();
     workers.run(kPieces, [&](int64_t piece, int) {
       static_cast<void>(
           loops.read(memory->as<char>() + piece * (kBytes / kPieces), kBytes / kPieces));
     });
-    best = std::min(best, now() - begin);
+    best = std::min(best, bench::now() - begin);
   }
   return kBytes / best * 1e-9;
 }
@@ -148,7 +104,7 @@ class Bench {
   Bench(const Options& options, io::FileSource& files)
       : options_(options),
         backend_({.threads = options.threads}),
-        kernels_(timed_kernels(backend_.context().kernels)),
+        kernels_(bench::timed_kernels(backend_.context().kernels)),
         ctx_{kernels_, backend_.context().workers, backend_.context().arena},
         model_(models::load(files, {.quantize = options.quantize,
                                     .threads = ctx_.workers.count(),
@@ -224,27 +180,27 @@ class Bench {
                std::span<const ops::KvSequence> sequences, int64_t logits) {
     const std::vector<int32_t> tokens(static_cast<size_t>(rows), 5);
     double best = 1e30, total = 0;
-    std::array<double, kOps.size()> parts{};
+    std::array<double, bench::kOps.size()> parts{};
     step(tokens, positions, sequences, logits);
     for (int i = 0; i < 3 || total < options_.seconds; ++i) {
-      op_seconds.fill(0);
-      const double begin = now();
+      bench::op_seconds.fill(0);
+      const double begin = bench::now();
       step(tokens, positions, sequences, logits);
-      const double seconds = now() - begin;
+      const double seconds = bench::now() - begin;
       total += seconds;
-      if (seconds < best) best = seconds, parts = op_seconds;
+      if (seconds < best) best = seconds, parts = bench::op_seconds;
     }
     report(name, rows, best, parts);
   }
 
   void report(const std::string& name, int64_t rows, double seconds,
-              const std::array<double, kOps.size()>& parts) const {
+              const std::array<double, bench::kOps.size()>& parts) const {
     const double gbytes = double(weight_bytes_ + head_bytes_) / seconds * 1e-9;
     const double gops = 2 * double(weights_) * double(rows) / seconds * 1e-9;
     std::string text, json;
-    for (size_t i = 0; i < kOps.size(); ++i) {
-      text += fmt::format(" {} {:.2f}", kOps[i], parts[i] * 1e3);
-      json += fmt::format(R"(,"{}_ms":{:.4f})", kOps[i], parts[i] * 1e3);
+    for (size_t i = 0; i < bench::kOps.size(); ++i) {
+      text += fmt::format(" {} {:.2f}", bench::kOps[i], parts[i] * 1e3);
+      json += fmt::format(R"(,"{}_ms":{:.4f})", bench::kOps[i], parts[i] * 1e3);
     }
     fmt::print(
         stderr,
