@@ -8,7 +8,8 @@ import { parseArgs } from 'node:util';
 
 import { HttpPeer } from './http_peer.mjs';
 import { LlamaChild } from './llama.mjs';
-import { randomModel, shapes, types } from './random_model.mjs';
+import { measureLimits } from './limits.mjs';
+import { randomModel, shapes, types, work } from './random_model.mjs';
 
 const help = `./dev bench peers [--shape ${Object.keys(shapes).join('|')}] [--type ${types.join('|')}] [--only NAME,...]
                   [--repeats 5] [--seconds 60] [--threads 2] [--json FILE] [--models DIR] [--llama-server PROGRAM]
@@ -17,12 +18,12 @@ Hearth (over HTTP) and llama.cpp (in process, through node-llama-cpp; with --lla
 on the same file of random weights. A measurement ends after --repeats rounds, or with the round in which it has taken
 --seconds; its row says how many rounds that were.
 
-  prompt512, prompt4096   tokens/s of a prompt
-  generate                tokens/s of one stream
+  prompt512, prompt4096   tokens/s of a prompt, and the share of the machine's peak that its products are
+  generate                tokens/s of one stream, and the share of the read bandwidth that its weights are
   neighbour               what is left of that while another process keeps one core busy
   serve16                 tokens/s of 16 streams, 512 in and 128 out each
   mixed                   8 streams generate while prompts of 4096 tokens arrive: p99 between tokens, also over the
-                          median without such prompts
+                          median without such prompts, and p99 over that median where none arrive
   mixedPrompt             what such prompts pay: time to the first token of one of 2048 while 8 streams generate
   start                   from process start to the first token, weights in the page cache
   memory                  resident after all of one stream`;
@@ -91,13 +92,30 @@ async function besideNeighbour(work) {
   }
 }
 
+// What a rate is of what the machine can do, in percent: nothing where that is not known.
+const { projections, bytes } = work(flags.shape, flags.type);
+const limits = measureLimits(process.env.HEARTH, threads);
+const peak = flags.type === 'bf16' ? limits.bf16 : limits.int8;
+const shareOf = (row, rate, limit) => (limit ? { [row]: (100 * rate) / limit } : {});
+const ofPeak = (row, tokens) => shareOf(row, (2 * projections * tokens) / 1e9, peak);
+const ofRead = (row, tokens) => shareOf(row, (bytes * tokens) / 1e9, limits.read);
+
 const nine = { sequenceTokens: 4352, sequences: 9 };
 const one = { sequenceTokens: 4352, sequences: 1 };
 // name, room of the peers, and how a sample is taken: an object of rows. Rows are [label, whether more is better].
 const measurements = [
-  ['prompt512', one, async (peer) => ({ prompt512: await promptRate(peer, 512) })],
-  ['prompt4096', one, async (peer) => ({ prompt4096: await promptRate(peer, 4096) })],
-  ['generate', one, async (peer) => ({ generate: await generateRate(peer) })],
+  ['prompt512', one, async (peer) => {
+    const prompt512 = await promptRate(peer, 512);
+    return { prompt512, ...ofPeak('prompt512Share', prompt512) };
+  }],
+  ['prompt4096', one, async (peer) => {
+    const prompt4096 = await promptRate(peer, 4096);
+    return { prompt4096, ...ofPeak('prompt4096Share', prompt4096) };
+  }],
+  ['generate', one, async (peer) => {
+    const generate = await generateRate(peer);
+    return { generate, ...ofRead('generateShare', generate) };
+  }],
   ['neighbour', one, async (peer) => {
     const quiet = await generateRate(peer);
     return { neighbour: (100 * await besideNeighbour(() => generateRate(peer))) / quiet };
@@ -111,7 +129,7 @@ const measurements = [
     const alone = gapsOf((await peer.serve({ prompts: prompts(8, 64), count: 64 })).runs);
     const { runs } = await peer.mixed({ prompts: prompts(8, 64), count: 64, longPrompts: prompts(64, 4096) });
     const p99 = quantile(gapsOf(runs), 0.99);
-    return { mixed: p99, mixedRatio: p99 / median(alone) };
+    return { mixed: p99, mixedRatio: p99 / median(alone), aloneRatio: quantile(alone, 0.99) / median(alone) };
   }],
   ['mixedPrompt', nine, async (peer) => {
     const { longs } = await peer.mixed({ prompts: prompts(8, 64), count: 256, longPrompts: prompts(1, 2048) });
@@ -120,12 +138,16 @@ const measurements = [
 ];
 const rows = {
   prompt512: ['prompt tokens/s, 512', 'higher'],
+  prompt512Share: [`% of the peak of products (${peak?.toFixed(0)} GOP/s)`, 'higher'],
   prompt4096: ['prompt tokens/s, 4096', 'higher'],
+  prompt4096Share: ['% of the peak of products', 'higher'],
   generate: ['generated tokens/s, 1 stream', 'higher'],
+  generateShare: [`% of the read bandwidth (${limits.read?.toFixed(1)} GB/s)`, 'higher'],
   neighbour: ['% of that left beside a busy process', 'higher'],
   serve16: ['served tokens/s, 16 streams (512 in, 128 out)', 'higher'],
   mixed: ['p99 ms between tokens, 8 streams while prompts of 4096 arrive', 'lower'],
   mixedRatio: ['that over the median without such prompts', 'lower'],
+  aloneRatio: ['p99 over the median without such prompts', 'lower'],
   mixedPrompt: ['ms to the first token of a prompt of 2048 while 8 streams generate', 'lower'],
   start: ['process start to first token, ms', 'lower'],
   memory: ['resident memory, MiB', 'lower'],
@@ -183,7 +205,7 @@ for (const [row, [label, better]] of Object.entries(rows)) {
   const text = (value) => value.toFixed(value < 100 ? 1 : 0);
   console.log(`| ${label} | ${text(ours)} | ${text(theirs)} | ${ratio.toFixed(2)} x | ${samples[row].hearth.length} |`);
 }
-const line = JSON.stringify({ bench: 'peers', shape: flags.shape, type: flags.type, machine, rival, seconds: (performance.now() - began) / 1000, samples });
+const line = JSON.stringify({ bench: 'peers', shape: flags.shape, type: flags.type, machine, rival, limits, seconds: (performance.now() - began) / 1000, samples });
 if (flags.json) fs.appendFileSync(flags.json, `${line}\n`);
 else console.log(`\n${line}`);
 process.exit(0);

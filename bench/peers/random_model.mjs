@@ -11,6 +11,15 @@ export const shapes = {
 };
 export const types = ['bf16', 'q8_0', 'q4_0'];
 
+// Weights that a token meets, and their bytes: those of the projections, and of the head, which is the embedding table
+// in at least 8 bits.
+export function work(shape, type) {
+  const { layers, hidden, heads, kvHeads, headDim, ffn, vocab } = shapes[shape];
+  const projections = layers * hidden * ((2 * heads + 2 * kvHeads) * headDim + 3 * ffn);
+  const bits = { bf16: 16, q8_0: 8.5, q4_0: 4.5 }[type];
+  return { projections, bytes: (projections * bits + vocab * hidden * Math.max(bits, 8.5)) / 8 };
+}
+
 const contextLength = 32768;
 
 // --- numbers ----------------------------------------------------------------------------------------------------
