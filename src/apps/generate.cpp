@@ -73,7 +73,7 @@ class Batch {
         tokenizer_(tokenizer),
         prompts_(std::move(prompts)),
         out_(out),
-        scheduler_(model.handle().engine) {}
+        scheduler_(model.handle().engine, nullptr, model.handle().drafter) {}
 
   int64_t run(const Clock& clock) {
     ProgressBar progress("generating");

@@ -95,6 +95,7 @@ runner::CpuRunnerOptions runner_options(const ModelFlags& flags, const models::M
 LocalModel::LocalModel(const ModelFlags& flags, const Clock& clock, const LoraFlags& lora)
     : source_(find_model(flags.model, flags.data_dir)),
       loaded_(load_with_progress(source_, flags)),
+      draft_(flags.draft_model.empty() ? nullptr : std::make_unique<const LocalDraft>(flags)),
       backend_({.threads = flags.threads}),
       threads_(backend_.context().workers.count()),
       runner_options_(runner_options(flags, *loaded_.model)) {
@@ -118,6 +119,7 @@ void LocalModel::make_runner(const ModelFlags& flags, const LoraFlags& lora) {
   engine.step_time_target = flags.step_ms * kMillisecond;
   engine.step_stretch_permille = static_cast<int32_t>(std::lround(flags.itl_stretch * 1000));
   engine.max_guessed_tokens = flags.num_speculative_tokens;
+  if (draft_ && engine.max_guessed_tokens == 0) engine.max_guessed_tokens = kDraftedTokens;
   engine.max_model_len = static_cast<int32_t>(
       std::min<int64_t>(loaded_.model->info.max_model_len,
                         int64_t{runner_options_.num_blocks} * engine::kBlockTokens));
@@ -132,12 +134,20 @@ flywheel::CalibrationKey LocalModel::calibration_key() const {
   return apps::calibration_key(loaded_.model->info, runner_options_, threads_);
 }
 
+void LocalModel::make_drafter(const tokenizer::Tokenizer& tokenizer) {
+  if (!draft_) return;
+  drafter_ = draft_->drafter(loaded_.model->info, handle_.name, tokenizer,
+                             handle_.engine.max_speculative_rows, backend_.context());
+  handle_.drafter = drafter_.get();
+}
+
 void LocalModel::make_handle(const ModelFlags& flags, const Clock& clock) {
   const std::shared_ptr<const tokenizer::Tokenizer> tokenizer =
       tokenizer::Tokenizer::load(*source_.files);
   const auto chat = std::make_shared<const tokenizer::ChatTemplate>(
       tokenizer::ChatTemplate::load(*source_.files));
   handle_.name = flags.name.empty() ? source_.name : flags.name;
+  make_drafter(*tokenizer);
   handle_.end_tokens = end_tokens(loaded_.model->info, *tokenizer);
   handle_.defaults = generation_defaults(*source_.files);
   handle_.embedding_dimension = static_cast<int32_t>(loaded_.model->info.hidden);

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "apps/local_adapters.h"
+#include "apps/local_draft.h"
 #include "apps/lora_flags.h"
 #include "apps/model_flags.h"
 #include "apps/model_source.h"
@@ -32,15 +33,18 @@ class LocalModel {
 
  private:
   void make_runner(const ModelFlags& flags, const LoraFlags& lora);
+  void make_drafter(const tokenizer::Tokenizer& tokenizer);
   void make_handle(const ModelFlags& flags, const Clock& clock);
 
   ModelSource source_;
   LoadedModel loaded_;
+  std::unique_ptr<const LocalDraft> draft_;  // null: none
   backend::cpu::Backend backend_;
   int threads_ = 0;
   runner::CpuRunnerOptions runner_options_;
   std::unique_ptr<LocalAdapters> adapters_;  // null: none are served
   std::unique_ptr<runner::CpuRunner> runner_;
+  std::unique_ptr<runner::DraftModel> drafter_;  // null: none
   serve::ModelHandle handle_;
 };
 

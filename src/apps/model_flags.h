@@ -10,6 +10,8 @@ class App;
 
 namespace hearth::apps {
 
+inline constexpr int32_t kDraftedTokens = 5;
+
 struct ModelFlags {
   // Folder or name; empty: the embedded model.
   std::string model;
@@ -30,6 +32,9 @@ struct ModelFlags {
   // without them. 0: none.
   int32_t step_ms = 100;
   double itl_stretch = 1.75;
+  // Folder or name of a small model that guesses; empty: guesses are looked up in the text.
+  std::string draft_model;
+  // Most tokens guessed in a step; 0: none, or kDraftedTokens where there is a draft model.
   int32_t num_speculative_tokens = 0;
   // Tokens that the KV cache holds; 0: a share of the free memory.
   int64_t kv_cache_tokens = 0;

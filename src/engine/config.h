@@ -59,7 +59,8 @@ struct EngineConfig {
   // A request waits at most this long for each level of priority that a later one is above it;
   // 0: priorities are strict, and low ones may starve.
   Nanos priority_aging = 30 * kSecond;
-  // Most tokens that are guessed for a sequence in a step (speculation, see drafter.h); 0: none.
+  // Most tokens that are guessed for a sequence in a step (speculation, see drafter.h), while they
+  // pay; 0: none.
   int32_t max_guessed_tokens = 0;
   // Guesses are made only while a step has no more rows than this, them included: a busy engine has
   // better use for them.

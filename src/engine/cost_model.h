@@ -29,6 +29,8 @@ struct StepWork {
   int64_t generating_context = 0;  // tokens before those
   int32_t adapters = 0;            // different ones
   int32_t adapter_rows = 0;
+  // Rows of guesses, and tokens that were read to make them: time that says nothing of the rest.
+  int32_t drafted = 0;
 };
 
 // The tokens before each of `count` tokens that come after `computed` others, summed up.

@@ -61,10 +61,11 @@ std::unique_ptr<StepBudget> make_budget(const EngineConfig& config) {
 }  // namespace
 
 Scheduler::Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> budget,
-                     std::unique_ptr<Drafter> drafter)
+                     Drafter* drafter)
     : config_(checked(config)),
       budget_(budget ? std::move(budget) : make_budget(config)),
-      drafter_(drafter ? std::move(drafter) : std::make_unique<PromptLookup>()),
+      drafter_(drafter ? *drafter : lookup_),
+      guesses_(config.max_speculative_rows),
       hasher_(config.prefix_hash_key),
       pool_(config.num_blocks),
       waiting_(config.long_prefill_token_threshold),
@@ -207,6 +208,7 @@ void Scheduler::retire(Sequence& sequence, FinishReason reason) {
   }
   sequence.state = SequenceState::kFinished;
   ++stats_.finished[static_cast<size_t>(reason)];
+  drafter_.end(owner.request.id, sequence.rank.choice);
   if (--owner.unfinished > 0) {
     release_siblings(owner, sequence);
     return;

@@ -15,7 +15,8 @@
 //   3. waiting sequences are admitted with a share while tokens, slots and memory last: of a class
 //      those of the deployment that is furthest behind (fair_queue.h), of that the first in rank;
 //   4. what is left of the step goes to the prompts in progress, and then to step 3 again;
-//   5. if the step is small even so, guesses of what comes next are checked in it (drafter.h).
+//   5. if the step is small even so and nobody computes a prompt, guesses of what comes next are
+//      checked in it (drafter.h), as many as pay (guess_policy.h).
 // Who needs a block and finds none takes it from the last in rank, which starts over later with all
 // its tokens known (preemption by recompute). The first in rank can take from everybody, so it
 // advances in every step, whatever else happens; but the budget may leave all prompts out of a
@@ -41,6 +42,7 @@
 #include "engine/config.h"
 #include "engine/drafter.h"
 #include "engine/fair_queue.h"
+#include "engine/guess_policy.h"
 #include "engine/request.h"
 #include "engine/sequence.h"
 #include "engine/stats.h"
@@ -52,9 +54,10 @@ namespace hearth::engine {
 class Scheduler {
  public:
   // Throws Error where limits contradict each other. Without a budget, the one that
-  // step_time_target asks for; without a drafter, guesses are PromptLookup's.
+  // step_time_target asks for; without a drafter, guesses are PromptLookup's. The drafter outlives
+  // this.
   explicit Scheduler(const EngineConfig& config, std::unique_ptr<StepBudget> budget = nullptr,
-                     std::unique_ptr<Drafter> drafter = nullptr);
+                     Drafter* drafter = nullptr);
 
   // Takes the request or says why not; a refusal costs no more than its text.
   Admission add(Request request, Nanos now);
@@ -129,7 +132,10 @@ class Scheduler {
   void admit_waiting(ServiceClass service_class, Nanos now);
   void extend_prompts(ServiceClass service_class);
   void plan_guesses();
-  void guess(Sequence& sequence, int32_t rows);
+  int32_t most_guesses(const Sequence& sequence) const;
+  void order_guess(Sequence& sequence);
+  void make_guesses();
+  void learn_guesses(Nanos duration);
   bool wants_token(const Sequence& sequence) const;
   void write_plan();
   void add_work(const StepSequence& step, const Sequence& sequence);
@@ -177,7 +183,9 @@ class Scheduler {
 
   const EngineConfig config_;
   std::unique_ptr<StepBudget> budget_;
-  std::unique_ptr<Drafter> drafter_;
+  PromptLookup lookup_;
+  Drafter& drafter_;
+  GuessPolicy guesses_;
   PrefixHasher hasher_;
   BlockPool pool_;
   FairQueue waiting_;
@@ -193,6 +201,11 @@ class Scheduler {
   StepPlan plan_;
   std::vector<Sequence*> planned_;  // parallel to plan_.sequences
   std::vector<Output> outputs_;
+  // Who may be guessed at in the step being planned: kept for their memory, parallel.
+  std::vector<GuessCandidate> candidates_;
+  std::vector<GuessOrder> guess_orders_;
+  std::vector<Sequence*> guessed_;
+  int32_t guess_read_ = 0;  // tokens that the drafter read for the step in flight
   bool in_flight_ = false;
   Nanos planned_at_ = 0;         // the step in flight
   int32_t tokens_left_ = 0;      // of the step being planned

@@ -15,7 +15,8 @@ std::span<const Output> Scheduler::commit(const StepResult& result, Nanos now) {
   in_flight_ = false;
   outputs_.clear();
   if (!planned_.empty()) {
-    budget_->learn(plan_.work, now - planned_at_);
+    if (plan_.work.drafted == 0) budget_->learn(plan_.work, now - planned_at_);
+    learn_guesses(now - planned_at_);
     ++stats_.steps;
   }
   stats_.step_tokens += static_cast<uint64_t>(plan_.tokens);
@@ -50,6 +51,15 @@ std::span<const Output> Scheduler::commit(const StepResult& result, Nanos now) {
   return outputs_;
 }
 
+// Steps in which all generate, a token each: what else is in a step takes time of its own.
+void Scheduler::learn_guesses(Nanos duration) {
+  if (config_.max_guessed_tokens == 0) return;
+  const StepWork& work = plan_.work;
+  const int32_t guesses = work.drafted - guess_read_;
+  if (work.prompt_tokens != guesses) return;
+  guesses_.learn_step(work.generating, guesses, guess_read_, duration);
+}
+
 void Scheduler::account(Sequence& sequence) {
   const int32_t begin = sequence.computed;
   const int32_t end = begin + std::exchange(sequence.planned, 0);
@@ -74,8 +84,9 @@ void Scheduler::keep_right_guesses(Sequence& sequence, std::span<const SampledTo
   const size_t computed = std::min(right, tokens.size() - std::min<size_t>(tokens.size(), 1));
   sequence.computed += static_cast<int32_t>(computed);
   sequence.furthest = std::max(sequence.furthest, sequence.computed);
-  sequence.guess_length.learn(static_cast<int32_t>(sequence.guess.size()),
-                              static_cast<int32_t>(right), config_.max_guessed_tokens);
+  guesses_.learn_rate(sequence.guess_rate, static_cast<int32_t>(sequence.guess.size()),
+                      static_cast<int32_t>(right));
+  ++stats_.guesses;
   stats_.tokens_guessed += sequence.guess.size();
   stats_.tokens_guessed_right += right;
   sequence.guess.clear();

@@ -1,5 +1,6 @@
 // How a step is filled: see the order of steps in scheduler.h.
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "base/check.h"
@@ -34,9 +35,11 @@ void Scheduler::fill_step(Nanos now) {
   plan_generating();
   prompt_share_ = std::clamp(tokens_left_ / (config_.max_long_partial_prefills + 1), 1,
                              config_.long_prefill_token_threshold);
-  for (const ServiceClass each : kServiceClasses) {
-    if (each != ServiceClass::kBatch || !batch_sits_out_) fill(each, now);
-  }
+  const size_t out = batch_sits_out_ ? 1 : 0;  // batch work is the last
+  const auto classes = std::span(kServiceClasses).first(std::size(kServiceClasses) - out);
+  for (const ServiceClass each : classes) fill(each, now);
+  // Where the lower classes gave more than was taken of them.
+  for (const ServiceClass each : classes) extend_prompts(each);
 }
 
 bool Scheduler::others_than_batch() const {
@@ -432,31 +435,76 @@ void Scheduler::extend_prompts(ServiceClass service_class) {
   }
 }
 
-// Only what nobody else can use goes into guesses: rows of a small step, and free blocks.
+// Only what nobody else can use goes into guesses: rows of a small step in which all generate, and
+// free blocks.
 void Scheduler::plan_guesses() {
+  guess_read_ = 0;
+  if (config_.max_guessed_tokens == 0) return;
+  candidates_.clear();
+  guess_orders_.clear();
+  guessed_.clear();
+  int32_t sequences = 0;
   int32_t rows = config_.max_speculative_rows;
-  for (const Sequence* sequence : running_) rows -= sequence->planned;
-  rows = std::min(rows, tokens_left_);
-  for (size_t i = 0; i < running_.size() && rows > 0; ++i) {
-    guess(*running_[i], rows);
-    rows -= static_cast<int32_t>(running_[i]->guess.size());
+  for (Sequence* sequence : running_) {
+    if (sequence->planned == 0) continue;
+    if (!sequence->generating) return;
+    ++sequences;
+    rows -= sequence->planned;
+    if (most_guesses(*sequence) > 0) order_guess(*sequence);
   }
+  rows = std::min(rows, tokens_left_);
+  if (rows <= 0 || guessed_.empty()) return;
+  guesses_.choose(sequences, rows, candidates_);
+  make_guesses();
 }
 
 // A constraint or a ban holds for one token: sequences with one take their tokens one by one.
-void Scheduler::guess(Sequence& sequence, int32_t rows) {
+int32_t Scheduler::most_guesses(const Sequence& sequence) const {
   const RequestState& owner = *sequence.owner;
-  if (config_.max_guessed_tokens == 0 || !sequence.generating || !wants_token(sequence)) return;
-  if (!owner.request.constraints.empty()) return;
-  if (sequence.usage.output_tokens < owner.request.min_tokens) return;
-  const int32_t blocks = static_cast<int32_t>(sequence.blocks.size()) + pool_.free();
-  const int32_t room = std::min(blocks * kBlockTokens, owner.max_length - 1) - sequence.size();
-  const int32_t most =
-      std::min({rows, room, sequence.guess_length.next(config_.max_guessed_tokens)});
-  if (most <= 0) return;
-  drafter_->guess(owner.request.id, sequence.rank.choice, sequence.tokens, most, sequence.guess);
-  CHECK(std::ssize(sequence.guess) <= most, "{} guesses, not {}", sequence.guess.size(), most);
-  grow(sequence, sequence.size() + static_cast<int32_t>(sequence.guess.size()));
+  if (!wants_token(sequence) || !owner.request.constraints.empty()) return 0;
+  if (sequence.usage.output_tokens < owner.request.min_tokens) return 0;
+  return std::min(config_.max_guessed_tokens, owner.max_length - 1 - sequence.size());
+}
+
+void Scheduler::order_guess(Sequence& sequence) {
+  const RequestState& owner = *sequence.owner;
+  if (!sequence.guess_rate_begun) sequence.guess_rate = guesses_.begun();
+  sequence.guess_rate_begun = true;
+  guessed_.push_back(&sequence);
+  guess_orders_.push_back({.request = owner.request.id,
+                           .choice = sequence.rank.choice,
+                           .tokens = sequence.tokens,
+                           .prompt_tokens = owner.prompt_tokens,
+                           .sampling = &sequence.sampling,
+                           .cache_salt = owner.request.cache_salt,
+                           .guess = &sequence.guess});
+  candidates_.push_back({.rate = &sequence.guess_rate,
+                         .most = most_guesses(sequence),
+                         .unread = drafter_.unread(guess_orders_.back()),
+                         .written = sequence.usage.output_tokens});
+}
+
+void Scheduler::make_guesses() {
+  int32_t free = pool_.free();
+  size_t kept = 0;
+  for (size_t i = 0; i < guessed_.size(); ++i) {
+    const int32_t held = static_cast<int32_t>(guessed_[i]->blocks.size());
+    const int32_t room = (held + free) * kBlockTokens - guessed_[i]->size();
+    const int32_t most = std::min(candidates_[i].guesses, room);
+    if (most <= 0) continue;
+    free -= std::max(blocks_for(guessed_[i]->size() + most) - held, 0);
+    guess_orders_[kept] = guess_orders_[i];
+    guess_orders_[kept].most = most;
+    guessed_[kept++] = guessed_[i];
+  }
+  if (kept == 0) return;
+  guess_read_ = drafter_.guess(std::span(guess_orders_).first(kept));
+  for (size_t i = 0; i < kept; ++i) {
+    Sequence& sequence = *guessed_[i];
+    const int32_t count = static_cast<int32_t>(sequence.guess.size());
+    CHECK(count <= guess_orders_[i].most, "{} guesses, not {}", count, guess_orders_[i].most);
+    grow(sequence, sequence.size() + count);
+  }
 }
 
 bool Scheduler::wants_token(const Sequence& sequence) const {
@@ -538,6 +586,7 @@ void Scheduler::write_plan() {
     }
   }
   plan_.work.adapters = used_adapters();
+  plan_.work.drafted += guess_read_;
   adapters_.take_orders(plan_.adapters);
   in_flight_ = !plan_.empty();
   if (in_flight_) ++plan_.step;
@@ -552,6 +601,7 @@ void Scheduler::add_work(const StepSequence& step, const Sequence& sequence) {
     ++work.generating;
     work.generating_context += step.computed;
   }
+  work.drafted += guesses;
   work.prompt_tokens += prompt;
   work.prompt_context += context_of(step.computed + (generates ? 1 : 0), prompt);
   if (step.adapter != kBaseModel) work.adapter_rows += step.count + guesses;

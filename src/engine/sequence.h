@@ -6,7 +6,7 @@
 #include <tuple>
 #include <vector>
 
-#include "engine/drafter.h"
+#include "engine/guess_policy.h"
 #include "engine/prefix_index.h"
 #include "engine/request.h"
 
@@ -54,7 +54,8 @@ struct Sequence {
   int32_t published = 0;        // leading blocks that the prefix index was told of
   int32_t planned = 0;          // tokens of the step in flight
   std::vector<TokenId> guess;   // of what follows `tokens`, in the step in flight
-  GuessLength guess_length;
+  GuessRate guess_rate;
+  bool guess_rate_begun = false;  // it started from what is true of all
   int32_t slot = -1;
   bool started = false;                       // has had a slot before
   bool fresh = false;                         // not yet part of a step since it got its slot

@@ -30,7 +30,8 @@ struct Stats {
   uint64_t prompt_tokens_cached = 0;    // of prompts, found computed at the first step
   uint64_t tokens_recomputed = 0;       // computed again after a preemption
   uint64_t generation_tokens = 0;
-  uint64_t tokens_guessed = 0;        // speculation: rows that checked a guess
+  uint64_t guesses = 0;               // speculation: how often a sequence was guessed at
+  uint64_t tokens_guessed = 0;        // rows that checked a guess
   uint64_t tokens_guessed_right = 0;  // of those, the ones that are in an answer
   uint64_t preemptions = 0;
   uint64_t evictions = 0;  // cached blocks given to somebody else

@@ -25,13 +25,13 @@ struct EngineLoop::Signal {
 };
 
 EngineLoop::EngineLoop(const engine::EngineConfig& config, engine::Runner& runner,
-                       const Clock& clock, Metrics& metrics)
+                       const Clock& clock, Metrics& metrics, engine::Drafter* drafter)
     : config_(config),
       runner_(runner),
       clock_(clock),
       metrics_(metrics),
       signal_(std::make_unique<Signal>()),
-      scheduler_(config) {
+      scheduler_(config, nullptr, drafter) {
   published_ = scheduler_.stats();
   costs_.prices = config.prices;
   if (!config.costs.known()) return;
@@ -296,7 +296,7 @@ void EngineLoop::step() {
   const Nanos now = clock_.now();
   if (computes) metrics_.step_time_seconds.observe(seconds(now - begin));
   for (const engine::Output& output : scheduler_.commit(result, now)) tell(output, now);
-  if (computes && healthy_) learn(work, now - begin);
+  if (computes && healthy_ && work.drafted == 0) learn(work, now - begin);
   publish();
 }
 

@@ -69,9 +69,9 @@ struct EngineCosts {
 
 class EngineLoop {
  public:
-  // Everything outlives this.
+  // Everything outlives this. Without a drafter, guesses are looked up in the text.
   EngineLoop(const engine::EngineConfig& config, engine::Runner& runner, const Clock& clock,
-             Metrics& metrics);
+             Metrics& metrics, engine::Drafter* drafter = nullptr);
   ~EngineLoop();  // stop()
 
   // Any thread. A refusal here is at once; one by the scheduler itself comes through the sink.

@@ -223,6 +223,8 @@ std::string Metrics::expose(const engine::Stats& stats, int http_connections, bo
                {{{{"source", "local_compute"}}, stats.prompt_tokens_computed},
                 {{{"source", "local_cache_hit"}}, stats.prompt_tokens_cached}});
   out.counter("hearth:generation_tokens_total", "Tokens generated.", stats.generation_tokens);
+  out.counter("hearth:spec_decode_num_drafts_total", "Runs of tokens guessed and checked.",
+              stats.guesses);
   out.counter("hearth:spec_decode_num_draft_tokens_total", "Tokens guessed and checked.",
               stats.tokens_guessed);
   out.counter("hearth:spec_decode_num_accepted_tokens_total", "Guessed tokens that were right.",

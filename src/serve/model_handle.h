@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/config.h"
+#include "engine/drafter.h"
 #include "engine/request.h"
 #include "io/json_fwd.h"
 #include "serve/adapter_host.h"
@@ -43,7 +44,8 @@ struct ModelHandle {
   GenerationDefaults defaults;
   engine::EngineConfig engine;
   engine::Runner* runner = nullptr;
-  AdapterHost* adapters = nullptr;  // null: the base only
+  engine::Drafter* drafter = nullptr;  // null: guesses are looked up in the text
+  AdapterHost* adapters = nullptr;     // null: the base only
   // What /v1/embeddings gives.
   engine::Pooling pooling = engine::Pooling::kMean;
   int32_t embedding_dimension = 0;  // 0: no embeddings

@@ -44,20 +44,35 @@ class LeakyDrafter final : public engine::Drafter {
  public:
   LeakyDrafter(const Workload& workload, uint64_t seed) : workload_(workload), dice_(seed) {}
 
-  void guess(RequestId request, int32_t choice, std::span<const engine::TokenId> tokens,
-             int32_t most, std::vector<engine::TokenId>& guess) override {
-    const SimRequest& sim = workload_.requests[static_cast<size_t>(request) - 1];
-    const auto [found, first] = answers_.try_emplace({request, choice});
-    if (first) found->second = answer_of(sim, choice, workload_.config).tokens;
-    const std::vector<engine::TokenId>& answer = found->second;
-    for (size_t at = tokens.size() - sim.request.prompt.size(); most > 0; ++at, --most) {
+  int32_t unread(const engine::GuessOrder& order) const override {
+    return static_cast<int32_t>(order.tokens.size() % 100);
+  }
+
+  // Some texts have to be read first, and some of those are not ready in this step.
+  int32_t guess(std::span<const engine::GuessOrder> orders) override {
+    int32_t read = 0;
+    for (const engine::GuessOrder& order : orders) {
       dice_ = split_mix(dice_);
-      const bool right = at < answer.size() && dice_ % 4 != 0;
-      guess.push_back(right ? answer[at] : engine::TokenId{7});
+      if (dice_ % 8 == 0) read += unread(order);
+      if (dice_ % 16 != 0) guess(order);
     }
+    return read;
   }
 
  private:
+  void guess(const engine::GuessOrder& order) {
+    const SimRequest& sim = workload_.requests[static_cast<size_t>(order.request) - 1];
+    const auto [found, first] = answers_.try_emplace({order.request, order.choice});
+    if (first) found->second = answer_of(sim, order.choice, workload_.config).tokens;
+    const std::vector<engine::TokenId>& answer = found->second;
+    size_t at = order.tokens.size() - sim.request.prompt.size();
+    for (int32_t i = 0; i < order.most; ++i, ++at) {
+      dice_ = split_mix(dice_);
+      const bool right = at < answer.size() && dice_ % 4 != 0;
+      order.guess->push_back(right ? answer[at] : engine::TokenId{7});
+    }
+  }
+
   const Workload& workload_;
   uint64_t dice_;
   std::map<std::pair<RequestId, int32_t>, std::vector<engine::TokenId>> answers_;
@@ -69,8 +84,8 @@ class History {
       : options_(options),
         random_(options.seed),
         workload_(make_workload(random_)),
-        scheduler_(workload_.config, nullptr,
-                   std::make_unique<LeakyDrafter>(workload_, options.seed)),
+        drafter_(workload_, options.seed),
+        scheduler_(workload_.config, nullptr, &drafter_),
         runner_(
             workload_.config,
             [this](RequestId id) -> const FakeRequest& { return clients_.at(id).sim->fake; },
@@ -350,6 +365,7 @@ class History {
   const EngineSimOptions options_;
   Random random_;
   const Workload workload_;
+  LeakyDrafter drafter_;
   engine::Scheduler scheduler_;
   FakeRunner runner_;
   EngineChecker checker_;

@@ -73,6 +73,24 @@ test('real: a second signal does not wait', async () => {
   assert.ok(Date.now() - forced < 10_000);
 });
 
+test('real: a draft model changes no answer, and is counted', async (t) => {
+  const answers = [];
+  for (const flags of [[], ['--draft-model', 'ember', '--num-speculative-tokens', '3']]) {
+    const server = await startHearth(...flags);
+    t.after(() => server.stop());
+    for (const temperature of [0, 1]) {
+      const body = { prompt: 'Once upon a time', max_tokens: 48, temperature, seed: 5, ignore_eos: true };
+      answers.push((await (await post(server, '/v1/completions', body)).json()).choices[0].text);
+    }
+    const right = await metric(server, 'hearth:spec_decode_num_accepted_tokens_total');
+    assert.equal(right > 0, flags.length > 0);
+    // The model is its own draft here: it errs never.
+    assert.equal(right, await metric(server, 'hearth:spec_decode_num_draft_tokens_total'));
+    await server.stop();
+  }
+  assert.deepEqual(answers.slice(2), answers.slice(0, 2));
+});
+
 test('real: keys, origins and the limit of a body', async (t) => {
   const server = await startHearth('--api-key', 'secret', '--cors-origin', 'https://page.example', '--max-body-bytes', '100000');
   t.after(() => server.stop());
