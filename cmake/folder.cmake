@@ -178,6 +178,19 @@ function(hearth_plugin name source lib)
   add_dependencies(hearth hearth_plugin_${name})
 endfunction()
 
+# libhearth_<name>.so: preloaded into a program that is not ours. It needs nothing but the C library, so as to bring nothing along.
+function(hearth_preload name source)
+  if(HEARTH_SANITIZE OR HEARTH_FUZZ)
+    return()
+  endif()
+  add_library(hearth_preload_${name} MODULE ${source})
+  set_target_properties(hearth_preload_${name} PROPERTIES OUTPUT_NAME hearth_${name})
+  target_compile_options(hearth_preload_${name} PRIVATE -fno-exceptions -fno-rtti -fno-threadsafe-statics)
+  target_link_options(hearth_preload_${name} PRIVATE -nodefaultlibs)
+  target_link_libraries(hearth_preload_${name} PRIVATE c)
+  add_dependencies(hearth hearth_preload_${name})
+endfunction()
+
 # The program: src/apps. Only its link pulls the folders together.
 function(hearth_program name)
   cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "apps/forge_node.h"
 #include "base/error.h"
 #include "forge/agent/keeper.h"
+#include "forge/checkpoint/criu.h"
 #include "io/file.h"
 
 namespace hearth::apps {
@@ -34,6 +36,21 @@ void run_agent(ForgeNode node, const std::string& token_file) {
   while (!token.empty() && (token.back() == '\n' || token.back() == ' ')) token.pop_back();
   if (node.state_dir.empty()) node.state_dir = default_forge_dir() + "/agent-" + node.agent.name;
   run_forge_node(std::move(node), clock);
+}
+
+struct Probe {
+  std::string program = "criu";
+  std::string folder = fmt::format("/tmp/hearth-probe-{}", getpid());
+  std::string out;
+};
+
+void run_probe(const Probe& asked) {
+  const forge::Criu criu = forge::probe_criu(asked.program, asked.folder);
+  std::error_code ignored;
+  std::filesystem::remove_all(asked.folder, ignored);
+  if (!asked.out.empty()) forge::write_criu(asked.out, criu);
+  std::printf("%s\n", criu.text.c_str());
+  if (!criu.works()) throw CLI::RuntimeError(1);
 }
 
 }  // namespace
@@ -68,7 +85,19 @@ void add_node_flags(CLI::App& command, ForgeNode& node) {
                   "Between two rounds of health checks, on the average")
       ->check(CLI::Range(100, 86'400'000))
       ->capture_default_str();
+  command.add_option(
+      "--baselines", agent.baselines,
+      "File with what such hardware does, which nodes may share; default: in --state, "
+      "learnt from the first rounds of checks");
   command.add_option("--state", node.state_dir, "Folder that survives restarts of this agent");
+  command.add_option(
+      "--images", agent.images,
+      "Folder for images of processes; the same one, on shared storage, for all nodes "
+      "between which jobs move; default: images in --state");
+  command
+      .add_option("--criu", agent.criu,
+                  "The program that saves processes as they are; 'hearth forge probe' tries it")
+      ->capture_default_str();
 }
 
 void run_forge_node(ForgeNode node, const Clock& clock) {
@@ -77,6 +106,11 @@ void run_forge_node(ForgeNode node, const Clock& clock) {
   node.agent.state_dir = std::filesystem::absolute(node.state_dir).string();
   node.agent.keeper = {"/proc/self/exe", "--log-level", "warn", "forge", "keeper"};
   node.agent.keeper[0] = std::filesystem::read_symlink("/proc/self/exe").string();
+  node.agent.prober = {node.agent.keeper[0], "--log-level", "error", "forge", "probe"};
+  if (node.agent.baselines.empty()) node.agent.baselines = node.agent.state_dir + "/baselines";
+  node.agent.images = node.agent.images.empty()
+                          ? node.agent.state_dir + "/images"
+                          : std::filesystem::absolute(node.agent.images).string();
   forge::AgentService(node.agent, clock).run();
 }
 
@@ -92,6 +126,16 @@ void add_forge_agent(CLI::App& forge) {
   agent->add_option("--token-file", *token_file, "A copy of that file")->check(CLI::ExistingFile);
   add_node_flags(*agent, *node);
   agent->callback([node, token_file] { run_agent(*node, *token_file); });
+
+  CLI::App* probe = forge.add_subcommand(
+      "probe", "Tries whether processes can be saved on this machine, and says what to do if not");
+  auto asked = std::make_shared<Probe>();
+  probe->add_option("--criu", asked->program, "The program CRIU, or where it is")
+      ->capture_default_str();
+  probe->add_option("--folder", asked->folder, "A folder for the trial, which is removed")
+      ->capture_default_str();
+  probe->add_option("--out", asked->out, "Write what was found there, for keepers");
+  probe->callback([asked] { run_probe(*asked); });
 
   CLI::App* keeper = forge.add_subcommand("keeper", "");
   keeper->group("");  // not for people

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import { hearth, House, sleep, until } from './house.mjs';
+import { hearth, inHouse, sleep, until } from './house.mjs';
 
 const slow = process.env.HEARTH_SLOW !== undefined;
 const seed = Number(process.env.HEARTH_SEED ?? Date.now() % 100000);
@@ -15,21 +15,6 @@ function random(state) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 32;
   };
-}
-
-async function inHouse(flags, body) {
-  const house = new House(flags);
-  try {
-    await house.startServer();
-    await body(house);
-  } catch (error) {
-    const tail = (name) => house.log(name).split('\n').slice(-15).join('\n');
-    const logs = fs.readdirSync(house.dir).filter((name) => name.endsWith('.log')).map((name) => `--- ${name}\n${tail(name)}`);
-    error.message += `\n${logs.join('\n')}`;
-    throw error;
-  } finally {
-    await house.close();
-  }
 }
 
 test('a job is submitted from a file, its log followed, its end seen', () => inHouse([], async (house) => {

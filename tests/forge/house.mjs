@@ -19,6 +19,32 @@ export async function until(what, ms, check) {
   }
 }
 
+function allProcesses(wanted) {
+  return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry)).map(Number).filter((pid) => {
+    try {
+      return wanted(`/proc/${pid}`);
+    } catch {
+      return false;  // it is gone
+    }
+  });
+}
+
+// A house for the length of `body`; what its programs said last goes with an error.
+export async function inHouse(flags, body) {
+  const house = new House(flags);
+  try {
+    await house.startServer();
+    await body(house);
+  } catch (error) {
+    const tail = (name) => house.log(name).split('\n').slice(-15).join('\n');
+    const logs = fs.readdirSync(house.dir).filter((name) => name.endsWith('.log')).map((name) => `--- ${name}\n${tail(name)}`);
+    error.message += `\n${logs.join('\n')}`;
+    throw error;
+  } finally {
+    await house.close();
+  }
+}
+
 export class House {
   constructor(flags = []) {
     this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'hearth-forge-'));
@@ -89,14 +115,16 @@ export class House {
 
   // Processes that run this house's files, by what /proc says of them.
   processes(pattern) {
-    const found = [];
-    for (const name of fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
-      try {
-        const words = fs.readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
-        if (words.some((word) => word.includes(this.dir)) && words.some((word) => pattern.test(word))) found.push(Number(name));
-      } catch { /* it is gone */ }
-    }
-    return found;
+    return this.processesOf((words) => words.some((word) => word.includes(this.dir)) && words.some((word) => pattern.test(word)));
+  }
+
+  processesOf(wanted) {
+    return allProcesses((folder) => wanted(fs.readFileSync(`${folder}/cmdline`, 'utf8').split('\0')));
+  }
+
+  // Processes that work in a folder.
+  inFolder(where) {
+    return allProcesses((folder) => fs.readlinkSync(`${folder}/cwd`) === where);
   }
 
   async close() {

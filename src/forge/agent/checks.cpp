@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "forge/agent/baselines.h"
 #include "forge/agent/process_executor.h"
 
 namespace hearth::forge {
@@ -23,8 +25,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kDiskBytes = size_t{1} << 20;
-constexpr double kFreeMin = 0.01;  // of the disk
-constexpr int kSide = 64;          // of the matrices
+constexpr double kFreeMin = 0.01;                // of the disk
+constexpr int kSide = 64;                        // of the matrices
+constexpr size_t kCopyBytes = size_t{32} << 20;  // more than caches hold
+constexpr int kCopyRounds = 4;
 
 CheckResult check_disk(const CheckOptions& options) {
   const std::string path = options.folder + "/check";
@@ -153,7 +157,42 @@ int64_t expected_sum() {
   return sum;
 }
 
+// What one core copies in a second of its own time, so that others who run here do not count.
+double copy_speed() {
+  std::vector<char> from(kCopyBytes, 'x'), to(kCopyBytes);
+  double best = 0;
+  for (int round = 0; round < kCopyRounds; ++round) {
+    timespec begun{}, ended{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begun);
+    std::memcpy(to.data(), from.data(), kCopyBytes);
+    asm volatile("" : : "r"(to.data()) : "memory");
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
+    const double seconds = static_cast<double>(ended.tv_sec - begun.tv_sec) +
+                           static_cast<double>(ended.tv_nsec - begun.tv_nsec) * 1e-9;
+    best = std::max(best, static_cast<double>(kCopyBytes) / std::max(seconds, 1e-9) * 1e-9);
+  }
+  return best;
+}
+
+void check_speeds(const CheckOptions& options, std::vector<CheckResult>& out) {
+  Baselines baselines(options.baselines, hardware_name());
+  out.push_back(baselines.judge("memory speed", copy_speed(), "GB/s copied"));
+  // A link that is busy now and then is well; one that never answers quickly is not.
+  if (options.reach)
+    out.push_back(baselines.judge("link", 1'000 / std::max(options.reach->round_trip_ms, 1.0),
+                                  "round trips a second to the server"));
+}
+
 }  // namespace
+
+CheckResult check_clock(const Reach& reach, double ahead_ms_max) {
+  // A server says its time in whole seconds.
+  const double seconds = std::abs(reach.ahead_ms) < 1'000 ? 0 : reach.ahead_ms / 1'000;
+  return {"clock", std::abs(reach.ahead_ms) <= ahead_ms_max,
+          seconds == 0 ? "the server's time, to a second"
+                       : fmt::format("{:.1f} s {} the server's", std::abs(seconds),
+                                     seconds < 0 ? "ahead of" : "behind")};
+}
 
 CheckResult check_pattern(const std::vector<uint64_t>& memory, uint64_t pattern) {
   for (size_t i = 0; i < memory.size(); ++i) {
@@ -189,6 +228,8 @@ std::vector<CheckResult> run_checks(const CheckOptions& options) {
   std::vector<CheckResult> out{check_disk(options), check_space(options), check_memory(options),
                                check_arithmetic(), check_memory_errors()};
   if (options.gpus >= 0) out.push_back(check_gpus(options));
+  if (options.reach) out.push_back(check_clock(*options.reach, options.ahead_ms_max));
+  if (!options.baselines.empty()) check_speeds(options, out);
   if (!options.command.empty()) out.push_back(check_command(options));
   return out;
 }

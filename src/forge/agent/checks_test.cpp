@@ -20,6 +20,13 @@ TEST(Checks, ThisMachineCanMultiply) {
   EXPECT_TRUE(result.good) << result.text;
 }
 
+TEST(Checks, AClockThatIsFarOffIsNamed) {
+  EXPECT_TRUE(check_clock({.round_trip_ms = 1, .ahead_ms = -900}, 5'000).good);
+  const CheckResult late = check_clock({.round_trip_ms = 1, .ahead_ms = 90'000}, 5'000);
+  EXPECT_FALSE(late.good);
+  EXPECT_EQ(late.text, "90.0 s behind the server's");
+}
+
 TEST(Checks, ASitesOwnCheckCounts) {
   CheckOptions options{.folder = testing::TempDir(), .command = "exit 3", .memory_bytes = 1 << 16};
   const std::vector<CheckResult> results = run_checks(options);

@@ -13,6 +13,12 @@ struct Exit {
   JobId job = 0;
   Epoch epoch = 0;
   Outcome outcome = Outcome::kKilled;
+  ImageRef image = {};
+};
+
+struct NewImage {
+  JobId job = 0;
+  ImageRef image;
 };
 
 // What an earlier program of this agent left behind.
@@ -38,6 +44,8 @@ class Executor {
   virtual void set_fence(Millis at) = 0;
   // Epochs that ended since the last call: all their processes are dead.
   virtual std::vector<Exit> poll(Millis now) = 0;
+  // Of epochs that run, since the last call. Some hands make none.
+  virtual std::vector<NewImage> take_images() { return {}; }
 };
 
 }  // namespace hearth::forge

@@ -23,7 +23,12 @@ void AgentHost::receive(Millis now, const Command& command) {
 void AgentHost::advance(Millis now) {
   for (const Exit& exit : hands_.poll(now)) {
     AgentOutput out;
-    agent_.exited(exit.job, exit.epoch, exit.outcome, out);
+    agent_.exited(exit.job, exit.epoch, exit.outcome, exit.image, out);
+    carry_out(std::move(out));
+  }
+  for (const NewImage& made : hands_.take_images()) {
+    AgentOutput out;
+    agent_.imaged(made.job, made.image, out);
     carry_out(std::move(out));
   }
   AgentOutput out;

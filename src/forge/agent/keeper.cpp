@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -14,8 +15,10 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 #include "base/error.h"
+#include "forge/agent/back_end.h"
 #include "forge/agent/process_executor.h"
 #include "forge/agent/run_folder.h"
 #include "forge/agent/worker_process.h"
@@ -23,7 +26,9 @@
 namespace hearth::forge {
 namespace {
 
-constexpr int kLookMs = 50;  // between two looks at the fence and the grace
+constexpr int kLookMs = 50;             // between two looks at the fence and the grace
+constexpr Millis kSaveMsMax = 600'000;  // what takes longer than that hangs
+constexpr int32_t kNotStarted = 126;
 
 class Keeper {
  public:
@@ -35,13 +40,17 @@ class Keeper {
     // Held until this process ends. Whoever finds it free may write the end of this run.
     if (lock_run(folder_) < 0 || read_exit(folder_)) return 0;
     order_ = read_order(folder_);
+    back_end_ = make_back_end(order_, folder_);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     start_workers();
+    next_save_ = boot_millis() + save_every();
     while (std::any_of(workers_.begin(), workers_.end(), [](const auto& w) { return !w.ended; }))
       turn();
     sweep();
     for (Kept& worker : workers_) copy_log(worker);
-    write_exit(folder_, {outcome(), statuses(), note_});
+    report_restore();
+    back_end_->clean_up();
+    write_exit(folder_, {outcome(), statuses(), note_, image_});
     return 0;
   }
 
@@ -75,12 +84,38 @@ class Keeper {
     for (size_t first = 0; first < start.slots.size();) {
       const size_t count = each ? 1 : start.slots.size();
       const auto rank = start.first_rank + static_cast<int32_t>(first);
-      Kept kept{start_worker(order_, folder_, rank, {&start.slots[first], count})};
+      Kept kept;
       kept.log =
           open(log_path(folder_, rank).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+      try {
+        kept.process = back_end_->start(rank, {&start.slots[first], count});
+      } catch (const Error& error) {
+        // No place for this job: a failure that its owner reads about in the log.
+        say(kept, error.what());
+        kept.ended = true, kept.status = kNotStarted;
+      }
       workers_.push_back(kept);
       first += count;
     }
+  }
+
+  Millis save_every() const {
+    return order_.start.program ? order_.start.program->checkpoint_every_ms : 0;
+  }
+
+  void say(const Kept& worker, const std::string& text) const {
+    const std::string line = "hearth: " + text + "\n";
+    (void)!write(worker.log, line.data(), line.size());
+  }
+
+  // Words in the log, as a command that cannot be executed leaves them.
+  void report_restore() {
+    const std::string why = back_end_->restore_failure();
+    if (why.empty() || asked_ || fenced_) return;
+    const ImageRef& from = order_.start.image;
+    for (const Kept& worker : workers_)
+      say(worker, fmt::format("its image {}.{} could not be brought back: {}", from.epoch,
+                              from.number, why));
   }
 
   void note_end(const std::string& why) {
@@ -95,7 +130,10 @@ class Keeper {
     }
     poll(wait.data(), wait.size(), kLookMs);
     take_requests();
-    for (Kept& worker : workers_) copy_log(worker);
+    for (Kept& worker : workers_) {
+      copy_log(worker);
+      if (!worker.ended) back_end_->look_after(worker.process);
+    }
     reap();
     const Millis now = boot_millis();
     if (!fenced_ && now >= fence()) {
@@ -103,6 +141,44 @@ class Keeper {
       kill_all();
     }
     if (stopping_ && now >= kill_at_) kill_all();
+    const bool due = save_every() > 0 && now >= next_save_;
+    if (due && saver_ == 0 && !asked_ && !fenced_) begin_save(AfterSave::kGoesOn);
+    // CRIU that is killed in the middle leaves processes behind that nobody should go on with.
+    if (saver_ > 0 && now >= saving_since_ + kSaveMsMax) kill_all();
+  }
+
+  // False: the workers have to save themselves.
+  bool begin_save(AfterSave after) {
+    if (workers_.size() != 1 || workers_[0].ended) return false;
+    after_save_ = after;
+    saving_since_ = boot_millis();
+    const Epoch epoch = order_.start.epoch;
+    saver_ = back_end_->save(workers_[0].process, after, {epoch, image_.number + 1, 0});
+    return saver_ > 0;
+  }
+
+  void saver_ended(int status) {
+    saver_ = 0;
+    next_save_ = boot_millis() + save_every();
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+      image_ = read_image(folder_);
+      saved_ = after_save_ == AfterSave::kEnds;
+      if (saved_) return kill_all();
+    } else if (!fenced_ && !workers_[0].ended) {
+      const std::string why = save_failure(folder_);
+      say(workers_[0], "it could not be saved: " + (why.empty() ? "CRIU was killed" : why));
+      if (after_save_ == AfterSave::kEnds) {
+        back_end_->go_on(workers_[0].process);
+        return ask_to_stop();
+      }
+    }
+    if (save_and_stop_) stop_with_save();
+  }
+
+  // One thing at a time: an image that is being made is finished first.
+  void stop_with_save() {
+    if (saver_ > 0 || saved_) return;
+    if (!begin_save(AfterSave::kEnds)) ask_to_stop();
   }
 
   void take_requests() {
@@ -110,7 +186,8 @@ class Keeper {
     while (read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
       if (info.ssi_signo == SIGTERM) {
         asked_ = true;
-        ask_to_stop();
+        // It comes again and again.
+        if (!std::exchange(save_and_stop_, true)) stop_with_save();
       } else if (info.ssi_signo == SIGINT) {
         asked_ = true;
         kill_all();
@@ -122,29 +199,43 @@ class Keeper {
     if (stopping_) return;
     stopping_ = true;
     kill_at_ = boot_millis() + (order_.start.program ? order_.start.program->grace_ms : 0);
-    // To the first process only: it knows its children, and may take a second signal for haste.
     for (const Kept& worker : workers_) {
-      if (!worker.ended) kill(worker.process.pid, SIGTERM);
+      if (!worker.ended) back_end_->ask_to_stop(worker.process);
     }
   }
 
   void kill_all() {
     for (const Kept& worker : workers_) {
-      if (!worker.ended) kill(-worker.process.pid, SIGKILL);
+      if (!worker.ended) back_end_->kill(worker.process);
     }
+    if (saver_ > 0) kill(-saver_, SIGKILL);
   }
 
   void reap() {
     int status = 0;
     for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+      if (pid == saver_) {
+        saver_ended(status);
+        continue;
+      }
       for (Kept& worker : workers_) {
         if (worker.process.pid != pid) continue;
         worker.ended = true;
-        worker.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+        worker.status = status_of(worker, status);
         // A gang that lost one is stopped; the others may save what they have.
         if (worker.status != 0) ask_to_stop();
       }
     }
+  }
+
+  // In a namespace the first process says how the program ended. Where it had no time to, it was
+  // killed, whatever the process says that held it.
+  static int32_t status_of(const Kept& worker, int status) {
+    if (worker.process.status < 0)
+      return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    char text[16] = {};
+    const ssize_t n = read(worker.process.status, text, sizeof text - 1);
+    return n > 0 ? std::atoi(text) : -SIGKILL;
   }
 
   // Nothing of the run lives when this returns: every orphan has become a child of this process.
@@ -198,14 +289,15 @@ class Keeper {
 
   Outcome outcome() const {
     if (fenced_) return Outcome::kKilled;
-    const int32_t saved = order_.start.program ? order_.start.program->saved_exit : -1;
     const auto all = [&](auto holds) {
       return std::all_of(workers_.begin(), workers_.end(),
                          [&](const Kept& worker) { return holds(worker.status); });
     };
     if (all([](int32_t status) { return status == 0; })) return Outcome::kSucceeded;
+    if (saved_) return Outcome::kSaved;
     if (!asked_) return Outcome::kFailed;
-    const bool safe = all([&](int32_t status) { return status == 0 || status == saved; });
+    const bool safe =
+        all([&](int32_t status) { return status == 0 || back_end_->is_saved(status); });
     return safe ? Outcome::kSaved : Outcome::kKilled;
   }
 
@@ -221,12 +313,20 @@ class Keeper {
   std::string folder_;
   KeeperLimits limits_;
   RunOrder order_;
+  std::unique_ptr<CheckpointBackEnd> back_end_;
   int signals_ = -1;
   std::vector<Kept> workers_;
   bool asked_ = false;
   bool stopping_ = false;
   bool fenced_ = false;
   Millis kill_at_ = 0;
+  pid_t saver_ = 0;  // makes an image
+  AfterSave after_save_ = AfterSave::kGoesOn;
+  Millis saving_since_ = 0;
+  Millis next_save_ = 0;
+  ImageRef image_;  // the newest of this run
+  bool save_and_stop_ = false;
+  bool saved_ = false;  // for its end
   std::string note_;
 };
 

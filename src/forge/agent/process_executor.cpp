@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "forge/agent/back_end.h"
 #include "forge/agent/run_folder.h"
 #include "forge/agent/worker_process.h"
 #include "io/file.h"
@@ -42,11 +43,15 @@ bool bury_orphans(const std::string& folder, const RunOrder& order) {
   if (lock < 0) return false;
   kill_cgroup(order);
   const Start& start = order.start;
+  const RunRoot root = read_root(folder);
+  if (is_alive(root)) kill(root.pid, SIGKILL);
   const bool dead =
-      kill_marked(run_mark(start.job, start.epoch, start.incarnation), kKillPatienceMs);
+      kill_marked(run_mark(start.job, start.epoch, start.incarnation), kKillPatienceMs) &&
+      !is_alive(root);
   if (dead) kill_cgroup(order);  // empty now, so it goes
+  if (dead) make_back_end(order, folder)->clean_up();
   if (dead && !read_exit(folder))
-    write_exit(folder, {Outcome::kKilled, {}, "its keeper was killed"});
+    write_exit(folder, {Outcome::kKilled, {}, "its keeper was killed", read_image(folder)});
   close(lock);
   return dead;
 }
@@ -108,14 +113,14 @@ Recovered ProcessExecutor::recover() {
       const RunOrder order = read_order(folder);
       if (run_keeper(folder) != 0 || !bury_orphans(folder, order)) {
         running_[{job, epoch}] = {};
-        out.memory.running[job] = {epoch, order.start.slots};
+        out.memory.running[job] = {.epoch = epoch, .slots = order.start.slots};
         continue;
       }
       exit = read_exit(folder);
     }
     if (!exit) continue;
     AgentMemory::End& end = out.memory.ends[job];
-    if (end.epoch < epoch) end = {epoch, exit->outcome, false};
+    if (end.epoch < epoch) end = {epoch, exit->outcome, false, exit->image};
   }
   log::info("agent is back incarnation={} running={} ended={}", incarnation_,
             out.memory.running.size(), out.memory.ends.size());
@@ -137,7 +142,7 @@ void ProcessExecutor::start(const Start& order) {
   std::error_code ignored;
   fs::create_directories(folder, ignored);
   write_order(folder, {order, options_.node, options_.state_dir + "/fence", options_.cgroup,
-                       options_.device_variable});
+                       options_.device_variable, options_.state_dir + "/criu", options_.images});
   io::sync_folder(runs_dir());
   running_[{order.job, order.epoch}] = {.keeper = spawn_keeper(folder)};
 }
@@ -212,9 +217,13 @@ std::vector<Exit> ProcessExecutor::poll(Millis now) {
     const bool watched = run->second.keeper > 0 || run_keeper(folder) != 0;
     if (!exit && !watched && bury_orphans(folder, read_order(folder))) exit = read_exit(folder);
     if (exit && run->second.keeper == 0) {
-      out.push_back({job, epoch, exit->outcome});
+      out.push_back({job, epoch, exit->outcome, exit->image});
       run = running_.erase(run);
       continue;
+    }
+    if (const ImageRef image = read_image(folder); image != run->second.image) {
+      run->second.image = image;
+      images_.push_back({job, image});
     }
     if (run->second.halted_at >= 0 && now >= run->second.halted_at + kSignalAgainMs) {
       run->second.halted_at = now;
@@ -224,5 +233,7 @@ std::vector<Exit> ProcessExecutor::poll(Millis now) {
   }
   return out;
 }
+
+std::vector<NewImage> ProcessExecutor::take_images() { return std::exchange(images_, {}); }
 
 }  // namespace hearth::forge

@@ -4,11 +4,14 @@
 // watches.
 //
 //   STATE/incarnation            number and boot; another boot, and everything has died
+//   STATE/criu                   what can be done to save processes; written by a probe
 //   STATE/fence                  when all must be dead, on the clock of boot_millis()
 //   STATE/runs/INCARNATION/JOB.EPOCH/
 //     order                      what to run; here before the keeper is
 //     lock                       locked by the keeper as long as it lives (its pid: F_GETLK)
 //     exit                       how it ended; here once all its processes are dead
+//     root, image                where processes are saved as they are: the first one of them, and
+//                                the newest image
 //     RANK.log
 #pragma once
 
@@ -27,6 +30,7 @@ struct ProcessExecutorOptions {
   std::string node;                 // its name, for the workers' environment
   std::string cgroup;               // a cgroup v2 folder of this agent's own; empty: none
   std::string device_variable;      // lists a worker's devices besides HEARTH_DEVICES; or empty
+  std::string images;               // where images of processes are kept (checkpoint/image_store.h)
 };
 
 class ProcessExecutor final : public Executor {
@@ -42,6 +46,7 @@ class ProcessExecutor final : public Executor {
   void bury(JobId job, Epoch epoch) override;
   void set_fence(Millis at) override;
   std::vector<Exit> poll(Millis now) override;
+  std::vector<NewImage> take_images() override;
 
   // Of the present incarnation's runs.
   std::string run_dir(JobId job, Epoch epoch) const;
@@ -51,6 +56,7 @@ class ProcessExecutor final : public Executor {
     pid_t keeper = 0;  // our child, or 0: an earlier agent's, or over
     Millis halted_at = -1;
     StopMode mode = StopMode::kCheckpoint;
+    ImageRef image = {};
   };
   using Key = std::pair<JobId, Epoch>;
 
@@ -64,6 +70,7 @@ class ProcessExecutor final : public Executor {
   int fence_ = -1;
   Millis fence_at_ = 0;
   std::map<Key, Run> running_;
+  std::vector<NewImage> images_;
 };
 
 // Milliseconds since the machine started, time asleep included: the one clock that an agent, the

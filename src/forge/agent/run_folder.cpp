@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sstream>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,21 +47,46 @@ std::string read_all(const std::string& path) {
   return out;
 }
 
-bool is_zombie(pid_t pid) {
+// The fields of /proc/PID/stat after the name, which may hold anything: the state is the first.
+std::vector<std::string> stat_of(pid_t pid) {
   const std::string stat = read_all(fmt::format("/proc/{}/stat", pid));
   const size_t name_end = stat.rfind(')');
-  return name_end != std::string::npos && stat.substr(name_end, 4).find('Z') != std::string::npos;
+  std::vector<std::string> out;
+  if (name_end == std::string::npos) return out;
+  std::istringstream fields(stat.substr(name_end + 1));
+  for (std::string field; fields >> field;) out.push_back(field);
+  return out;
+}
+
+constexpr size_t kStartTime = 19;  // of those fields
+
+bool is_zombie(pid_t pid) {
+  const std::vector<std::string> stat = stat_of(pid);
+  return !stat.empty() && stat[0] == "Z";
+}
+
+template <typename T>
+T read_record(const std::string& path) {
+  T out;
+  if (!io::file_exists(path)) return out;
+  const std::string bytes = io::read_file(path);
+  codec::Reader(bytes).get(out);
+  return out;
 }
 
 }  // namespace
 
 template <typename A, Is<RunOrder> T>
 void fields(A& a, T& v) {
-  a(v.start, v.node, v.fence_path, v.cgroup, v.device_variable);
+  a(v.start, v.node, v.fence_path, v.cgroup, v.device_variable, v.criu_path, v.images);
 }
 template <typename A, Is<RunExit> T>
 void fields(A& a, T& v) {
-  a(v.outcome, v.statuses, v.note);
+  a(v.outcome, v.statuses, v.note, v.image);
+}
+template <typename A, Is<RunRoot> T>
+void fields(A& a, T& v) {
+  a(v.pid, v.started);
 }
 
 void write_order(const std::string& folder, const RunOrder& order) {
@@ -83,6 +109,29 @@ std::optional<RunExit> read_exit(const std::string& folder) {
   const std::string bytes = io::read_file(folder + "/exit");
   codec::Reader(bytes).get(exit);
   return exit;
+}
+
+void write_image(const std::string& folder, const ImageRef& image) {
+  write_record(folder + "/image", image);
+}
+
+ImageRef read_image(const std::string& folder) { return read_record<ImageRef>(folder + "/image"); }
+
+RunRoot root_of(pid_t pid) {
+  const std::vector<std::string> stat = stat_of(pid);
+  return {pid, stat.size() > kStartTime ? std::stoll(stat[kStartTime]) : 0};
+}
+
+void write_root(const std::string& folder, const RunRoot& root) {
+  write_record(folder + "/root", root);
+}
+
+RunRoot read_root(const std::string& folder) { return read_record<RunRoot>(folder + "/root"); }
+
+bool is_alive(const RunRoot& root) {
+  if (root.pid <= 0) return false;
+  const RunRoot now = root_of(root.pid);
+  return now.started > 0 && now.started == root.started && !is_zombie(root.pid);
 }
 
 int lock_run(const std::string& folder) {

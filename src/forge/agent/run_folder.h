@@ -16,6 +16,8 @@ struct RunOrder {
   std::string fence_path;
   std::string cgroup;
   std::string device_variable;
+  std::string criu_path;  // what the agent's probe of CRIU found (checkpoint/criu.h)
+  std::string images;     // the folder of all jobs' images
 };
 void write_order(const std::string& folder, const RunOrder& order);
 RunOrder read_order(const std::string& folder);
@@ -24,9 +26,25 @@ struct RunExit {
   Outcome outcome = Outcome::kKilled;
   std::vector<int32_t> statuses;  // by process: exit status, or -signal
   std::string note;               // why, where the statuses do not say
+  ImageRef image;                 // the last one made of this run
 };
 void write_exit(const std::string& folder, const RunExit& exit);
 std::optional<RunExit> read_exit(const std::string& folder);
+
+// The newest image of a run that is on disk, while it runs.
+void write_image(const std::string& folder, const ImageRef& image);
+ImageRef read_image(const std::string& folder);
+
+// The first process of a run in a namespace, and when it started: numbers of processes come again.
+// The run is dead when it is.
+struct RunRoot {
+  pid_t pid = 0;
+  int64_t started = 0;
+};
+RunRoot root_of(pid_t pid);
+void write_root(const std::string& folder, const RunRoot& root);
+RunRoot read_root(const std::string& folder);
+bool is_alive(const RunRoot& root);
 
 // Takes the folder's lock for this process, as long as it lives. -1: another process has it.
 int lock_run(const std::string& folder);

@@ -4,12 +4,18 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <ctime>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <spawn.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -19,9 +25,13 @@
 #include "forge/agent/log_shipper.h"
 #include "forge/agent/process_executor.h"
 #include "forge/agent/worker_process.h"
+#include "forge/checkpoint/criu.h"
+#include "forge/checkpoint/image_store.h"
 #include "forge/codec/messages.h"
 #include "io/json.h"
 #include "transport/http_client.h"
+
+extern char** environ;
 
 namespace hearth::forge {
 namespace {
@@ -33,6 +43,8 @@ constexpr auto kReconnect = 250ms;  // after a connection broke
 constexpr auto kShipAgain = 200ms;  // between two looks at the logs
 constexpr auto kFirstStream = 2s;   // for the commands' connection to stand
 constexpr int kHurriedRounds = 8;   // of health checks, after one failed
+constexpr auto kForgetAgain = 60s;  // between two looks for images that nobody needs
+constexpr int kAsks = 5;            // of a server, for the shortest way to it
 constexpr int64_t kAnswerMs = 10'000;
 
 std::string cgroup_for(const std::string& node) {
@@ -45,6 +57,21 @@ std::string cgroup_for(const std::string& node) {
   mkdir(own.c_str(), 0755);
   log::info("workers get cgroups under {}", own);
   return own;
+}
+
+// Waits for it. The agent has threads, so it is spawned, not forked.
+void run_quietly(std::vector<std::string>& words) {
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  for (int descriptor : {0, 1, 2})
+    posix_spawn_file_actions_addopen(&files, descriptor, "/dev/null", O_RDWR, 0);
+  pid_t pid = 0;
+  if (posix_spawnp(&pid, argv[0], &files, nullptr, argv.data(), environ) == 0)
+    waitpid(pid, nullptr, 0);
+  posix_spawn_file_actions_destroy(&files);
 }
 
 // A box between threads. What is taken is taken whole.
@@ -81,13 +108,16 @@ struct AgentService::Impl {
   [[noreturn]] void run() {
     // Before anything else: whoever is alive from an earlier program is looked after.
     ProcessExecutor hands({options.state_dir, options.keeper, options.name,
-                           cgroup_for(options.name), options.device_variable});
+                           cgroup_for(options.name), options.device_variable, options.images});
+    // It waits for no server, and no job for it but those whose processes it is about.
+    std::thread([this] { probe(); }).detach();
     enroll();
     AgentHost host(node, clock.wall() / kMillisecond, hands, terms);
     std::thread([this] { read_commands(); }).detach();
     std::thread([this] { send_events(); }).detach();
     std::thread([this] { ship_logs(); }).detach();
     std::thread([this] { check_health(); }).detach();
+    std::thread([this] { forget_images(); }).detach();
     {
       std::unique_lock lock(mutex);
       connected.wait_for(lock, kFirstStream, [this] { return streams; });
@@ -203,12 +233,16 @@ struct AgentService::Impl {
   // the next rounds come sooner.
   [[noreturn]] void check_health() {
     Random random(static_cast<uint64_t>(clock.wall()));
+    const auto http = transport::make_http_client();
     int hurried = 0;
     for (;;) {
       const double wait = (0.5 + random.uniform()) * static_cast<double>(options.check_ms);
       std::this_thread::sleep_for(static_cast<int64_t>(hurried > 0 ? wait / 4 : wait) * 1ms);
-      std::vector<CheckResult> round =
-          run_checks({.folder = options.state_dir, .gpus = options.gpus, .command = options.check});
+      std::vector<CheckResult> round = run_checks({.folder = options.state_dir,
+                                                   .gpus = options.gpus,
+                                                   .command = options.check,
+                                                   .baselines = options.baselines,
+                                                   .reach = look_at_server(*http)});
       hurried = std::max(0, hurried - 1);
       for (const CheckResult& result : round) {
         if (result.good) continue;
@@ -217,6 +251,77 @@ struct AgentService::Impl {
       }
       checks.put({std::move(round)});
     }
+  }
+
+  // In a process of its own: it makes namespaces, and something may go wrong in there.
+  void probe() const {
+    const std::string found = options.state_dir + "/criu";
+    unlink(found.c_str());
+    std::vector<std::string> words = options.prober;
+    for (const std::string& word : {std::string("--criu"), options.criu, std::string("--folder"),
+                                    options.state_dir + "/probe", std::string("--out"), found})
+      words.push_back(word);
+    run_quietly(words);
+    Criu criu;
+    if (!read_criu(found, criu)) {
+      criu.text = "processes cannot be saved: the probe of CRIU failed; see 'hearth forge probe'";
+      write_criu(found, criu);
+    }
+    log::info("{}", criu.text);
+  }
+
+  // Of jobs that are over: whoever ran them last may not know that.
+  [[noreturn]] void forget_images() {
+    const auto http = transport::make_http_client();
+    const ImageStore store(options.images);
+    keep_trying("looking for images of jobs that are over", [&] {
+      for (;;) {
+        std::this_thread::sleep_for(kForgetAgain);
+        for (const JobId job : store.jobs()) {
+          if (is_over(*http, job)) store.forget(job);
+        }
+      }
+    });
+  }
+
+  bool is_over(transport::HttpClient& http, JobId job) const {
+    const transport::HttpResponse answer =
+        http.send({.method = "GET",
+                   .url = fmt::format("{}/v1/forge/jobs/{}", options.url, job),
+                   .headers = bearer,
+                   .body = {},
+                   .silence_timeout_ms = kAnswerMs});
+    if (answer.status != 200) return false;
+    const auto state =
+        io::json_require<std::string>(io::parse_json(answer.body, "job"), "state", "job");
+    return state == "succeeded" || state == "failed" || state == "cancelled";
+  }
+
+  // Nothing where it does not answer: leases judge that.
+  std::optional<Reach> look_at_server(transport::HttpClient& http) const {
+    Reach reach{.round_trip_ms = kAnswerMs, .ahead_ms = 0};
+    for (int ask = 0; ask < kAsks; ++ask) {
+      const Nanos begun = clock.now();
+      transport::HttpResponse answer;
+      try {
+        answer = http.send({.method = "GET",
+                            .url = options.url + "/healthz",
+                            .headers = {},
+                            .body = {},
+                            .silence_timeout_ms = kAnswerMs});
+      } catch (const Error&) {
+        return std::nullopt;
+      }
+      const double took = static_cast<double>(clock.now() - begun) / kMillisecond;
+      const std::string* date = answer.headers.find("Date");
+      std::tm utc{};
+      if (!date || !strptime(date->c_str(), "%a, %d %b %Y %H:%M:%S GMT", &utc)) return std::nullopt;
+      if (took >= reach.round_trip_ms) continue;
+      // The middle of the second that it named.
+      const double server_ms = static_cast<double>(timegm(&utc)) * 1'000 + 500;
+      reach = {took, server_ms - static_cast<double>(clock.wall()) / kMillisecond};
+    }
+    return reach;
   }
 
   [[noreturn]] void ship_logs() {

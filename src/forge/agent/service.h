@@ -26,6 +26,10 @@ struct AgentOptions {
   std::string check;                // a site's own health check: 0 when all is well
   int64_t check_ms = 60'000;        // between two rounds of checks, on the average
   int32_t gpus = -1;                // that there must be; -1: none are looked for
+  std::string baselines;            // what such hardware does (baselines.h)
+  std::string images;               // of processes; shared by the nodes between which jobs move
+  std::string criu = "criu";        // the program, or where it is
+  std::vector<std::string> prober;  // the command that tries it; where to write comes behind it
 };
 
 class AgentService {

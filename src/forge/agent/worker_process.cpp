@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "forge/checkpoint/process_tree.h"
 
 extern char** environ;
 
@@ -58,21 +60,38 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
   _exit(127);
 }
 
+// What leads from a worker to its keeper, and from the keeper's side: a pipe whose end tells that
+// it is gone.
+struct Wiring {
+  Pipe output, status, gate;
+};
+
+// From here on the worker dies with its keeper. In another namespace it cannot see who its parent
+// is, so the keeper says that it is there.
+void depend_on_keeper(const Wiring& wiring) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  close(wiring.gate.write);
+  char word = 0;
+  if (read(wiring.gate.read, &word, 1) != 1) _exit(127);
+}
+
 // In the child, of a process with one thread: everything is allowed here.
 [[noreturn]] void become(const RunOrder& order, const std::string& directory,
                          std::vector<std::string> command, std::vector<std::string> environment,
-                         int output, pid_t keeper) {
+                         const Wiring& wiring) {
   setsid();
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != keeper) _exit(127);
-  dup2(output, STDOUT_FILENO);
-  dup2(output, STDERR_FILENO);
+  depend_on_keeper(wiring);
+  dup2(wiring.output.write, STDOUT_FILENO);
+  dup2(wiring.output.write, STDERR_FILENO);
   const int nothing = open("/dev/null", O_RDONLY);
   if (nothing >= 0) dup2(nothing, STDIN_FILENO);
-  if (!order.cgroup.empty()) {
-    std::ofstream procs(cgroup_of(order) + "/cgroup.procs");
-    procs << 0;
+  if (wiring.status.write >= 0) {
+    dup2(wiring.status.write, kStatusDescriptor);
+    fcntl(kStatusDescriptor, F_SETFD, 0);
+    // A descriptor that somebody left open would have to be there where the job goes on.
+    close_range(kStatusDescriptor + 1, ~0U, 0);
   }
+  join_cgroup(order);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -84,6 +103,19 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
   give_up("command '" + command[0] + "'");
 }
 
+// Where the worker begins. One of its own must be where the job goes on, too, if that is elsewhere.
+std::string make_directory(const RunOrder& order, const std::string& folder, PidSpace space) {
+  if (order.start.program && !order.start.program->directory.empty())
+    return order.start.program->directory;
+  const std::string work = space == PidSpace::kOwn
+                               ? fmt::format("{}/{}/work", order.images, order.start.job)
+                               : folder + "/work";
+  std::error_code failed;
+  std::filesystem::create_directories(work, failed);
+  if (failed) throw_error(ErrorCode::kIo, work, "cannot be made: {}", failed.message());
+  return work;
+}
+
 }  // namespace
 
 std::vector<std::string> worker_environment(const RunOrder& order, int32_t rank,
@@ -91,7 +123,6 @@ std::vector<std::string> worker_environment(const RunOrder& order, int32_t rank,
   const Start& start = order.start;
   const std::string devices = device_list(slots);
   std::vector<std::string> out{
-      run_mark(start.job, start.epoch, start.incarnation),
       fmt::format("HEARTH_JOB={}", start.job),
       fmt::format("HEARTH_EPOCH={}", start.epoch),
       "HEARTH_NODE=" + order.node,
@@ -105,6 +136,10 @@ std::vector<std::string> worker_environment(const RunOrder& order, int32_t rank,
       "HEARTH_MEET_AT=" + start.meet_at,
   };
   if (!order.device_variable.empty()) out.push_back(order.device_variable + "=" + devices);
+  // A process that goes on elsewhere takes its environment along, and a later run of the job must
+  // not be mistaken for this one: a namespace holds it together instead.
+  if (!start.program || start.program->checkpoint != CheckpointBy::kProcess)
+    out.push_back(run_mark(start.job, start.epoch, start.incarnation));
   if (start.program) {
     out.insert(out.end(), start.program->environment.begin(), start.program->environment.end());
   }
@@ -130,25 +165,39 @@ std::vector<std::string> worker_command(const RunOrder& order, int32_t rank,
   return words;
 }
 
-WorkerProcess start_worker(const RunOrder& order, const std::string& folder, int32_t rank,
-                           std::span<const Slot> slots) {
+Pipe make_pipe(const std::string& folder) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0)
     throw_error(ErrorCode::kIo, folder, "no pipe: {}", std::strerror(errno));
-  if (!order.cgroup.empty()) mkdir(cgroup_of(order).c_str(), 0755);
-  const std::string work = folder + "/work";
-  const bool own = !order.start.program || order.start.program->directory.empty();
-  if (own) mkdir(work.c_str(), 0750);
-  const pid_t keeper = getpid();
-  const pid_t pid = fork();
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  return {ends[0], ends[1]};
+}
+
+void join_cgroup(const RunOrder& order) {
+  if (order.cgroup.empty()) return;
+  mkdir(cgroup_of(order).c_str(), 0755);
+  std::ofstream procs(cgroup_of(order) + "/cgroup.procs");
+  procs << 0;
+}
+
+WorkerProcess start_worker(const RunOrder& order, const std::string& folder, int32_t rank,
+                           std::span<const Slot> slots, PidSpace space) {
+  const bool apart = space == PidSpace::kOwn;
+  Wiring wiring{make_pipe(folder), apart ? make_pipe(folder) : Pipe{}, make_pipe(folder)};
+  fcntl(wiring.gate.read, F_SETFL, 0);
+  const std::string directory = make_directory(order, folder, space);
+  std::vector<std::string> command = worker_command(order, rank, slots);
+  if (apart) command = under_init(command);
+  const pid_t pid = apart ? fork_into_namespace() : fork();
   if (pid < 0) throw_error(ErrorCode::kIo, folder, "no process: {}", std::strerror(errno));
   if (pid == 0) {
-    become(order, own ? work : order.start.program->directory, worker_command(order, rank, slots),
-           merged(environ, worker_environment(order, rank, slots)), ends[1], keeper);
+    become(order, directory, std::move(command),
+           merged(environ, worker_environment(order, rank, slots)), wiring);
   }
-  close(ends[1]);
-  fcntl(ends[0], F_SETFL, O_NONBLOCK);
-  return {pid, ends[0]};
+  (void)!write(wiring.gate.write, "!", 1);
+  for (int end : {wiring.gate.read, wiring.gate.write, wiring.output.write, wiring.status.write})
+    close(end);
+  return {pid, wiring.output.read, wiring.status.read};
 }
 
 void kill_cgroup(const RunOrder& order) {

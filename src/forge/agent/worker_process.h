@@ -14,12 +14,26 @@ namespace hearth::forge {
 struct WorkerProcess {
   pid_t pid = 0;
   int output = -1;  // what it writes, stdout and stderr; does not block
+  int status = -1;  // in a namespace: how the program ended, as a line; does not block
 };
+
+// kOwn: processes that can be saved as they are (checkpoint/process_tree.h).
+enum class PidSpace { kShared, kOwn };
 
 // Throws Error(kIo) when the machine has no process or pipe to give. A command that cannot be
 // executed says so in its output and exits with 127.
 WorkerProcess start_worker(const RunOrder& order, const std::string& folder, int32_t rank,
-                           std::span<const Slot> slots);
+                           std::span<const Slot> slots, PidSpace space = PidSpace::kShared);
+
+// A pipe whose reading end does not block; both are closed when a program is executed.
+struct Pipe {
+  int read = -1;
+  int write = -1;
+};
+Pipe make_pipe(const std::string& folder);
+
+// In a child: the run's cgroup, where there is one.
+void join_cgroup(const RunOrder& order);
 
 // NAME=value, as a worker of this rank sees it besides what the agent itself had.
 std::vector<std::string> worker_environment(const RunOrder& order, int32_t rank,

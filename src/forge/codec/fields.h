@@ -46,9 +46,14 @@ template <typename A, Is<RateTable> T>
 void fields(A& a, T& v) {
   a(v.rates);
 }
+template <typename A, Is<ImageRef> T>
+void fields(A& a, T& v) {
+  a(v.epoch, v.number, v.bytes);
+}
 template <typename A, Is<Program> T>
 void fields(A& a, T& v) {
-  a(v.command, v.directory, v.environment, v.spawn, v.grace_ms, v.saved_exit);
+  a(v.command, v.directory, v.environment, v.spawn, v.grace_ms, v.saved_exit, v.checkpoint,
+    v.checkpoint_every_ms, v.connections);
 }
 template <typename A, Is<JobSpec> T>
 void fields(A& a, T& v) {
@@ -68,7 +73,7 @@ template <typename A, Is<Job> T>
 void fields(A& a, T& v) {
   a(v.id, v.spec, v.state, v.epoch, v.target, v.placed, v.parts, v.stop_mode, v.cancelled, v.why,
     v.moved, v.submitted_at, v.changed_at, v.first_run_at, v.ran_ms, v.device_ms, v.failures,
-    v.starts, v.preemptions, v.work_left);
+    v.starts, v.preemptions, v.work_left, v.image);
 }
 template <typename A, Is<NodeHealth> T>
 void fields(A& a, T& v) {
@@ -100,7 +105,11 @@ requires Is<T, Started> || Is<T, Acknowledge>
 void fields(A& a, T& v) { a(v.node, v.incarnation, v.job, v.epoch); }
 template <typename A, Is<Ended> T>
 void fields(A& a, T& v) {
-  a(v.node, v.incarnation, v.job, v.epoch, v.outcome);
+  a(v.node, v.incarnation, v.job, v.epoch, v.outcome, v.image);
+}
+template <typename A, Is<Imaged> T>
+void fields(A& a, T& v) {
+  a(v.node, v.incarnation, v.job, v.epoch, v.image);
 }
 template <typename A, Is<CheckResult> T>
 void fields(A& a, T& v) {
@@ -112,7 +121,8 @@ void fields(A& a, T& v) {
 }
 template <typename A, Is<Start> T>
 void fields(A& a, T& v) {
-  a(v.node, v.incarnation, v.job, v.epoch, v.slots, v.first_rank, v.world, v.meet_at, v.program);
+  a(v.node, v.incarnation, v.job, v.epoch, v.slots, v.first_rank, v.world, v.meet_at, v.program,
+    v.image);
 }
 template <typename A, Is<Stop> T>
 void fields(A& a, T& v) {

@@ -12,7 +12,7 @@
 namespace hearth::forge::codec {
 
 // What an agent may say; everything else in Event is for users and clocks.
-using AgentEvent = std::variant<Joined, Heartbeat, Started, Ended, Checked>;
+using AgentEvent = std::variant<Joined, Heartbeat, Started, Ended, Checked, Imaged>;
 
 std::string encode_job(const Job& job);
 Job decode_job(std::string_view bytes);

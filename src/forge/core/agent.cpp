@@ -53,7 +53,7 @@ void Agent::stop(const Stop& command, AgentOutput& out) {
   if (work == memory_.running.end()) {
     // Remembered even when its Start never came: that Start may still be under way.
     out.actions.emplace_back(Bury{command.job, command.epoch});
-    end(command.job, command.epoch, Outcome::kKilled, out);
+    end(command.job, command.epoch, Outcome::kKilled, {}, out);
   } else if (work->second.epoch == command.epoch) {
     halt(command.job, work->second, command.mode, out);
   }
@@ -66,19 +66,28 @@ void Agent::halt(JobId job, AgentMemory::Work& work, StopMode mode, AgentOutput&
   out.actions.emplace_back(Halt{job, work.epoch, mode});
 }
 
-void Agent::exited(JobId job, Epoch epoch, Outcome outcome, AgentOutput& out) {
+void Agent::exited(JobId job, Epoch epoch, Outcome outcome, const ImageRef& image,
+                   AgentOutput& out) {
   const auto work = memory_.running.find(job);
-  if (work != memory_.running.end() && work->second.epoch == epoch) end(job, epoch, outcome, out);
+  if (work != memory_.running.end() && work->second.epoch == epoch)
+    end(job, epoch, outcome, image, out);
 }
 
-void Agent::end(JobId job, Epoch epoch, Outcome outcome, AgentOutput& out) {
+void Agent::imaged(JobId job, const ImageRef& image, AgentOutput& out) {
+  const auto work = memory_.running.find(job);
+  if (work == memory_.running.end() || work->second.epoch != image.epoch) return;
+  work->second.image = image;
+  out.events.emplace_back(Imaged{node_, incarnation_, job, image.epoch, image});
+}
+
+void Agent::end(JobId job, Epoch epoch, Outcome outcome, const ImageRef& image, AgentOutput& out) {
   memory_.running.erase(job);
-  memory_.ends[job] = {epoch, outcome, false};
+  memory_.ends[job] = {epoch, outcome, false, image};
   out.events.emplace_back(ended(job, memory_.ends[job]));
 }
 
 Event Agent::ended(JobId job, const AgentMemory::End& end) const {
-  return Ended{node_, incarnation_, job, end.epoch, end.outcome};
+  return Ended{node_, incarnation_, job, end.epoch, end.outcome, end.image};
 }
 
 void Agent::advance(Millis now, AgentOutput& out) {
@@ -93,6 +102,10 @@ void Agent::advance(Millis now, AgentOutput& out) {
   if (!joined() && memory_.running.empty() && memory_.ends.empty())
     out.events.emplace_back(Joined{node_, incarnation_});
   out.events.emplace_back(Heartbeat{node_, incarnation_, now});
+  for (const auto& [job, work] : memory_.running) {
+    if (work.image.exists())
+      out.events.emplace_back(Imaged{node_, incarnation_, job, work.epoch, work.image});
+  }
   for (const auto& [job, end] : memory_.ends) {
     if (!end.acknowledged) out.events.emplace_back(ended(job, end));
   }

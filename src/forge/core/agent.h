@@ -37,11 +37,13 @@ struct AgentMemory {
     Placement slots;
     bool stopping = false;
     StopMode mode = StopMode::kCheckpoint;
+    ImageRef image = {};  // the last of this epoch
   };
   struct End {
     Epoch epoch = 0;
     Outcome outcome = Outcome::kKilled;
     bool acknowledged = false;
+    ImageRef image = {};
   };
   std::map<JobId, Work> running;  // and not yet dead
   std::map<JobId, End> ends;
@@ -57,8 +59,10 @@ class Agent {
   void receive(Millis now, const Command& command, AgentOutput& out);
   // To be called often: heartbeats, repeats, and the lease.
   void advance(Millis now, AgentOutput& out);
-  // All workers of an epoch are dead.
-  void exited(JobId job, Epoch epoch, Outcome outcome, AgentOutput& out);
+  // All workers of an epoch are dead. `image`: the last one made of them.
+  void exited(JobId job, Epoch epoch, Outcome outcome, const ImageRef& image, AgentOutput& out);
+  // One more image of a running epoch is on disk.
+  void imaged(JobId job, const ImageRef& image, AgentOutput& out);
 
   const std::map<JobId, AgentMemory::Work>& running() const { return memory_.running; }
   Incarnation incarnation() const { return incarnation_; }
@@ -73,7 +77,7 @@ class Agent {
   void leave(AgentOutput& out);
   void begin_again(Millis now);
   void halt(JobId job, AgentMemory::Work& work, StopMode mode, AgentOutput& out);
-  void end(JobId job, Epoch epoch, Outcome outcome, AgentOutput& out);
+  void end(JobId job, Epoch epoch, Outcome outcome, const ImageRef& image, AgentOutput& out);
   Event ended(JobId job, const AgentMemory::End& end) const;
 
   NodeId node_;

@@ -48,6 +48,9 @@ struct Part {
 };
 
 struct Job {
+  // Packed, forced to the disk, and read back: what one node was measured to do.
+  static constexpr int64_t kImageBytesPerMs = 100'000;
+
   JobId id = 0;
   JobSpec spec;
   JobState state = JobState::kQueued;
@@ -68,7 +71,13 @@ struct Job {
   int32_t starts = 0;
   int32_t preemptions = 0;
   double work_left = 0;  // in the unit of the rates; 0: unknown
+  ImageRef image;        // the newest that an agent spoke of, where processes are written down
 
+  CheckpointBy checkpoint() const {
+    return spec.program ? spec.program->checkpoint : CheckpointBy::kLibrary;
+  }
+  // What it takes to stop it and to start it elsewhere, without the work that is lost.
+  Millis move_cost() const { return spec.stop_cost + image.bytes / kImageBytesPerMs; }
   bool over() const { return state >= JobState::kSucceeded; }
   bool active() const { return !over() && !cancelled; }
   // What it takes with the fewest workers.

@@ -90,6 +90,15 @@ struct Ended {
   JobId job = 0;
   Epoch epoch = 0;
   Outcome outcome = Outcome::kKilled;
+  ImageRef image;  // the last of this epoch
+};
+// An image of the running epoch is on disk. Said again and again: a later one replaces it.
+struct Imaged {
+  NodeId node = 0;
+  Incarnation incarnation = 0;
+  JobId job = 0;
+  Epoch epoch = 0;
+  ImageRef image;
 };
 
 // One round of checks on the node.
@@ -101,7 +110,7 @@ struct Checked {
 
 using Event =
     std::variant<Submit, Cancel, Drain, Undrain, Measured, Resize, Move, Enroll, Configure, Tick,
-                 Lost, Joined, Heartbeat, Started, Ended, Checked, Scale>;
+                 Lost, Joined, Heartbeat, Started, Ended, Checked, Scale, Imaged>;
 
 // --- commands: to agents ---
 struct Start {
@@ -114,6 +123,7 @@ struct Start {
   int32_t world = 0;       // workers of the whole gang
   std::string meet_at;     // the address of the node of rank 0
   std::shared_ptr<const Program> program;
+  ImageRef image;  // what it goes on from; none: its beginning
 };
 enum class StopMode { kCheckpoint, kKill };
 struct Stop {

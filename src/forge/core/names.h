@@ -14,6 +14,8 @@ inline constexpr std::array kTierNames = {"premium", "standard", "basic"};
 inline constexpr std::array kTypeNames = {"training", "inference", "batch", "command"};
 inline constexpr std::array kLocalityNames = {"any", "region", "cluster", "node"};
 inline constexpr std::array kSpawnNames = {"per-worker", "per-node"};
+inline constexpr std::array kCheckpointNames = {"library", "process", "none"};
+inline constexpr std::array kConnectionsNames = {"refuse", "close"};
 
 template <typename Enum, size_t N>
 const char* name_of(Enum value, const std::array<const char*, N>& names) {

@@ -84,10 +84,12 @@ class Round {
   int64_t capacity() const { return planner_.fleet().present_milli(); }
   Millis ran(const Brief& b) const { return planner_.now() - b.changed_at; }
   bool rested(const Brief& b) const { return ran(b) >= kRestCosts * b.stop_cost; }
-  // What stopping it now would waste: the move itself, and the start it has just paid for.
+  // What stopping it now would waste: the move itself, the start it has just paid for, and its work
+  // where nothing saves that.
   Millis cost(const Brief& b) const {
     const Millis fresh = std::max<Millis>(0, kRestCosts * b.stop_cost - ran(b));
-    return (b.stop_cost + fresh) * static_cast<Millis>(std::max(1, b.workers));
+    const Millis lost = b.loses_work && b.running ? ran(b) : 0;
+    return (b.stop_cost + fresh + lost) * static_cast<Millis>(std::max(1, b.workers));
   }
 
   void rank() {

@@ -16,7 +16,8 @@ void Roster::refresh(const Job& job) {
   brief.tier = spec.tier;
   brief.active = job.active();
   brief.has_rates = spec.rates != nullptr;
-  brief.stop_cost = spec.stop_cost;
+  brief.stop_cost = job.move_cost();
+  brief.loses_work = job.checkpoint() == CheckpointBy::kNone;
   brief.changed_at = job.changed_at;
   brief.running = job.state == JobState::kRunning;
   brief.latest_start = job.latest_start();

@@ -26,6 +26,7 @@ struct Brief {
   bool active = false;
   bool has_rates = false;
   Millis stop_cost = 0;
+  bool loses_work = false;  // stopped, it begins again
   Millis changed_at = 0;
   bool running = false;
   Millis latest_start = Job::kNoDeadline;

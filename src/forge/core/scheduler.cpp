@@ -17,6 +17,10 @@ Placement on_node(const Placement& slots, NodeId node) {
   return out;
 }
 
+bool is_newer(const ImageRef& image, const ImageRef& known) {
+  return std::pair(image.epoch, image.number) > std::pair(known.epoch, known.number);
+}
+
 void drop_active(std::vector<JobId>& active, JobId id) {
   const auto at = std::lower_bound(active.begin(), active.end(), id);
   if (at != active.end() && *at == id) active.erase(at);
@@ -298,6 +302,13 @@ void Scheduler::on(const Started& event) {
   note(NoteKind::kRunning, job);
 }
 
+void Scheduler::on(const Imaged& event) {
+  if (!current(event.node, event.incarnation)) return;
+  const Job& told = jobs_[static_cast<size_t>(event.job)];
+  if (told.epoch != event.epoch || !told.parts.contains(event.node)) return;
+  if (is_newer(event.image, told.image)) change(event.job).image = event.image;
+}
+
 void Scheduler::on(const Ended& event) {
   if (!current(event.node, event.incarnation)) return;
   out_->emplace_back(Acknowledge{event.node, event.incarnation, event.job, event.epoch});
@@ -305,6 +316,7 @@ void Scheduler::on(const Ended& event) {
   const auto part = job.parts.find(event.node);
   if (job.epoch != event.epoch || part == job.parts.end()) return;
   if (part->second.state == PartState::kEnded) return;
+  if (is_newer(event.image, job.image)) job.image = event.image;
   end_part(job, event.node, event.outcome);
   const bool by_itself = event.outcome == Outcome::kSucceeded;
   // One worker group that failed or vanished ends the gang; those that succeeded are waited for.
@@ -386,11 +398,11 @@ void Scheduler::send_start(Job& job, NodeId node) {
   job.parts.at(node).sent_at = now_;
   const auto first = std::find_if(job.placed.begin(), job.placed.end(),
                                   [&](const Slot& slot) { return slot.node == node; });
-  out_->emplace_back(
-      Start{node, nodes_[static_cast<size_t>(node)].incarnation, job.id, job.epoch,
-            on_node(job.placed, node), static_cast<int32_t>(first - job.placed.begin()),
-            static_cast<int32_t>(job.placed.size()),
-            spec_.nodes[static_cast<size_t>(job.placed[0].node)].address, job.spec.program});
+  out_->emplace_back(Start{
+      node, nodes_[static_cast<size_t>(node)].incarnation, job.id, job.epoch,
+      on_node(job.placed, node), static_cast<int32_t>(first - job.placed.begin()),
+      static_cast<int32_t>(job.placed.size()),
+      spec_.nodes[static_cast<size_t>(job.placed[0].node)].address, job.spec.program, job.image});
 }
 
 void Scheduler::launch(Job& job) {

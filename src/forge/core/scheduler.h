@@ -86,6 +86,7 @@ class Scheduler {
   void on(const Heartbeat& event);
   void on(const Started& event);
   void on(const Ended& event);
+  void on(const Imaged& event);
   void on(const Checked& event);
   void on(const Scale& event) { scales_.push_back(event); }
 

@@ -62,7 +62,12 @@ void Scheduler::check(const Event& event) const {
           }
         }
         if constexpr (std::is_same_v<E, Submit>) check_spec(e.spec, spec_);
-        if constexpr (std::is_same_v<E, Resize>) check_workers(e.min_workers, e.max_workers);
+        if constexpr (std::is_same_v<E, Resize>) {
+          check_workers(e.min_workers, e.max_workers);
+          const bool fixed = job(e.job).checkpoint() == CheckpointBy::kProcess;
+          expect(!fixed, "job",
+                 "one that saves itself: processes that are saved as they are keep their size");
+        }
         if constexpr (std::is_same_v<E, Scale>) {
           const Job& leader = job(e.job);
           expect(leader.spec.type == JobType::kInference && leader.spec.replica_of < 0, "job",

@@ -57,7 +57,7 @@ class House {
   void obey(Agent& agent, AgentOutput out) {
     for (size_t i = 0; i < out.actions.size(); ++i) {
       const auto* halt = std::get_if<Halt>(&out.actions[i]);
-      if (halt) agent.exited(halt->job, halt->epoch, Outcome::kSaved, out);
+      if (halt) agent.exited(halt->job, halt->epoch, Outcome::kSaved, {}, out);
     }
     for (const Event& event : out.events) apply(event);
   }
@@ -75,7 +75,7 @@ TEST(Scheduler, RunsAJobAndEndsIt) {
   EXPECT_EQ(house.state(0), JobState::kRunning);
   for (Agent& agent : house.agents) {
     AgentOutput out;
-    agent.exited(0, 1, Outcome::kSucceeded, out);
+    agent.exited(0, 1, Outcome::kSucceeded, {}, out);
     house.obey(agent, out);
   }
   EXPECT_EQ(house.state(0), JobState::kSucceeded);
@@ -245,7 +245,7 @@ TEST(Agent, IsNobodyNewBeforeItsWorkersAreDead) {
   EXPECT_EQ(std::get<Halt>(out.actions[0]).mode, StopMode::kKill);
   agent.advance(60'000, out);
   EXPECT_EQ(agent.incarnation(), 1);
-  agent.exited(5, 1, Outcome::kKilled, out);
+  agent.exited(5, 1, Outcome::kKilled, {}, out);
   agent.advance(60'001, out);
   EXPECT_EQ(agent.incarnation(), 2);
 }

@@ -87,6 +87,28 @@ struct RateTable {
 // One process for each worker, or one for each node that then makes its workers itself.
 enum class Spawn { kPerWorker, kPerNode };
 
+// How the work of a job outlives its workers.
+enum class CheckpointBy {
+  kLibrary,  // asked to stop, the program saves itself and exits with `saved_exit`
+  kProcess,  // its processes are written down as they are, and go on elsewhere knowing nothing of
+             // it
+  kNone,     // it does not: a job that has to go begins again
+};
+// What becomes of TCP connections that a program has when its processes are written down.
+enum class Connections {
+  kRefuse,  // the program is not saved as long as it has any
+  kClose,   // it finds them closed when it goes on
+};
+
+// A state of a job's processes that is on disk. Numbers count on within an epoch.
+struct ImageRef {
+  Epoch epoch = 0;  // in which it was made; 0: there is none
+  int32_t number = 0;
+  int64_t bytes = 0;  // of the processes, before anything is packed
+  bool operator==(const ImageRef&) const = default;
+  bool exists() const { return epoch > 0; }
+};
+
 // What the workers of a job run. The core carries it to the agents and never looks inside.
 struct Program {
   std::vector<std::string> command;  // words; {rank}, {world}, {workers}, {devices} are filled in
@@ -95,6 +117,9 @@ struct Program {
   Spawn spawn = Spawn::kPerWorker;
   Millis grace_ms = 30'000;  // from the request to stop to the kill
   int32_t saved_exit = 3;    // the status that says: asked to stop, and everything is saved
+  CheckpointBy checkpoint = CheckpointBy::kLibrary;
+  Millis checkpoint_every_ms = 0;  // of kProcess, while it runs; 0: only when it has to stop
+  Connections connections = Connections::kRefuse;
 };
 
 struct JobSpec {

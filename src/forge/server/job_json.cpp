@@ -77,6 +77,32 @@ void read_stop(const Json& json, JobSpec& spec, Program& program) {
     throw_error(ErrorCode::kInvalidArgument, "stop", "expected seconds of 0 or more");
 }
 
+// A tree of processes is saved as one, so there must be one, and its size stays.
+void read_checkpoint(const Json& json, const JobSpec& spec, Program& program) {
+  check_keys(json, "checkpoint", {"by", "every_s", "connections"});
+  program.checkpoint =
+      choice<CheckpointBy>(json_get(json, "by", std::string("library"), "checkpoint"),
+                           kCheckpointNames, "checkpoint.by");
+  program.checkpoint_every_ms = millis(json_get(json, "every_s", 0.0, "checkpoint"));
+  program.connections =
+      choice<Connections>(json_get(json, "connections", std::string("refuse"), "checkpoint"),
+                          kConnectionsNames, "checkpoint.connections");
+  if (program.checkpoint_every_ms < 0)
+    throw_error(ErrorCode::kInvalidArgument, "checkpoint.every_s", "expected seconds of 0 or more");
+  if (program.checkpoint != CheckpointBy::kProcess) {
+    if (program.checkpoint_every_ms > 0)
+      throw_error(ErrorCode::kInvalidArgument, "checkpoint.every_s",
+                  "only with by = \"process\": a program that saves itself knows when");
+    return;
+  }
+  const bool one = spec.max_workers == 1 ||
+                   (program.spawn == Spawn::kPerNode && spec.locality == Locality::kNode);
+  if (spec.min_workers != spec.max_workers || !one)
+    throw_error(ErrorCode::kInvalidArgument, "checkpoint.by",
+                "\"process\" needs one process of a fixed size: workers min = max, and either one "
+                "worker, or process = \"per-node\" with place.locality = \"node\"");
+}
+
 std::vector<std::string> read_environment(const Json& json) {
   std::vector<std::string> out;
   for (const auto& [name, value] : json.items()) {
@@ -106,10 +132,10 @@ Json names_of(const std::vector<int32_t>& ids, const List& list) {
 }  // namespace
 
 JobSpec job_from_json(const Json& json, const FleetSpec& fleet) {
-  check_keys(
-      json, "job",
-      {"name", "key", "virtual_cluster", "type", "tier", "command", "directory", "environment",
-       "workers", "place", "stop", "expected_s", "retries", "deadline_s", "budget_device_hours"});
+  check_keys(json, "job",
+             {"name", "key", "virtual_cluster", "type", "tier", "command", "directory",
+              "environment", "workers", "place", "stop", "checkpoint", "expected_s", "retries",
+              "deadline_s", "budget_device_hours"});
   JobSpec spec;
   auto program = std::make_shared<Program>();
   program->command = io::json_require<std::vector<std::string>>(json, "command", "job");
@@ -129,6 +155,7 @@ JobSpec job_from_json(const Json& json, const FleetSpec& fleet) {
   read_workers(section(json, "workers"), spec, *program);
   read_place(section(json, "place"), fleet, spec);
   read_stop(section(json, "stop"), spec, *program);
+  read_checkpoint(section(json, "checkpoint"), spec, *program);
   spec.expected = millis(json_get(json, "expected_s", 0.0, "job"));
   spec.max_failures = json_get(json, "retries", 2, "job");
   spec.deadline = millis(json_get(json, "deadline_s", 0.0, "job"));
@@ -169,6 +196,9 @@ Json job_spec_json(const JobSpec& spec, const FleetSpec& fleet) {
   out["stop"] = {{"grace_s", seconds(spec.program->grace_ms)},
                  {"cost_s", seconds(spec.stop_cost)},
                  {"saved_exit", spec.program->saved_exit}};
+  out["checkpoint"] = {{"by", name_of(spec.program->checkpoint, kCheckpointNames)},
+                       {"every_s", seconds(spec.program->checkpoint_every_ms)},
+                       {"connections", name_of(spec.program->connections, kConnectionsNames)}};
   return out;
 }
 

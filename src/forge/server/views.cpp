@@ -190,6 +190,10 @@ Json job_view(const Scheduler& scheduler, const Job& job) {
   out["target"] = slots_view(scheduler, job.target);
   out["device_ms"] = job.device_until(scheduler.now());
   out["starts"] = job.starts;
+  if (job.image.exists()) {
+    out["image"] = {
+        {"epoch", job.image.epoch}, {"number", job.image.number}, {"bytes", job.image.bytes}};
+  }
   out["first_run_at"] = job.first_run_at;
   out["service_level"] = service_level(job, scheduler.now());
   out["service_level_promised"] = service_level_milli(job.spec.tier) / 1000.0;
