@@ -56,7 +56,7 @@ async function preempted(content, what) {
       house.cli('drain', job.where);
       const back = await until('it to count on', 120000, async () => {
         const now = beats(folder);
-        return (await house.job(id)).epoch > job.epoch && now.length > count && now.at(-1)[1] > begun && gap(now) && now;
+        return (await house.job(id)).epoch > job.epoch && now.length > count && gap(now.slice(count - 5)) && now.slice(count - 5);
       });
       const [from, to] = gap(back);
       const image = (await house.job(id)).image;
@@ -67,14 +67,13 @@ async function preempted(content, what) {
   });
 }
 
-// The longest time between two beats among the last ones: when it did not run.
+// The longest time between two beats: when it did not run.
 function gap(lines) {
-  const last = lines.slice(-2000);
-  let longest = null;
-  for (let i = 1; i < last.length; ++i) {
-    if (!longest || last[i][1] - last[i - 1][1] >= longest[1] - longest[0]) longest = [last[i - 1][1], last[i][1]];
+  let longest = [0, 0];
+  for (let i = 1; i < lines.length; ++i) {
+    if (lines[i][1] - lines[i - 1][1] > longest[1] - longest[0]) longest = [lines[i - 1][1], lines[i][1]];
   }
-  return longest && longest[1] - longest[0] > 0.3 ? longest : null;
+  return longest[1] - longest[0] > 0.3 ? longest : null;
 }
 
 function stored(house) {

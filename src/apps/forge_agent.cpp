@@ -46,8 +46,6 @@ struct Probe {
 
 void run_probe(const Probe& asked) {
   const forge::Criu criu = forge::probe_criu(asked.program, asked.folder);
-  std::error_code ignored;
-  std::filesystem::remove_all(asked.folder, ignored);
   if (!asked.out.empty()) forge::write_criu(asked.out, criu);
   std::printf("%s\n", criu.text.c_str());
   if (!criu.works()) throw CLI::RuntimeError(1);

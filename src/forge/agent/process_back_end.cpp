@@ -120,7 +120,7 @@ void ProcessBackEnd::bring_back(const Pipe& output, const Pipe& status) {
     put_in_place(status.write, kStatusHere);
     const std::string script =
         write_script(folder_ + "/after_restore",
-                     fmt::format("rm -r '{}'\n: >'{}{}'", scratch, folder_, kRestored));
+                     fmt::format("rm -f '{0}'/*\nrmdir '{0}'\n: >'{1}{2}'", scratch, folder_, kRestored));
     // Its words outlive the image.
     put_text(folder_ + kRestoreFailure, scratch + "/restore.log");
     become_restorer(criu, {.folder = scratch,
@@ -185,7 +185,7 @@ void ProcessBackEnd::write_down(pid_t first, AfterSave after, const ImageRef& im
   const PackReport report =
       ImageStore(order_.images).pack(order_.start.job, image.epoch, image.number, scratch);
   write_image(folder_, {image.epoch, image.number, report.bytes});
-  fs::remove_all(scratch);
+  remove_flat(scratch);
 }
 
 void ProcessBackEnd::go_on(const WorkerProcess& worker) {

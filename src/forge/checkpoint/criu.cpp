@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "forge/checkpoint/process_image.h"
 #include "forge/checkpoint/process_tree.h"
 #include "forge/codec/binary.h"
 #include "io/file.h"
@@ -70,6 +71,8 @@ std::vector<std::string> common_words(const Criu& criu, const char* verb, const 
                                       Connections connections, const char* log) {
   std::vector<std::string> words{criu.program, verb, "--images-dir", folder,         "-v1",
                                  "-o",         log,  "--file-locks", "--ext-unix-sk"};
+  // Where its processes are is for the keeper to say.
+  words.emplace_back("--manage-cgroups=ignore");
   if (connections == Connections::kClose) words.emplace_back("--tcp-close");
   return words;
 }
@@ -111,10 +114,15 @@ void end_child(pid_t pid) {
   waitpid(pid, nullptr, 0);
 }
 
+void remove_trial(const std::string& folder) {
+  remove_flat(folder + "/images");
+  remove_flat(folder);
+}
+
 // Throws what is in the way.
 void try_whole_way(const Criu& criu, const std::string& folder) {
   const std::string images = folder + "/images", there = folder + "/restored";
-  fs::remove_all(folder);
+  remove_trial(folder);
   fs::create_directories(images);
   const pid_t root = start_sleeper();
   try {
@@ -162,6 +170,7 @@ Criu probe_criu(const std::string& program, const std::string& folder) {
     Criu criu{.program = found, .shim = shimmed ? shim : "", .text = {}};
     try {
       try_whole_way(criu, folder);
+      remove_trial(folder);
       criu.text = fmt::format("processes can be saved: CRIU {} ({}{}) on kernel {}", version, found,
                               shimmed ? ", with Hearth's shim" : "", kernel());
       return criu;
@@ -170,6 +179,7 @@ Criu probe_criu(const std::string& program, const std::string& folder) {
       why += error.text;
     }
   }
+  remove_trial(folder);
   return {
       .text = fmt::format(
           "processes cannot be saved: CRIU {} ({}) on kernel {} says: {}. Name a newer one with "

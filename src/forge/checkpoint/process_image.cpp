@@ -184,9 +184,16 @@ std::string make_scratch(const std::string& name, int64_t bytes, const std::stri
 }
 
 void remove_scratch(const std::string& name, const std::string& elsewhere) {
+  remove_flat(fmt::format("{}/{}", kMemory, name));
+  remove_flat(fmt::format("{}/{}", elsewhere, name));
+}
+
+void remove_flat(const std::string& folder) {
   std::error_code ignored;
-  fs::remove_all(fmt::format("{}/{}", kMemory, name), ignored);
-  fs::remove_all(fmt::format("{}/{}", elsewhere, name), ignored);
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    if (!entry.is_directory(ignored)) fs::remove(entry.path(), ignored);
+  }
+  fs::remove(folder, ignored);
 }
 
 }  // namespace hearth::forge

@@ -36,5 +36,7 @@ void rewind_files(const ImageFacts& facts);
 // much again, else in `elsewhere`. Empty when it returns.
 std::string make_scratch(const std::string& name, int64_t bytes, const std::string& elsewhere);
 void remove_scratch(const std::string& name, const std::string& elsewhere);
+// The files of a folder and the folder, and nothing below: what somebody has mounted there stays.
+void remove_flat(const std::string& folder);
 
 }  // namespace hearth::forge
