@@ -17,12 +17,7 @@ namespace fs = std::filesystem;
 
 class ImageStoreTest : public testing::Test {
  protected:
-  ImageStoreTest() {
-    root_ =
-        fs::temp_directory_path() / ("hearth-images-" + std::to_string(getpid()) +
-                                     testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::create_directories(from_), fs::create_directories(to_);
-  }
+  ImageStoreTest() { fs::create_directories(from_), fs::create_directories(to_); }
   ~ImageStoreTest() override { fs::remove_all(root_); }
 
   static std::string noise(size_t pages, uint64_t seed) {
@@ -43,7 +38,9 @@ class ImageStoreTest : public testing::Test {
   }
   ImageStore store() const { return ImageStore((root_ / "images").string()); }
 
-  fs::path root_;
+  fs::path root_ = fs::temp_directory_path() /
+                   ("hearth-images-" + std::to_string(getpid()) +
+                    testing::UnitTest::GetInstance()->current_test_info()->name());
   fs::path from_ = root_ / "from", to_ = root_ / "to";
 };
 
