@@ -118,9 +118,9 @@ void ProcessBackEnd::bring_back(const Pipe& output, const Pipe& status) {
     rewind_files(facts);
     put_in_place(output.write, kOutputHere);
     put_in_place(status.write, kStatusHere);
-    const std::string script =
-        write_script(folder_ + "/after_restore",
-                     fmt::format("rm -f '{0}'/*\nrmdir '{0}'\n: >'{1}{2}'", scratch, folder_, kRestored));
+    const std::string script = write_script(
+        folder_ + "/after_restore",
+        fmt::format("rm -f '{0}'/*\nrmdir '{0}'\n: >'{1}{2}'", scratch, folder_, kRestored));
     // Its words outlive the image.
     put_text(folder_ + kRestoreFailure, scratch + "/restore.log");
     become_restorer(criu, {.folder = scratch,

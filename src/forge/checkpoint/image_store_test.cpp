@@ -38,9 +38,9 @@ class ImageStoreTest : public testing::Test {
   }
   ImageStore store() const { return ImageStore((root_ / "images").string()); }
 
-  fs::path root_ = fs::temp_directory_path() /
-                   ("hearth-images-" + std::to_string(getpid()) +
-                    testing::UnitTest::GetInstance()->current_test_info()->name());
+  fs::path root_ =
+      fs::temp_directory_path() / ("hearth-images-" + std::to_string(getpid()) +
+                                   testing::UnitTest::GetInstance()->current_test_info()->name());
   fs::path from_ = root_ / "from", to_ = root_ / "to";
 };
 
