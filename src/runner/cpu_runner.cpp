@@ -76,7 +76,9 @@ void CpuRunner::pack(const StepPlan& plan) {
   tokens_.clear();
   positions_.clear();
   sequences_.clear();
+  engine::BlockId last = engine::kNoBlock;
   for (const StepSequence& s : plan.sequences) {
+    if (!s.blocks.empty()) last = std::max(last, s.blocks.back());
     CHECK(s.slot >= 0 && s.slot < options_.max_num_seqs, "slot {}", s.slot);
     const size_t end = static_cast<size_t>(s.computed) + static_cast<size_t>(s.count);
     CHECK(end <= s.tokens.size() && end + s.guess.size() <= s.blocks.size() * engine::kBlockTokens,
@@ -102,6 +104,7 @@ void CpuRunner::pack(const StepPlan& plan) {
     tokens_.insert(tokens_.end(), s.guess.begin(), s.guess.end());
     for (int32_t i = 0; i < guessed; ++i) positions_.push_back(s.computed + s.count + i);
   }
+  kv_.reach(last + 1);
 }
 
 void CpuRunner::add_logits_rows(const StepSequence& s, int32_t index, int32_t row,
