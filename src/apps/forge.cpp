@@ -61,7 +61,9 @@ void add_forge_command(CLI::App& app) {
   forge->require_subcommand(1);
   add_forge_server(*forge);
   add_forge_agent(*forge);
+  add_forge_slurm(*forge);
   add_forge_jobs(*forge);
+  add_forge_route(*forge);
   forge->footer(
       kForgeExamples);  // after the commands: a footer that is there before becomes theirs too
 }

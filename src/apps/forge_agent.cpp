@@ -138,9 +138,15 @@ void add_forge_agent(CLI::App& forge) {
   CLI::App* keeper = forge.add_subcommand("keeper", "");
   keeper->group("");  // not for people
   auto folder = std::make_shared<std::string>();
+  auto terms = std::make_shared<forge::KeeperTerms>();
+  const std::map<std::string, forge::KeeperPlace> places{
+      {"here", forge::KeeperPlace::kHere}, {"elsewhere", forge::KeeperPlace::kElsewhere}};
   keeper->add_option("FOLDER", *folder)->required();
-  keeper->callback([folder] {
-    if (const int status = forge::keep_run(*folder); status != 0) throw CLI::RuntimeError(status);
+  keeper->add_option("--place", terms->place)->transform(CLI::CheckedTransformer(places));
+  keeper->add_option("--devices", terms->devices);
+  keeper->callback([folder, terms] {
+    if (const int status = forge::keep_run(*folder, *terms); status != 0)
+      throw CLI::RuntimeError(status);
   });
 }
 

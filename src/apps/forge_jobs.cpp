@@ -1,5 +1,6 @@
 // hearth forge submit, ps, top, logs, ...: what people ask a server.
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -47,14 +48,16 @@ std::string random_key() {
   return fmt::format("{:016x}{:016x}", words[0], words[1]);
 }
 
-void follow_log(Client& client, const Asked& asked);
+bool follow_log(Client& client, const Asked& asked);
 
 // A relative folder means one beside the file: the agent may be elsewhere.
 void submit(const Asked& asked) {
   Json job = load_job(asked.text);
   const std::filesystem::path beside = std::filesystem::absolute(asked.text).parent_path();
   if (job.contains("directory"))
-    job["directory"] = (beside / job["directory"].get<std::string>()).lexically_normal().string();
+    job["directory"] = (beside / io::json_require<std::string>(job, "directory", asked.text))
+                           .lexically_normal()
+                           .string();
   // So that a repeated request is the same submission.
   if (!job.contains("key")) job["key"] = random_key();
   Client client = asked.client();
@@ -82,18 +85,19 @@ void top(const Asked& asked) {
   });
 }
 
-// Part by part; between epochs it goes on with the next one's.
-void follow_log(Client& client, const Asked& asked) {
+// Part by part; between epochs it goes on with the next one's. True: there was something.
+bool follow_log(Client& client, const Asked& asked) {
   std::string epoch = "-1", offset = "0";
-  for (;;) {
+  for (bool any = false;;) {
     const transport::HttpResponse part = client.get_text(fmt::format(
         "{}?rank={}&epoch={}&offset={}", asked.job_path("logs"), asked.number, epoch, offset));
     print(part.body);
+    any = any || !part.body.empty();
     epoch = *part.headers.find("Forge-Epoch"), offset = *part.headers.find("Forge-Offset");
     const std::string& state = *part.headers.find("Forge-State");
     const bool over = state == "succeeded" || state == "failed" || state == "cancelled";
     if (!part.body.empty()) continue;
-    if (!asked.flag) return;
+    if (!asked.flag) return any;
     if (over) {
       // The last words may still be on their way from the agent.
       std::this_thread::sleep_for(1s);
@@ -102,7 +106,7 @@ void follow_log(Client& client, const Asked& asked) {
       if (!rest.body.empty()) continue;
       std::fprintf(stderr, "job %lld %s\n", static_cast<long long>(asked.job), state.c_str());
       if (state != "succeeded") throw CLI::RuntimeError(1);
-      return;
+      return any;
     }
     std::this_thread::sleep_for(300ms);
   }
@@ -110,7 +114,9 @@ void follow_log(Client& client, const Asked& asked) {
 
 void logs(const Asked& asked) {
   Client client = asked.client();
-  follow_log(client, asked);
+  if (follow_log(client, asked) || asked.flag) return;
+  std::fprintf(stderr, "worker %lld of job %lld has written nothing yet\n",
+               static_cast<long long>(asked.number), static_cast<long long>(asked.job));
 }
 
 void explain(const Asked& asked) {
@@ -125,12 +131,12 @@ void cancel(const Asked& asked) {
 void resize(const Asked& asked) {
   const size_t dash = asked.text.find('-');
   const auto number = [&](const std::string& text) {
-    try {
-      return std::stoi(text);
-    } catch (const std::exception&) {
+    int value = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (failed != std::errc() || end != text.data() + text.size())
       throw_error(ErrorCode::kInvalidArgument, "WORKERS", "expected N or MIN-MAX, found '{}'",
                   asked.text);
-    }
+    return value;
   };
   const int low = number(asked.text.substr(0, dash));
   const int high = dash == std::string::npos ? low : number(asked.text.substr(dash + 1));
@@ -157,6 +163,7 @@ void drain(const Asked& asked, const char* verb) {
 
 void events(const Asked& asked) {
   Client client = asked.client();
+  if (asked.job >= 0) client.get(asked.job_path());  // or there is none, and it says so
   const Json past = client.get(fmt::format("events?limit={}&job={}", asked.number, asked.job));
   print(forge::events_text(past));
   if (!asked.flag) return;
@@ -209,6 +216,7 @@ void add_forge_jobs(CLI::App& forge) {
   one.asked->number = 1'000;
   one.command->add_flag("-a,--all", one.asked->flag, "Those that are over, too");
   one.command->add_option("-n,--limit", one.asked->number, "At most so many")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
 
   one = add(forge, "top", "The fleet and its jobs, once a second", top);
@@ -241,6 +249,7 @@ void add_forge_jobs(CLI::App& forge) {
   one.asked->number = 50;
   one.command->add_option("JOB", one.asked->job, "Only about this job");
   one.command->add_option("-n,--limit", one.asked->number, "The last so many")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   one.command->add_flag("-f,--follow", one.asked->flag, "Then wait for more");
 }

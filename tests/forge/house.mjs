@@ -54,9 +54,9 @@ export class House {
     this.port = 0;
   }
 
-  start(words, log) {
+  start(words, log, env = process.env) {
     const out = fs.openSync(path.join(this.dir, log), 'a');
-    const child = spawn(hearth, words, { stdio: ['ignore', out, out] });
+    const child = spawn(hearth, words, { env, stdio: ['ignore', out, out] });
     fs.closeSync(out);
     return child;
   }
@@ -125,6 +125,19 @@ export class House {
   // Processes that work in a folder.
   inFolder(where) {
     return allProcesses((folder) => fs.readlinkSync(`${folder}/cwd`) === where);
+  }
+
+  // Workers of this house, by what they find in their environment.
+  pids(wanted) {
+    const found = [];
+    for (const name of fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+      try {
+        const environment = fs.readFileSync(`/proc/${name}/environ`, 'utf8').split('\0');
+        const words = fs.readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+        if (fs.readlinkSync(`/proc/${name}/cwd`).startsWith(this.dir) && wanted(environment)) found.push({ pid: Number(name), words });
+      } catch { /* it is gone */ }
+    }
+    return found;
   }
 
   async close() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <utility>
 
@@ -22,28 +24,53 @@
 #include "forge/agent/process_executor.h"
 #include "forge/agent/run_folder.h"
 #include "forge/agent/worker_process.h"
+#include "io/file.h"
 
 namespace hearth::forge {
 namespace {
 
 constexpr int kLookMs = 50;             // between two looks at the fence and the grace
+constexpr int kLookElsewhereMs = 250;   // the same, where they come over a network
 constexpr Millis kSaveMsMax = 600'000;  // what takes longer than that hangs
 constexpr int32_t kNotStarted = 126;
 
+Millis wall_millis() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<Millis>(now.tv_sec) * 1'000 + now.tv_nsec / 1'000'000;
+}
+
+// "2,3" for two slots: the devices that they have in truth. Other words leave the order's.
+void renumber(Placement& slots, const std::string& devices) {
+  std::vector<int32_t> numbers;
+  for (size_t at = 0; at < devices.size();) {
+    const size_t end = std::min(devices.find(',', at), devices.size());
+    int32_t number = 0;
+    const auto [stopped, failed] =
+        std::from_chars(devices.data() + at, devices.data() + end, number);
+    if (failed != std::errc() || stopped != devices.data() + end) return;
+    numbers.push_back(number);
+    at = end + 1;
+  }
+  if (numbers.size() != slots.size()) return;
+  for (size_t i = 0; i < slots.size(); ++i) slots[i].device = numbers[i];
+}
+
 class Keeper {
  public:
-  Keeper(std::string folder, const KeeperLimits& limits)
-      : folder_(std::move(folder)), limits_(limits) {}
+  Keeper(std::string folder, const KeeperTerms& terms)
+      : folder_(std::move(folder)), terms_(terms) {}
 
   int run() {
     take_signals();
     // Held until this process ends. Whoever finds it free may write the end of this run.
     if (lock_run(folder_) < 0 || read_exit(folder_)) return 0;
     order_ = read_order(folder_);
+    renumber(order_.start.slots, terms_.devices);
     back_end_ = make_back_end(order_, folder_);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     start_workers();
-    next_save_ = boot_millis() + save_every();
+    next_save_ = clock_millis() + save_every();
     while (std::any_of(workers_.begin(), workers_.end(), [](const auto& w) { return !w.ended; }))
       turn();
     sweep();
@@ -78,7 +105,7 @@ class Keeper {
 
   void start_workers() {
     // A fence that has passed is a start that nobody wants any more.
-    if (boot_millis() >= fence()) return note_end("its lease was over before it started");
+    if (clock_millis() >= fence()) return note_end("its lease was over before it started");
     const Start& start = order_.start;
     const bool each = !start.program || start.program->spawn == Spawn::kPerWorker;
     for (size_t first = 0; first < start.slots.size();) {
@@ -128,14 +155,15 @@ class Keeper {
     for (const Kept& worker : workers_) {
       if (worker.process.output >= 0) wait.push_back({worker.process.output, POLLIN, 0});
     }
-    poll(wait.data(), wait.size(), kLookMs);
+    poll(wait.data(), wait.size(), here() ? kLookMs : kLookElsewhereMs);
     take_requests();
+    if (!here()) take_written_request();
     for (Kept& worker : workers_) {
       copy_log(worker);
       if (!worker.ended) back_end_->look_after(worker.process);
     }
     reap();
-    const Millis now = boot_millis();
+    const Millis now = clock_millis();
     if (!fenced_ && now >= fence()) {
       note_end("its agent was silent for a lease");
       kill_all();
@@ -151,7 +179,7 @@ class Keeper {
   bool begin_save(AfterSave after) {
     if (workers_.size() != 1 || workers_[0].ended) return false;
     after_save_ = after;
-    saving_since_ = boot_millis();
+    saving_since_ = clock_millis();
     const Epoch epoch = order_.start.epoch;
     saver_ = back_end_->save(workers_[0].process, after, {epoch, image_.number + 1, 0});
     return saver_ > 0;
@@ -159,7 +187,7 @@ class Keeper {
 
   void saver_ended(int status) {
     saver_ = 0;
-    next_save_ = boot_millis() + save_every();
+    next_save_ = clock_millis() + save_every();
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
       image_ = read_image(folder_);
       saved_ = after_save_ == AfterSave::kEnds;
@@ -195,10 +223,21 @@ class Keeper {
     }
   }
 
+  void take_written_request() {
+    const std::string path = folder_ + "/stop";
+    if (!io::file_exists(path)) return;
+    asked_ = true;
+    ask_to_stop();
+    if (io::read_file(path) == "kill") kill_all();
+  }
+
+  bool here() const { return terms_.place == KeeperPlace::kHere; }
+  Millis clock_millis() const { return here() ? boot_millis() : wall_millis(); }
+
   void ask_to_stop() {
     if (stopping_) return;
     stopping_ = true;
-    kill_at_ = boot_millis() + (order_.start.program ? order_.start.program->grace_ms : 0);
+    kill_at_ = clock_millis() + (order_.start.program ? order_.start.program->grace_ms : 0);
     for (const Kept& worker : workers_) {
       if (!worker.ended) back_end_->ask_to_stop(worker.process);
     }
@@ -271,12 +310,12 @@ class Keeper {
         worker.process.output = -1;
         return;
       }
-      const int64_t room = std::max<int64_t>(0, limits_.log_bytes_max - worker.logged);
+      const int64_t room = std::max<int64_t>(0, terms_.log_bytes_max - worker.logged);
       const auto kept = static_cast<size_t>(std::min<int64_t>(n, room));
       if (kept > 0 && write(worker.log, part, kept) < 0) note_ = "its log could not be written";
       if (kept < static_cast<size_t>(n) && note_.empty())
         note_ = fmt::format("its log is longer than {} MiB: the rest was dropped",
-                            limits_.log_bytes_max >> 20);
+                            terms_.log_bytes_max >> 20);
       worker.logged += n;
     }
   }
@@ -311,7 +350,7 @@ class Keeper {
   }
 
   std::string folder_;
-  KeeperLimits limits_;
+  KeeperTerms terms_;
   RunOrder order_;
   std::unique_ptr<CheckpointBackEnd> back_end_;
   int signals_ = -1;
@@ -332,8 +371,8 @@ class Keeper {
 
 }  // namespace
 
-int keep_run(const std::string& folder, const KeeperLimits& limits) {
-  return Keeper(folder, limits).run();
+int keep_run(const std::string& folder, const KeeperTerms& terms) {
+  return Keeper(folder, terms).run();
 }
 
 }  // namespace hearth::forge

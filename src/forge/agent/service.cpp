@@ -17,17 +17,17 @@
 #include <thread>
 #include <unistd.h>
 
-#include "base/error.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "forge/agent/checks.h"
 #include "forge/agent/host.h"
 #include "forge/agent/log_shipper.h"
+#include "forge/agent/mailbox.h"
 #include "forge/agent/process_executor.h"
+#include "forge/agent/server_link.h"
 #include "forge/agent/worker_process.h"
 #include "forge/checkpoint/criu.h"
 #include "forge/checkpoint/image_store.h"
-#include "forge/codec/messages.h"
 #include "io/json.h"
 #include "transport/http_client.h"
 
@@ -38,13 +38,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLookAgain = 50ms;   // between two looks at what ended
-constexpr auto kReconnect = 250ms;  // after a connection broke
-constexpr auto kShipAgain = 200ms;  // between two looks at the logs
-constexpr auto kFirstStream = 2s;   // for the commands' connection to stand
-constexpr int kHurriedRounds = 8;   // of health checks, after one failed
-constexpr auto kForgetAgain = 60s;  // between two looks for images that nobody needs
-constexpr int kAsks = 5;            // of a server, for the shortest way to it
+constexpr auto kLookAgain = 50ms;      // between two looks at what ended
+constexpr auto kShipAgain = 200ms;     // between two looks at the logs
+constexpr auto kFirstStream = 2s;      // for the commands' connection to stand
+constexpr int kHurriedRounds = 8;      // of health checks, after one failed
+constexpr auto kLongestSilence = 10s;  // between two looks at what there is to send
+constexpr auto kForgetAgain = 60s;     // between two looks for images that nobody needs
+constexpr int kAsks = 5;               // of a server, for the shortest way to it
 constexpr int64_t kAnswerMs = 10'000;
 
 std::string cgroup_for(const std::string& node) {
@@ -74,36 +74,10 @@ void run_quietly(std::vector<std::string>& words) {
   posix_spawn_file_actions_destroy(&files);
 }
 
-// A box between threads. What is taken is taken whole.
-template <typename T>
-class Mailbox {
- public:
-  void put(std::vector<T> items) {
-    {
-      const std::lock_guard lock(mutex_);
-      for (T& item : items) items_.push_back(std::move(item));
-    }
-    wake_.notify_one();
-  }
-  std::vector<T> take(std::chrono::milliseconds longest) {
-    std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, longest, [this] { return !items_.empty(); });
-    return std::exchange(items_, {});
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::vector<T> items_;
-};
-
 }  // namespace
 
 struct AgentService::Impl {
-  Impl(AgentOptions given, const Clock& its_clock) : options(std::move(given)), clock(its_clock) {
-    base = fmt::format("{}/v1/forge/agents/{}", options.url, options.name);
-    bearer = {{"Authorization", "Bearer " + options.token}};
-  }
+  Impl(AgentOptions given, const Clock& its_clock) : options(std::move(given)), clock(its_clock) {}
 
   [[noreturn]] void run() {
     // Before anything else: whoever is alive from an earlier program is looked after.
@@ -133,98 +107,42 @@ struct AgentService::Impl {
   }
 
   void enroll() {
-    const auto http = transport::make_http_client();
-    const io::Json body = {{"devices", options.devices},
-                           {"cluster", options.cluster},
-                           {"kind", options.kind},
-                           {"address", options.address}};
-    for (bool waited = false;; waited = true) {
-      try {
-        const transport::HttpResponse answer = http->send({.method = "POST",
-                                                           .url = base + "/enroll",
-                                                           .headers = bearer,
-                                                           .body = io::dump_json(body),
-                                                           .silence_timeout_ms = kAnswerMs});
-        const io::Json json = io::parse_json(answer.body, "enroll");
-        if (answer.status == 200) return take_terms(json);
-        throw_error(ErrorCode::kInvalidArgument, options.url, "the server refuses this node: {}",
-                    json.contains("error") ? json["error"].value("message", "") : answer.body);
-      } catch (const Error& error) {
-        if (error.code != ErrorCode::kIo) throw;
-        if (!waited) log::warn("no server yet url={} reason=\"{}\"", options.url, error.what());
-        std::this_thread::sleep_for(kReconnect);
-      }
-    }
-  }
-
-  void take_terms(const io::Json& json) {
-    node = json.at("node").get<NodeId>();
-    terms.lease_ms = json.at("lease_ms").get<Millis>();
-    terms.fence_ms = json.at("fence_ms").get<Millis>();
-    terms.heartbeat_ms = json.at("heartbeat_ms").get<Millis>();
+    const Enrolled enrolled = ServerLink({options.url, options.token})
+                                  .enroll({options.name, options.cluster, options.kind,
+                                           options.devices, options.address});
+    node = enrolled.node;
+    terms = enrolled.terms;
     log::info("enrolled node={} server={} lease_ms={}", options.name, options.url, terms.lease_ms);
   }
 
-  // Runs `work` for ever; what breaks is tried again.
-  template <typename Work>
-  [[noreturn]] void keep_trying(const char* what, Work work) {
-    for (bool said = false;;) {
-      try {
-        work();
-        said = false;
-      } catch (const std::exception& error) {
-        if (!said) log::warn("{} broke, trying again: {}", what, error.what());
-        said = true;
-      }
-      std::this_thread::sleep_for(kReconnect);
-    }
-  }
-
   [[noreturn]] void read_commands() {
-    const auto http = transport::make_http_client();
+    ServerLink link({options.url, options.token});
     keep_trying("the commands' connection", [&] {
-      codec::FrameReader frames(
-          [this](std::string_view message) { commands.put({codec::decode_command(message)}); });
-      int status = 0;
-      transport::ClientStream sink{[&](const transport::HttpResponse& head) {
-                                     status = head.status;
-                                     if (status == 404) forgotten();
-                                     if (status != 200) return;
-                                     {
-                                       const std::lock_guard lock(mutex);
-                                       streams = true;
-                                     }
-                                     connected.notify_one();
-                                   },
-                                   [&](std::string_view bytes) {
-                                     if (status == 200) frames.feed(bytes);
-                                     return true;
-                                   }};
+      const auto opened = [this] {
+        {
+          const std::lock_guard lock(mutex);
+          streams = true;
+        }
+        connected.notify_one();
+      };
       // A server that grants leases is never silent for one.
-      http->stream(
-          {.url = base + "/commands", .headers = bearer, .silence_timeout_ms = terms.lease_ms},
-          sink);
+      const bool known =
+          link.read_commands({options.name}, terms.lease_ms, opened,
+                             [this](Command command) { commands.put({std::move(command)}); });
+      if (known) return;
+      // Its number among the nodes means nothing to this server. The workers have their fence.
+      log::error("the server does not know node {} any more: start this agent again", options.name);
+      std::_Exit(1);
     });
-  }
-
-  // Its number among the nodes means nothing to this server. The workers have their fence.
-  [[noreturn]] void forgotten() const {
-    log::error("the server does not know node {} any more: start this agent again", options.name);
-    std::_Exit(1);
   }
 
   // What is lost on the way is said again: the brain repeats what was not acknowledged.
   [[noreturn]] void send_events() {
-    const auto http = transport::make_http_client();
+    ServerLink link({options.url, options.token});
     keep_trying("sending events", [&] {
       for (;;) {
-        const std::vector<Event> said = events.take(kAnswerMs * 1ms);
-        if (said.empty()) continue;
-        http->send({.method = "POST",
-                    .url = base + "/events",
-                    .headers = bearer,
-                    .body = codec::encode_events(said),
-                    .silence_timeout_ms = kAnswerMs});
+        const std::vector<Event> said = events.take(kLongestSilence);
+        if (!said.empty()) link.send_events(options.name, said);
       }
     });
   }
@@ -288,7 +206,7 @@ struct AgentService::Impl {
     const transport::HttpResponse answer =
         http.send({.method = "GET",
                    .url = fmt::format("{}/v1/forge/jobs/{}", options.url, job),
-                   .headers = bearer,
+                   .headers = {{"Authorization", "Bearer " + options.token}},
                    .body = {},
                    .silence_timeout_ms = kAnswerMs});
     if (answer.status != 200) return false;
@@ -325,7 +243,9 @@ struct AgentService::Impl {
   }
 
   [[noreturn]] void ship_logs() {
-    LogShipper shipper(options.state_dir, base + "/logs", options.token);
+    LogShipper shipper(options.state_dir,
+                       fmt::format("{}/v1/forge/agents/{}/logs", options.url, options.name),
+                       options.token);
     keep_trying("shipping logs", [&] {
       for (;;) {
         shipper.ship();
@@ -336,8 +256,6 @@ struct AgentService::Impl {
 
   AgentOptions options;
   const Clock& clock;
-  std::string base;
-  transport::Headers bearer;
   NodeId node = 0;
   LeaseTerms terms;
   Mailbox<Command> commands;

@@ -134,6 +134,7 @@ std::vector<std::string> worker_environment(const RunOrder& order, int32_t rank,
       "HEARTH_DEVICES=" + devices,
       fmt::format("HEARTH_SHARE={}", slots[0].milli),
       "HEARTH_MEET_AT=" + start.meet_at,
+      fmt::format("HEARTH_PORT={}", service_port(start.job)),
   };
   if (!order.device_variable.empty()) out.push_back(order.device_variable + "=" + devices);
   // A process that goes on elsewhere takes its environment along, and a later run of the job must
@@ -153,6 +154,7 @@ std::vector<std::string> worker_command(const RunOrder& order, int32_t rank,
       {"{world}", std::to_string(order.start.world)},
       {"{workers}", std::to_string(slots.size())},
       {"{devices}", device_list(slots)},
+      {"{port}", std::to_string(service_port(order.start.job))},
   };
   std::vector<std::string> words =
       order.start.program ? order.start.program->command : std::vector<std::string>{"true"};

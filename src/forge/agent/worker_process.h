@@ -38,7 +38,7 @@ void join_cgroup(const RunOrder& order);
 // NAME=value, as a worker of this rank sees it besides what the agent itself had.
 std::vector<std::string> worker_environment(const RunOrder& order, int32_t rank,
                                             std::span<const Slot> slots);
-// The words of the command with {rank}, {world}, {workers} and {devices} filled in.
+// The words of the command with {rank}, {world}, {workers}, {devices} and {port} filled in.
 std::vector<std::string> worker_command(const RunOrder& order, int32_t rank,
                                         std::span<const Slot> slots);
 

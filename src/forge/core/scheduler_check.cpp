@@ -25,6 +25,7 @@ void check_spec(const JobSpec& spec, const FleetSpec& fleet) {
   check_workers(spec.min_workers, spec.max_workers);
   expect(spec.deadline >= 0, "deadline", "0 or more");
   expect(spec.budget >= 0, "budget", "0 or more");
+  expect(spec.max_failures >= 0, "retries", "0 or more");
   expect(spec.share_milli >= 1 && spec.share_milli <= kWholeDevice, "share_milli", "1 to 1000");
   const auto all_known = [](const std::vector<int32_t>& ids, size_t count) {
     return std::all_of(ids.begin(), ids.end(), [&](int32_t id) { return known(id, count); });
@@ -62,6 +63,8 @@ void Scheduler::check(const Event& event) const {
           }
         }
         if constexpr (std::is_same_v<E, Submit>) check_spec(e.spec, spec_);
+        if constexpr (std::is_same_v<E, Resize> || std::is_same_v<E, Move>)
+          expect(job(e.job).active(), "job", "one that is not over");
         if constexpr (std::is_same_v<E, Resize>) {
           check_workers(e.min_workers, e.max_workers);
           const bool fixed = job(e.job).checkpoint() == CheckpointBy::kProcess;

@@ -156,4 +156,8 @@ struct Slot {
 };
 using Placement = std::vector<Slot>;
 
+// Where the first worker of a job may listen. Jobs that run at the same time on one node have
+// different ones, as long as their numbers are not 10,000 apart.
+inline int32_t service_port(JobId job) { return 20'000 + job % 10'000; }
+
 }  // namespace hearth::forge

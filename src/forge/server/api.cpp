@@ -205,6 +205,8 @@ bool Api::route_jobs(const Exchange& exchange, const Words& words) {
   const auto scheduler = [this]() -> const Scheduler& { return loop_.control().scheduler(); };
   if (get && verb.empty()) {
     answer(exchange, [=] { return job_view(scheduler(), scheduler().job(id)); });
+  } else if (get && verb == "replicas") {
+    answer(exchange, [=] { return replicas_view(scheduler(), id); });
   } else if (get && verb == "explain") {
     answer(exchange, [=] { return explain_view(scheduler(), id); });
   } else if (get && verb == "logs") {
@@ -358,8 +360,10 @@ void Api::notes(const Exchange& exchange) {
 }
 
 bool Api::route_agents(const Exchange& exchange, const Words& words) {
-  if (words[0] != "agents" || words.size() != 3) return false;
+  if (words[0] != "agents" || words.size() < 2 || words.size() > 3) return false;
   const std::string& method = exchange->request().method;
+  if (words.size() == 2)
+    return method == "POST" && words[1] == "commands" && (stream_commands(exchange), true);
   const std::string name = words[1];
   if (method == "POST" && words[2] == "enroll") {
     enroll(exchange, name);
@@ -371,18 +375,26 @@ bool Api::route_agents(const Exchange& exchange, const Words& words) {
       // Nothing is promised: an agent repeats what was not acknowledged.
       exchange->respond({204, {}, ""});
     });
-  } else if (method == "GET" && words[2] == "commands") {
-    loop_.post([this, exchange, name](auto&) {
-      guarded(*exchange, [&] {
-        loop_.connect_agent(known_node(loop_.control().scheduler(), name), exchange);
-      });
-    });
   } else if (method == "POST" && words[2] == "logs") {
     take_log(exchange);
   } else {
     return false;
   }
   return true;
+}
+
+// A program may be the agent of many nodes.
+void Api::stream_commands(const Exchange& exchange) {
+  const Json body = io::parse_json(exchange->take_body(), "commands");
+  const auto names = io::json_require<std::vector<std::string>>(body, "nodes", "commands");
+  loop_.post([this, exchange, names](auto&) {
+    guarded(*exchange, [&] {
+      std::vector<NodeId> nodes;
+      for (const std::string& name : names)
+        nodes.push_back(known_node(loop_.control().scheduler(), name));
+      loop_.connect_agents(nodes, exchange);
+    });
+  });
 }
 
 void Api::enroll(const Exchange& exchange, const std::string& name) {

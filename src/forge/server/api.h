@@ -48,6 +48,7 @@ class Api {
   void notes(const Exchange& exchange);
   void enroll(const Exchange& exchange, const std::string& name);
   void take_log(const Exchange& exchange);
+  void stream_commands(const Exchange& exchange);
 
   // Answers with what `view` makes on the loop's thread.
   void answer(const Exchange& exchange, const std::function<io::Json()>& view);

@@ -89,11 +89,14 @@ void Loop::send(const std::vector<Command>& commands) {
   }
 }
 
-void Loop::connect_agent(NodeId node, std::shared_ptr<transport::HttpExchange> stream) {
-  auto& place = agents_[node];
-  if (place) place->finish();
-  place = std::move(stream);
-  place->start_stream({.status = 200, .headers = {{"Content-Type", "application/octet-stream"}}});
+void Loop::connect_agents(const std::vector<NodeId>& nodes,
+                          const std::shared_ptr<transport::HttpExchange>& stream) {
+  stream->start_stream({.status = 200, .headers = {{"Content-Type", "application/octet-stream"}}});
+  for (NodeId node : nodes) {
+    auto& place = agents_[node];
+    if (place && place != stream) place->finish();
+    place = stream;
+  }
 }
 
 void Loop::follow_notes(int64_t after, std::shared_ptr<transport::HttpExchange> stream) {

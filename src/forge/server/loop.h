@@ -31,8 +31,9 @@ class Loop {
   // The rest is for tasks only.
   const Control& control() const { return control_; }
   History& history() { return history_; }
-  // Commands for the node go there as frames, from now on; whoever had them before is finished.
-  void connect_agent(NodeId node, std::shared_ptr<transport::HttpExchange> stream);
+  // Commands for the nodes go there as frames, from now on; whoever had them before is finished.
+  void connect_agents(const std::vector<NodeId>& nodes,
+                      const std::shared_ptr<transport::HttpExchange>& stream);
   // Sends every note after `after` (-1: after the last one) as a server-sent event.
   void follow_notes(int64_t after, std::shared_ptr<transport::HttpExchange> stream);
 

@@ -200,6 +200,26 @@ Json job_view(const Scheduler& scheduler, const Job& job) {
   return out;
 }
 
+// A deployment and the replicas that were added to it, with the addresses at which those that run
+// listen: the node of their first worker, the port that Forge gave them.
+Json replicas_view(const Scheduler& scheduler, JobId deployment) {
+  Json list = Json::array();
+  scheduler.job(deployment);
+  for (JobId id : scheduler.active()) {
+    const Job& job = scheduler.job(id);
+    if (id != deployment && job.spec.replica_of != deployment) continue;
+    Json line = {{"id", id}, {"state", to_string(job.state)}};
+    if (!job.placed.empty()) {
+      const std::string& address = node_of(scheduler, job.placed[0].node).address;
+      line["node"] = node_of(scheduler, job.placed[0].node).name;
+      line["endpoint"] =
+          fmt::format("http://{}:{}", address.empty() ? "127.0.0.1" : address, service_port(id));
+    }
+    list.push_back(std::move(line));
+  }
+  return {{"deployment", deployment}, {"replicas", list}};
+}
+
 Json explain_view(const Scheduler& scheduler, JobId job) {
   const Explanation why = explain(scheduler, job);
   Json pools = Json::array();

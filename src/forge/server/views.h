@@ -10,6 +10,7 @@ namespace hearth::forge {
 // One line of a list of jobs, and all there is to one.
 io::Json job_line(const Scheduler& scheduler, const Job& job);
 io::Json job_view(const Scheduler& scheduler, const Job& job);
+io::Json replicas_view(const Scheduler& scheduler, JobId deployment);
 io::Json explain_view(const Scheduler& scheduler, JobId job);
 
 // The fleet at this moment: lists, nodes with what runs on each device, virtual clusters with what

@@ -1,0 +1,105 @@
+// An inference deployment as it is used: replicas of the real server with the embedded model, placed by Forge, behind the router; the load
+// goes up and down and a replica is killed, and no request fails.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { hearth, House, sleep, until } from './house.mjs';
+
+class Load {
+  constructor(url) {
+    this.url = url;
+    this.wanted = 0;
+    this.running = 0;
+    this.done = 0;
+    this.failures = [];
+  }
+
+  set(streams) {
+    this.wanted = streams;
+    while (this.running < this.wanted) {
+      ++this.running;
+      this.run();
+    }
+  }
+
+  async run() {
+    while (this.running <= this.wanted) {
+      try {
+        await this.ask(this.done % 3 === 0);
+        ++this.done;
+      } catch (error) {
+        this.failures.push(String(error));
+      }
+    }
+    --this.running;
+  }
+
+  async ask(stream) {
+    const answer = await fetch(`${this.url}/v1/completions`, {
+      method: 'POST', headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ model: this.model, prompt: 'Once upon a time', max_tokens: 48, ignore_eos: true, temperature: 0, stream }),
+    });
+    const text = await answer.text();
+    if (answer.status !== 200) throw new Error(`${answer.status}: ${text}`);
+    if (stream ? !text.includes('[DONE]') : !JSON.parse(text).choices[0].text) throw new Error(`half an answer: ${text.slice(-200)}`);
+  }
+}
+
+test('a deployment grows with its load, loses a replica and shrinks again, and no request fails', { timeout: 300000 }, async () => {
+  const house = new House();
+  const load = new Load('');
+  let router;
+  try {
+    await house.startServer();
+    house.startAgent('one', 3);
+    const id = await house.submit({
+      name: 'ember', type: 'inference', retries: 100, tier: 'premium', stop: { grace_s: 60, cost_s: 0 },
+      command: [hearth, '--log-level', 'warn', 'serve', '--host', '127.0.0.1', '--port', '{port}', '--max-num-seqs', '2', '--threads', '1'],
+    });
+    router = house.start(['forge', 'route', String(id), '--url', house.url, '--token', house.token, '--port', '0', '--max', '3',
+      '--requests-each', '2', '--down-after-s', '6'], 'router.log');
+    load.url = await until('the router', 20000, () => house.log('router.log').match(/answers at (http:\S+)/)?.[1] ?? null);
+    const replicas = async () => (await (await fetch(`${load.url}/replicas`)).json()).replicas;
+    const ready = async () => (await replicas()).filter((replica) => replica.ready);
+    await until('the first replica', 60000, async () => (await ready()).length === 1);
+
+    load.model = (await (await fetch(`${load.url}/v1/models`)).json()).data[0].id;
+    load.set(1);
+    await until('some answers', 60000, () => load.done >= 2);
+    assert.equal((await ready()).length, 1);
+
+    load.set(10);
+    await until('a second replica', 90000, async () => (await ready()).length >= 2);
+    const before = load.done;
+    await until('answers from both', 60000, () => load.done >= before + 6);
+
+    const victim = (await ready()).at(-1);
+    const pids = house.pids((environment) => environment.includes(`HEARTH_JOB=${victim.job}`)).filter(({ words }) => words[0] === hearth && words.includes('serve'));
+    assert.equal(pids.length, 1);
+    process.kill(pids[0].pid, 'SIGKILL');
+    await until('it to be missed', 20000, async () => !(await ready()).some((replica) => replica.job === victim.job));
+    await until('it to be replaced', 60000, async () => (await ready()).some((replica) => replica.job === victim.job));
+    assert.equal((await house.job(victim.job)).failures, 1);
+
+    load.set(1);
+    await until('one replica again', 120000, async () => (await house.api('GET', `jobs/${id}/replicas`)).replicas.length === 1);
+    const after = load.done;
+    await until('it to serve on', 30000, () => load.done >= after + 2);
+    load.set(0);
+    await until('the last answers', 30000, () => load.running === 0);
+    // A stream that had begun on the replica that was killed cannot be saved; everything else is.
+    const cut = load.failures.filter((failure) => /terminated|half an answer/.test(failure));
+    assert.deepEqual(load.failures.filter((failure) => !cut.includes(failure)), []);
+    assert.ok(cut.length <= 2, `${cut.length} streams cut by the kill`);
+    assert.match(house.cli('events'), /succeeded|cancelled/);
+    console.log(`  ${load.done} answers, ${cut.length} streams cut by kill -9`);
+  } catch (error) {
+    for (const name of ['router.log', 'one.log', 'server.log']) error.message += `\n--- ${name}\n${house.log(name).split('\n').slice(-15).join('\n')}`;
+    throw error;
+  } finally {
+    load.set(0);
+    router?.kill('SIGKILL');
+    await sleep(100);
+    await house.close();
+  }
+});
