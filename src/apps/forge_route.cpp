@@ -14,7 +14,7 @@
 namespace hearth::apps {
 namespace {
 
-constexpr int64_t kBodyBytesMax = int64_t{64} << 20;
+constexpr int64_t kRoutedBytesMax = int64_t{64} << 20;
 
 struct RouteFlags {
   ForgeAddress address;
@@ -64,7 +64,7 @@ void add_forge_route(CLI::App& forge) {
   auto flags = std::make_shared<RouteFlags>();
   forge::RouterOptions& router = flags->router;
   router.http.port = 8000;
-  router.http.limits.body_bytes_max = kBodyBytesMax;
+  router.http.limits.body_bytes_max = kRoutedBytesMax;
   add_forge_address(*route, flags->address);
   route->add_option("JOB", flags->job, "The deployment: a job of type inference")->required();
   route->add_option("--host", router.http.host, "Address to listen on; 0.0.0.0 for all")

@@ -186,7 +186,7 @@ const trainJob = (training, config, changes = {}) => ({
 
 test(`a training job loses no step when it is preempted and moved, and none of its bits when it is killed, seed ${seed}`, () => withTraining(async (training) => {
   const kills = slow ? 20 : 3;
-  const changes = { 'schedule.steps': 40 + 12 * kills, 'run.checkpoint_every': 5 };
+  const changes = { 'schedule.steps': 100 + 100 * kills, 'run.checkpoint_every': 5 };
   const [forged, plain] = ['forged', 'plain'].map((name) => training.writeConfig(name, changes));
   await inHouse([], async (house) => {
     for (const name of ['one', 'two']) house.startAgent(name, 1);
