@@ -4,8 +4,10 @@ import path from 'node:path';
 export default async function* report(source) {
   let passed = 0;
   let failed = 0;
+  let skipped = 0;
   for await (const event of source) {
-    if (event.type === 'test:pass') ++passed;
+    if (event.type === 'test:pass' && event.data.skip !== undefined) ++skipped;
+    else if (event.type === 'test:pass') ++passed;
     if (event.type === 'test:fail') {
       ++failed;
       const cause = event.data.details.error?.cause ?? event.data.details.error;
@@ -13,5 +15,5 @@ export default async function* report(source) {
     }
     if (event.type === 'test:stderr' || event.type === 'test:stdout') yield event.data.message;
   }
-  yield `  ${path.basename(process.cwd())}: ${passed} passed, ${failed} failed\n`;
+  yield `  ${path.basename(process.cwd())}: ${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ''}\n`;
 }
