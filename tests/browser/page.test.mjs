@@ -63,14 +63,17 @@ test('probabilities show what else could have been said', async () => {
   await done();
 });
 
-// The embedded model ends its longest answer within a blink: this lets the page hear it little by little.
+// The embedded model ends its longest answer within a blink: this lets the page hear it little by little, and its end never.
 function slowAnswers() {
+  const piecesHeard = 20;
   const realFetch = window.fetch;
   window.fetch = async (url, options) => {
     const response = await realFetch(url, options);
     if (!String(url).includes('chat/completions')) return response;
     const reader = response.body.getReader();
     let pending = new Uint8Array();
+    let pieces = 0;
+    const stopped = new Promise((resolve) => { options.signal.addEventListener('abort', resolve); });
     const body = new ReadableStream({
       async pull(controller) {
         if (pending.length === 0) {
@@ -78,7 +81,7 @@ function slowAnswers() {
           if (done) return controller.close();
           pending = value;
         }
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await (++pieces > piecesHeard ? stopped : new Promise((resolve) => { setTimeout(resolve, 50); }));
         if (options.signal.aborted) return controller.error(new Error('aborted'));
         controller.enqueue(pending.slice(0, 200));
         pending = pending.slice(200);
