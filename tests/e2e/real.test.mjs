@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { embed, generateObject, generateText, streamText, tool } from 'ai';
+import { embed, generateObject, generateText, jsonSchema, streamText, tool } from 'ai';
 import OpenAI from 'openai';
 import { z } from 'zod';
 import { startHearth } from './server.mjs';
@@ -222,11 +222,11 @@ test('real: the ai package: text, a stream, an object, a tool, an embedding', as
   let streamed = '';
   for await (const delta of streamText({ model: chat, prompt: 'Say hello.', temperature: 0, maxOutputTokens: 24 }).textStream) streamed += delta;
   assert.equal(streamed, text);
-  const { object } = await generateObject({ model: chat, schema: Person, prompt: 'Describe a person.', maxOutputTokens: 300 });
+  const { object } = await generateObject({ model: chat, schema: jsonSchema(personSchema), prompt: 'Describe a person.', maxOutputTokens: 300 });
   Person.parse(object);
   const { toolCalls } = await generateText({
     model: chat, prompt: 'Is it warm in Oslo?', toolChoice: 'required', maxOutputTokens: 200,
-    tools: { get_weather: tool({ description: weather.description, inputSchema: Weather }) },
+    tools: { get_weather: tool({ description: weather.description, inputSchema: jsonSchema(weather.parameters) }) },
   });
   Weather.parse(toolCalls[0].input);
   const { embedding } = await embed({ model: ai.textEmbeddingModel(model), value: 'river' });
