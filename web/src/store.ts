@@ -1,15 +1,16 @@
 // What the page remembers, in the browser only: settings between visits, secrets until the tab is closed.
-import { useEffect, useState } from 'preact/hooks';
+// Written before the browser paints: who reloads at once finds it.
+import { useLayoutEffect, useState } from 'preact/hooks';
 
 export function useSecret(key: string): [string, (value: string) => void] {
   const [value, setValue] = useState(() => sessionStorage.getItem(`hearth.${key}`) ?? '');
-  useEffect(() => sessionStorage.setItem(`hearth.${key}`, value), [key, value]);
+  useLayoutEffect(() => sessionStorage.setItem(`hearth.${key}`, value), [key, value]);
   return [value, setValue];
 }
 
 export function useStored<T>(key: string, initial: T): [T, (value: T) => void] {
   const [value, setValue] = useState<T>(() => read(key, initial));
-  useEffect(() => write(key, value), [key, value]);
+  useLayoutEffect(() => write(key, value), [key, value]);
   return [value, setValue];
 }
 
