@@ -131,6 +131,7 @@ test('the same seed gives the same answer; the panel says what is sent', async (
 test('every knob explains itself', async () => {
   const { page, done } = await visit();
   const helps = page.locator('.knob .help');
+  await helps.first().waitFor();
   assert.ok(await helps.count() >= 8);
   for (let i = 0; i < await helps.count(); ++i) {
     await helps.nth(i).hover();
@@ -147,6 +148,20 @@ test('knobs begin where the model stands, and what is turned is sent', async () 
   await setKnob(page, 'Temperature', 1);
   assert.match(await page.locator('.snippet').innerText(), /"temperature": 1\b/);
   await page.getByRole('button', { name: 'Back to defaults' }).click();
+  assert.equal(await page.getByLabel('Temperature value').inputValue(), '0.7');
+  await done();
+});
+
+test('no knob moves under the hand of who turns it: they come with the model', async () => {
+  const { page, done } = await visit();
+  let letGo;
+  const held = new Promise((resolve) => { letGo = resolve; });
+  await page.route('**/v1/models', async (route) => { await held; await route.continue(); });
+  await page.reload();
+  await page.getByLabel('System prompt').waitFor();
+  assert.equal(await page.locator('.knob').count(), 0);
+  letGo();
+  await page.locator('.knob').first().waitFor();
   assert.equal(await page.getByLabel('Temperature value').inputValue(), '0.7');
   await done();
 });

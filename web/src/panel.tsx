@@ -63,7 +63,8 @@ export function Panel(props: PanelProps) {
   const set = (name: string, value: number) => onSettings({ ...settings, values: { ...settings.values, [name]: value } });
   const model = props.models.find((entry) => entry.id === props.model);
   const initial = (knob: Knob) => defaults.values[knob.name] ?? silentValue(knob, model);
-  const groups = [...new Set(knobs.map((knob) => knob.group))];
+  // Where the knobs stand is the model's to say: none before it is known, or one moves under somebody's hand.
+  const groups = model ? [...new Set(knobs.map((knob) => knob.group))] : [];
   return (
     <aside class="panel" aria-label="Settings">
       <button class="quiet icon close" aria-label="Close settings" onClick={props.onClose}><Close /></button>
