@@ -76,21 +76,17 @@ ProcessExecutor::ProcessExecutor(ProcessExecutorOptions options) : options_(std:
     throw_error(ErrorCode::kUnavailable, dir,
                 "another agent works there; stop it, or give this one its own --state");
   }
-  fence_ = open((dir + "/fence").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fence_ < 0) throw_error(ErrorCode::kIo, dir + "/fence", "{}", std::strerror(errno));
+  fence_.emplace(dir + "/fence");
 }
 
-ProcessExecutor::~ProcessExecutor() {
-  close(lock_);
-  close(fence_);
-}
+ProcessExecutor::~ProcessExecutor() { close(lock_); }
 
 std::string ProcessExecutor::runs_dir() const {
   return fmt::format("{}/runs/{}", options_.state_dir, incarnation_);
 }
 
 std::string ProcessExecutor::run_dir(JobId job, Epoch epoch) const {
-  return fmt::format("{}/{}.{}", runs_dir(), job, epoch);
+  return run_folder(runs_dir(), {job, epoch});
 }
 
 Recovered ProcessExecutor::recover() {
@@ -100,14 +96,9 @@ Recovered ProcessExecutor::recover() {
   const std::string text = io::read_file(path);
   if (text.find(boot_id()) == std::string::npos) return out;
   out.incarnation = incarnation_ = std::stoll(text);
-  if (pread(fence_, &fence_at_, sizeof fence_at_, 0) != static_cast<ssize_t>(sizeof fence_at_))
-    fence_at_ = 0;
-  out.memory.fence_at = fence_at_;
-  for (const fs::directory_entry& entry : fs::directory_iterator(runs_dir())) {
-    const std::string folder = entry.path().string();
-    JobId job = 0;
-    Epoch epoch = 0;
-    if (std::sscanf(entry.path().filename().c_str(), "%d.%ld", &job, &epoch) != 2) continue;
+  out.memory.fence_at = fence_->recover();
+  for (const auto& [job, epoch] : runs_in(runs_dir())) {
+    const std::string folder = run_dir(job, epoch);
     std::optional<RunExit> exit = read_exit(folder);
     if (!exit && io::file_exists(folder + "/order")) {
       const RunOrder order = read_order(folder);
@@ -196,14 +187,7 @@ void ProcessExecutor::bury(JobId job, Epoch epoch) {
   io::sync_folder(runs_dir());
 }
 
-void ProcessExecutor::set_fence(Millis at) {
-  if (at == fence_at_) return;
-  if (pwrite(fence_, &at, sizeof at, 0) != static_cast<ssize_t>(sizeof at)) {
-    log::error("fence not written reason=\"{}\"", std::strerror(errno));
-    return;
-  }
-  fence_at_ = at;
-}
+void ProcessExecutor::set_fence(Millis at) { fence_->set(at); }
 
 std::vector<Exit> ProcessExecutor::poll(Millis now) {
   std::vector<Exit> out;

@@ -16,11 +16,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <sys/types.h>
 #include <vector>
 
 #include "forge/agent/executor.h"
+#include "forge/agent/fence_file.h"
 
 namespace hearth::forge {
 
@@ -67,8 +69,7 @@ class ProcessExecutor final : public Executor {
   ProcessExecutorOptions options_;
   Incarnation incarnation_ = 0;
   int lock_ = -1;
-  int fence_ = -1;
-  Millis fence_at_ = 0;
+  std::optional<FenceFile> fence_;  // there once the state folder is
   std::map<Key, Run> running_;
   std::vector<NewImage> images_;
 };

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
+#include <filesystem>
 #include <fmt/format.h>
 #include <sstream>
 #include <time.h>
@@ -87,6 +88,20 @@ void fields(A& a, T& v) {
 template <typename A, Is<RunRoot> T>
 void fields(A& a, T& v) {
   a(v.pid, v.started);
+}
+
+std::string run_folder(const std::string& dir, RunName run) {
+  return fmt::format("{}/{}.{}", dir, run.job, run.epoch);
+}
+
+std::vector<RunName> runs_in(const std::string& dir) {
+  std::vector<RunName> out;
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    RunName run;
+    const std::string name = entry.path().filename();
+    if (std::sscanf(name.c_str(), "%d.%ld", &run.job, &run.epoch) == 2) out.push_back(run);
+  }
+  return out;
 }
 
 void write_order(const std::string& folder, const RunOrder& order) {

@@ -19,6 +19,14 @@ struct RunOrder {
   std::string criu_path;  // what the agent's probe of CRIU found (checkpoint/criu.h)
   std::string images;     // the folder of all jobs' images
 };
+// The runs that have a folder in `dir`, which is named by them.
+struct RunName {
+  JobId job = 0;
+  Epoch epoch = 0;
+};
+std::vector<RunName> runs_in(const std::string& dir);
+std::string run_folder(const std::string& dir, RunName run);
+
 void write_order(const std::string& folder, const RunOrder& order);
 RunOrder read_order(const std::string& folder);
 

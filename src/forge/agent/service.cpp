@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <cstdlib>
 #include <ctime>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <spawn.h>
 #include <sys/stat.h>
@@ -24,7 +21,7 @@
 #include "forge/agent/log_shipper.h"
 #include "forge/agent/mailbox.h"
 #include "forge/agent/process_executor.h"
-#include "forge/agent/server_link.h"
+#include "forge/agent/server_streams.h"
 #include "forge/agent/worker_process.h"
 #include "forge/checkpoint/criu.h"
 #include "forge/checkpoint/image_store.h"
@@ -38,13 +35,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kLookAgain = 50ms;      // between two looks at what ended
-constexpr auto kShipAgain = 200ms;     // between two looks at the logs
-constexpr auto kFirstStream = 2s;      // for the commands' connection to stand
-constexpr int kHurriedRounds = 8;      // of health checks, after one failed
-constexpr auto kLongestSilence = 10s;  // between two looks at what there is to send
-constexpr auto kForgetAgain = 60s;     // between two looks for images that nobody needs
-constexpr int kAsks = 5;               // of a server, for the shortest way to it
+constexpr auto kLookAgain = 50ms;   // between two looks at what ended
+constexpr auto kShipAgain = 200ms;  // between two looks at the logs
+constexpr int kHurriedRounds = 8;   // of health checks, after one failed
+constexpr auto kForgetAgain = 60s;  // between two looks for images that nobody needs
+constexpr int kAsks = 5;            // of a server, for the shortest way to it
 constexpr int64_t kAnswerMs = 10'000;
 
 std::string cgroup_for(const std::string& node) {
@@ -77,7 +72,8 @@ void run_quietly(std::vector<std::string>& words) {
 }  // namespace
 
 struct AgentService::Impl {
-  Impl(AgentOptions given, const Clock& its_clock) : options(std::move(given)), clock(its_clock) {}
+  Impl(AgentOptions given, const Clock& its_clock)
+      : options(std::move(given)), clock(its_clock), streams({options.url, options.token}) {}
 
   [[noreturn]] void run() {
     // Before anything else: whoever is alive from an earlier program is looked after.
@@ -87,22 +83,18 @@ struct AgentService::Impl {
     std::thread([this] { probe(); }).detach();
     enroll();
     AgentHost host(node, clock.wall() / kMillisecond, hands, terms);
-    std::thread([this] { read_commands(); }).detach();
-    std::thread([this] { send_events(); }).detach();
     std::thread([this] { ship_logs(); }).detach();
     std::thread([this] { check_health(); }).detach();
     std::thread([this] { forget_images(); }).detach();
-    {
-      std::unique_lock lock(mutex);
-      connected.wait_for(lock, kFirstStream, [this] { return streams; });
-    }
+    streams.open({options.name}, terms.lease_ms);
     for (;;) {
-      for (const Command& command : commands.take(kLookAgain)) host.receive(boot_millis(), command);
+      for (const Command& command : streams.commands.take(kLookAgain))
+        host.receive(boot_millis(), command);
       host.advance(boot_millis());
       std::vector<Event> said = host.take_events();
       for (std::vector<CheckResult>& round : checks.take(0ms))
         said.emplace_back(Checked{node, host.agent().incarnation(), std::move(round)});
-      if (!said.empty()) events.put(std::move(said));
+      if (!said.empty()) streams.events.put(std::move(said));
     }
   }
 
@@ -113,38 +105,6 @@ struct AgentService::Impl {
     node = enrolled.node;
     terms = enrolled.terms;
     log::info("enrolled node={} server={} lease_ms={}", options.name, options.url, terms.lease_ms);
-  }
-
-  [[noreturn]] void read_commands() {
-    ServerLink link({options.url, options.token});
-    keep_trying("the commands' connection", [&] {
-      const auto opened = [this] {
-        {
-          const std::lock_guard lock(mutex);
-          streams = true;
-        }
-        connected.notify_one();
-      };
-      // A server that grants leases is never silent for one.
-      const bool known =
-          link.read_commands({options.name}, terms.lease_ms, opened,
-                             [this](Command command) { commands.put({std::move(command)}); });
-      if (known) return;
-      // Its number among the nodes means nothing to this server. The workers have their fence.
-      log::error("the server does not know node {} any more: start this agent again", options.name);
-      std::_Exit(1);
-    });
-  }
-
-  // What is lost on the way is said again: the brain repeats what was not acknowledged.
-  [[noreturn]] void send_events() {
-    ServerLink link({options.url, options.token});
-    keep_trying("sending events", [&] {
-      for (;;) {
-        const std::vector<Event> said = events.take(kLongestSilence);
-        if (!said.empty()) link.send_events(options.name, said);
-      }
-    });
   }
 
   // Never all nodes at once: each waits for half to one and a half of the time. After a failure
@@ -258,12 +218,8 @@ struct AgentService::Impl {
   const Clock& clock;
   NodeId node = 0;
   LeaseTerms terms;
-  Mailbox<Command> commands;
-  Mailbox<Event> events;
+  ServerStreams streams;
   Mailbox<std::vector<CheckResult>> checks;
-  std::mutex mutex;
-  std::condition_variable connected;
-  bool streams = false;
 };
 
 AgentService::AgentService(AgentOptions options, const Clock& clock)

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <map>
-#include <mutex>
 #include <set>
 #include <sys/file.h>
 #include <thread>
@@ -18,8 +16,7 @@
 #include "base/random.h"
 #include "forge/agent/host.h"
 #include "forge/agent/log_shipper.h"
-#include "forge/agent/mailbox.h"
-#include "forge/agent/server_link.h"
+#include "forge/agent/server_streams.h"
 #include "forge/slurm/executor.h"
 #include "io/file.h"
 
@@ -31,7 +28,6 @@ using namespace std::chrono_literals;
 constexpr auto kBrainsTurn = 200ms;    // of the nodes' brains: each looks at its runs' folders
 constexpr auto kSlurmTurn = 50ms;      // between two submissions, at the most
 constexpr auto kShipLogsTurn = 500ms;  // between two looks at the logs
-constexpr auto kCommandsOpen = 2s;     // for the commands' connection to stand
 constexpr auto kSlurmAgain = 1s;       // while there is no controller at the start
 constexpr int64_t kBlindMs = 10'000;
 
@@ -70,7 +66,10 @@ struct SlurmBridge::Impl {
   };
 
   Impl(SlurmBridgeOptions given, const Clock& its_clock)
-      : options(std::move(given)), clock(its_clock), commands_of_slurm(options.slurm) {
+      : options(std::move(given)),
+        clock(its_clock),
+        commands_of_slurm(options.slurm),
+        streams({options.url, options.token}) {
     lock_state(options.state_dir);
     id = id_in(options.state_dir, clock);
     region = std::make_unique<SlurmRegion>(commands_of_slurm, slurm_name_prefix(id));
@@ -86,18 +85,13 @@ struct SlurmBridge::Impl {
     enroll_all();
     for (Member& member : members) names.push_back(member.name);
     std::thread([this] { speak_to_slurm(); }).detach();
-    std::thread([this] { read_commands(); }).detach();
-    std::thread([this] { send_events(); }).detach();
     std::thread([this] { ship_logs(); }).detach();
-    {
-      std::unique_lock lock(mutex);
-      connected.wait_for(lock, kCommandsOpen, [this] { return streams; });
-    }
+    streams.open(names, terms.lease_ms);
     for (;;) turn();
   }
 
   void turn() {
-    for (const Command& command : commands.take(kBrainsTurn)) {
+    for (const Command& command : streams.commands.take(kBrainsTurn)) {
       const NodeId node = std::visit([](const auto& c) { return c.node; }, command);
       const auto found = by_node.find(node);
       if (found != by_node.end()) members[found->second].host->receive(now(), command);
@@ -110,7 +104,7 @@ struct SlurmBridge::Impl {
       if (away.contains(member.name)) continue;
       std::move(events_of_it.begin(), events_of_it.end(), std::back_inserter(said));
     }
-    if (!said.empty()) events.put(std::move(said));
+    if (!said.empty()) streams.events.put(std::move(said));
   }
 
   // Nothing is heard of a node that is away for Slurm: its lease runs out as any node's. Where the
@@ -221,37 +215,6 @@ struct SlurmBridge::Impl {
     }
   }
 
-  [[noreturn]] void read_commands() {
-    ServerLink link({options.url, options.token});
-    keep_trying("the commands' connection", [&] {
-      const auto opened = [this] {
-        {
-          const std::lock_guard lock(mutex);
-          streams = true;
-        }
-        connected.notify_one();
-      };
-      const bool known = link.read_commands(names, terms.lease_ms, opened, [this](Command command) {
-        commands.put({std::move(command)});
-      });
-      if (known) return;
-      // Their numbers mean nothing to this server. The workers have their fence.
-      log::error("the server does not know these nodes any more: start this bridge again");
-      std::_Exit(1);
-    });
-  }
-
-  // What is lost on the way is said again: the brains repeat what was not acknowledged.
-  [[noreturn]] void send_events() {
-    ServerLink link({options.url, options.token});
-    keep_trying("sending events", [&] {
-      for (;;) {
-        const std::vector<Event> said = events.take(kBlindMs * 1ms);
-        if (!said.empty()) link.send_events(names.front(), said);
-      }
-    });
-  }
-
   [[noreturn]] void ship_logs() {
     std::vector<LogShipper> shippers;
     for (const std::string& name : names) {
@@ -279,11 +242,7 @@ struct SlurmBridge::Impl {
   std::vector<std::string> names;
   std::map<NodeId, size_t> by_node;
   std::set<std::string> silent;
-  Mailbox<Command> commands;
-  Mailbox<Event> events;
-  std::mutex mutex;
-  std::condition_variable connected;
-  bool streams = false;
+  ServerStreams streams;
 };
 
 SlurmBridge::SlurmBridge(SlurmBridgeOptions options, const Clock& clock)

@@ -67,19 +67,15 @@ SlurmExecutor::SlurmExecutor(SlurmNodeTerms terms, SlurmRegion& region, Millis n
   std::error_code failed;
   fs::create_directories(terms_.state_dir + "/runs", failed);
   if (failed) throw_error(ErrorCode::kIo, terms_.state_dir, "cannot be made: {}", failed.message());
-  const std::string path = terms_.state_dir + "/fence";
-  fence_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fence_ < 0) throw_error(ErrorCode::kIo, path, "{}", std::strerror(errno));
+  fence_.emplace(terms_.state_dir + "/fence");
 }
-
-SlurmExecutor::~SlurmExecutor() { close(fence_); }
 
 std::string SlurmExecutor::runs_dir() const {
   return fmt::format("{}/runs/{}", terms_.state_dir, incarnation_);
 }
 
 std::string SlurmExecutor::run_dir(JobId job, Epoch epoch) const {
-  return fmt::format("{}/{}.{}", runs_dir(), job, epoch);
+  return run_folder(runs_dir(), {job, epoch});
 }
 
 std::string SlurmExecutor::job_name(JobId job, Epoch epoch) const {
@@ -93,14 +89,9 @@ Recovered SlurmExecutor::recover() {
   const std::string path = terms_.state_dir + "/incarnation";
   if (!io::file_exists(path)) return out;
   out.incarnation = incarnation_ = std::stoll(io::read_file(path));
-  if (pread(fence_, &fence_at_, sizeof fence_at_, 0) != static_cast<ssize_t>(sizeof fence_at_))
-    fence_at_ = 0;
-  out.memory.fence_at = fence_at_;
-  for (const fs::directory_entry& entry : fs::directory_iterator(runs_dir())) {
-    const std::string folder = entry.path().string();
-    JobId job = 0;
-    Epoch epoch = 0;
-    if (std::sscanf(entry.path().filename().c_str(), "%d.%ld", &job, &epoch) != 2) continue;
+  out.memory.fence_at = fence_->recover();
+  for (const auto& [job, epoch] : runs_in(runs_dir())) {
+    const std::string folder = run_dir(job, epoch);
     if (const std::optional<RunExit> exit = read_exit(folder)) {
       AgentMemory::End& end = out.memory.ends[job];
       if (end.epoch < epoch) end = {epoch, exit->outcome, false};
@@ -192,14 +183,7 @@ void SlurmExecutor::bury(JobId job, Epoch epoch) {
   io::sync_folder(runs_dir());
 }
 
-void SlurmExecutor::set_fence(Millis at) {
-  if (at == fence_at_) return;
-  if (pwrite(fence_, &at, sizeof at, 0) != static_cast<ssize_t>(sizeof at)) {
-    log::error("fence not written node={} reason=\"{}\"", terms_.node, std::strerror(errno));
-    return;
-  }
-  fence_at_ = at;
-}
+void SlurmExecutor::set_fence(Millis at) { fence_->set(at); }
 
 // Said where its owner reads it: in the log of its first rank.
 void SlurmExecutor::fail(const Key& key, const std::string& why) {

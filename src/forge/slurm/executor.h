@@ -18,9 +18,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "forge/agent/executor.h"
+#include "forge/agent/fence_file.h"
 #include "forge/slurm/region.h"
 
 namespace hearth::forge {
@@ -43,7 +45,6 @@ std::string slurm_name_prefix(const std::string& id);
 class SlurmExecutor final : public Executor {
  public:
   SlurmExecutor(SlurmNodeTerms terms, SlurmRegion& region, Millis now);
-  ~SlurmExecutor() override;
   SlurmExecutor(const SlurmExecutor&) = delete;
   SlurmExecutor& operator=(const SlurmExecutor&) = delete;
 
@@ -77,8 +78,7 @@ class SlurmExecutor final : public Executor {
   SlurmNodeTerms terms_;
   SlurmRegion& region_;
   Incarnation incarnation_ = 0;
-  int fence_ = -1;
-  Millis fence_at_ = 0;
+  std::optional<FenceFile> fence_;  // there once the state folder is
   Millis now_ = 0;
   std::map<Key, Run> runs_;
 };

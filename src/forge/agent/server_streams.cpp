@@ -1,0 +1,61 @@
+#include "forge/agent/server_streams.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <fmt/ranges.h>
+#include <thread>
+
+#include "base/log.h"
+
+namespace hearth::forge {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kFirstStream = 2s;      // for the commands' connection to stand
+constexpr auto kLongestSilence = 10s;  // between two looks at what there is to send
+
+}  // namespace
+
+void ServerStreams::open(std::vector<std::string> nodes, int64_t lease_ms) {
+  nodes_ = std::move(nodes);
+  lease_ms_ = lease_ms;
+  std::thread([this] { read_commands(); }).detach();
+  std::thread([this] { send_events(); }).detach();
+  std::unique_lock lock(mutex_);
+  opened_.wait_for(lock, kFirstStream, [this] { return open_; });
+}
+
+void ServerStreams::read_commands() {
+  ServerLink link(place_);
+  keep_trying("the commands' connection", [&] {
+    const auto opened = [this] {
+      {
+        const std::lock_guard lock(mutex_);
+        open_ = true;
+      }
+      opened_.notify_one();
+    };
+    // A server that grants leases is never silent for one.
+    const bool known = link.read_commands(
+        nodes_, lease_ms_, opened, [this](Command command) { commands.put({std::move(command)}); });
+    if (known) return;
+    // The workers have their fence.
+    log::error("the server does not know {} any more: start this program again",
+               fmt::join(nodes_, ", "));
+    std::_Exit(1);
+  });
+}
+
+// What is lost on the way is said again: the brains repeat what was not acknowledged.
+void ServerStreams::send_events() {
+  ServerLink link(place_);
+  keep_trying("sending events", [&] {
+    for (;;) {
+      const std::vector<Event> said = events.take(kLongestSilence);
+      if (!said.empty()) link.send_events(nodes_.front(), said);
+    }
+  });
+}
+
+}  // namespace hearth::forge
