@@ -194,7 +194,7 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
     const Part part(outs_of(b, o));
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      total[r][c] = b.begin == 0 ? zero() : load(b.y + r * b.y_stride + o, part);
+      total[r][c] = b.begin == 0 ? zero() : load(b.sums + r * b.sums_stride + o, part);
     }
   }
   const QuantizedGroup* x = b.x + b.begin * kRows;
@@ -230,16 +230,19 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
       }
     }
   }
+  const bool last = b.end == b.groups;
+  float* const results = last ? b.y : b.sums;
+  const int64_t stride = last ? b.y_stride : b.sums_stride;
 #pragma GCC unroll 2
   for (int c = 0; c < kVectors; ++c) {
     const int64_t o = first + c * kLanes;
     const Part part(outs_of(b, o));
-    const bool finish = b.end == b.groups && b.bias != nullptr;
-    const F bias = finish ? load(b.bias + o, part) : zero();
+    const bool biased = last && b.bias != nullptr;
+    const F bias = biased ? load(b.bias + o, part) : zero();
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const F y = finish ? add(total[r][c], bias) : total[r][c];
-      store(b.y + r * b.y_stride + o, y, part);
+      const F y = biased ? add(total[r][c], bias) : total[r][c];
+      store(results + r * stride + o, y, part);
     }
   }
 }

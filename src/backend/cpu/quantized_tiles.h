@@ -27,7 +27,7 @@ struct QuantizedGroup {
 // all variants, the reference too, give the same bits.
 //
 // One call adds the groups [begin, end) of up to two blocks of sixteen outputs to one tile of rows.
-// Between calls the sums rest in y.
+// Between calls the sums rest in `sums`, which may be y.
 struct QuantizedBlock {
   const QuantizedGroup* x = nullptr;  // [groups][rows]
   const uint8_t* w = nullptr;         // levels of the first block of outputs
@@ -44,8 +44,10 @@ struct QuantizedBlock {
   int64_t groups = 0;           // of a whole row
   int64_t outs = 0;             // 1 to 32
   const float* bias = nullptr;  // [outs] or null
-  float* y = nullptr;           // [rows, outs]
+  float* y = nullptr;           // [rows, outs], written with the last group
   int64_t y_stride = 0;
+  float* sums = nullptr;  // [rows, outs]
+  int64_t sums_stride = 0;
 };
 
 using RunQuantized = void (*)(const QuantizedBlock&);

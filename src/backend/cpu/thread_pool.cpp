@@ -23,6 +23,16 @@ bool spin_until(Condition condition) {
   return false;
 }
 
+constexpr uint64_t kOneFromBack = uint64_t{1} << 32;
+
+int count_of(int threads) {
+  CHECK(threads >= 0, "{} threads", threads);
+  return threads == 0 ? usable_cores() : threads;
+}
+
+int64_t front_of(uint64_t open) { return static_cast<int64_t>(open & (kOneFromBack - 1)); }
+int64_t end_of(uint64_t open) { return static_cast<int64_t>(open >> 32); }
+
 }  // namespace
 
 int usable_cores() {
@@ -31,10 +41,36 @@ int usable_cores() {
   return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
 }
 
-ThreadPool::ThreadPool(int threads) {
-  CHECK(threads >= 0, "{} threads", threads);
-  const int count = threads == 0 ? usable_cores() : threads;
-  for (int worker = 1; worker < count; ++worker) {
+void ThreadPool::Share::open(int64_t begin, int64_t end) {
+  const auto packed = static_cast<uint64_t>(end) * kOneFromBack + static_cast<uint64_t>(begin);
+  open_.store(packed, std::memory_order_release);
+}
+
+int64_t ThreadPool::Share::take_front() {
+  uint64_t open = open_.load(std::memory_order_acquire);
+  while (front_of(open) < end_of(open)) {
+    if (open_.compare_exchange_weak(open, open + 1, std::memory_order_acq_rel,
+                                    std::memory_order_acquire)) {
+      return front_of(open);
+    }
+  }
+  return -1;
+}
+
+int64_t ThreadPool::Share::take_back() {
+  uint64_t open = open_.load(std::memory_order_acquire);
+  while (front_of(open) < end_of(open)) {
+    if (open_.compare_exchange_weak(open, open - kOneFromBack, std::memory_order_acq_rel,
+                                    std::memory_order_acquire)) {
+      return end_of(open) - 1;
+    }
+  }
+  return -1;
+}
+
+ThreadPool::ThreadPool(int threads)
+    : count_(count_of(threads)), shares_(std::make_unique<Share[]>(static_cast<size_t>(count_))) {
+  for (int worker = 1; worker < count_; ++worker) {
     threads_.emplace_back([this, worker] { work(worker); });
   }
 }
@@ -55,27 +91,33 @@ void ThreadPool::run(int64_t tasks, const std::function<void(int64_t, int)>& bod
   body_ = &body;
   tasks_ = tasks;
   finished_.store(0, std::memory_order_relaxed);
-  open_.store(tasks, std::memory_order_release);
+  for (int worker = 0; worker < count_; ++worker) {
+    shares_[static_cast<size_t>(worker)].open(tasks * worker / count_,
+                                              tasks * (worker + 1) / count_);
+  }
   loops_.fetch_add(1, std::memory_order_release);
   loops_.notify_all();
   take_tasks(0);
   wait_for_others(tasks);
 }
 
-// A task that was taken keeps its loop alive (the caller waits for it), so whoever took one may
-// read body_ and tasks_, however late it woke up.
+// A task that was taken keeps its loop alive until it is counted as finished (the caller waits for
+// it), so whoever took one may read body_ and tasks_, however late it woke up.
 void ThreadPool::take_tasks(int worker) {
-  int64_t open = open_.load(std::memory_order_acquire);
-  while (open > 0) {
-    if (!open_.compare_exchange_weak(open, open - 1, std::memory_order_acq_rel,
-                                     std::memory_order_acquire)) {
-      continue;
-    }
-    const int64_t tasks = tasks_;
-    (*body_)(tasks - open, worker);
-    if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 == tasks) finished_.notify_one();
-    open = open_.load(std::memory_order_acquire);
+  int32_t done = 0;
+  const auto finish = [&](int64_t task) {
+    (*body_)(task, worker);
+    ++done;
+  };
+  Share& own = shares_[static_cast<size_t>(worker)];
+  for (int64_t task = own.take_front(); task >= 0; task = own.take_front()) finish(task);
+  for (int i = 1; i < count_; ++i) {
+    Share& other = shares_[static_cast<size_t>((worker + i) % count_)];
+    for (int64_t task = other.take_back(); task >= 0; task = other.take_back()) finish(task);
   }
+  if (done == 0) return;
+  const int64_t tasks = tasks_;
+  if (finished_.fetch_add(done, std::memory_order_acq_rel) + done == tasks) finished_.notify_one();
 }
 
 void ThreadPool::wait_for_others(int64_t tasks) {

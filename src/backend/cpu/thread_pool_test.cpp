@@ -36,6 +36,23 @@ TEST(ThreadPool, ShortLoopsFollowEachOther) {
   }
 }
 
+// Whoever is held up in a task finds all others done when it comes back, its own share too.
+TEST(ThreadPool, OthersTakeWhatAHeldUpThreadLeaves) {
+  for (int threads = 2; threads <= 4; ++threads) {
+    ThreadPool pool(threads);
+    for (const int64_t held_up : {0, 7, 19}) {
+      constexpr int kTasks = 20;
+      std::atomic<int> done = 0;
+      pool.run(kTasks, [&](int64_t task, int) {
+        for (int seen = done; task == held_up && seen < kTasks - 1; seen = done) done.wait(seen);
+        done.fetch_add(1);
+        done.notify_all();
+      });
+      EXPECT_EQ(done.load(), kTasks);
+    }
+  }
+}
+
 TEST(ThreadPool, UsesTheCoresOfThisProcessByDefault) {
   ThreadPool pool(0);
   EXPECT_EQ(pool.count(), usable_cores());
