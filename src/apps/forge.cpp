@@ -15,7 +15,8 @@ constexpr const char* kForgeExamples =
     "  hearth forge up                           server and agent on this machine\n"
     "  hearth forge submit job.toml              then, from another terminal\n"
     "  hearth forge server --host 0.0.0.0 --fleet fleet.toml\n"
-    "  hearth forge agent --url http://SERVER:8100 --token-file forge.token\n\n"
+    "  hearth forge agent --url http://SERVER:8100 --token-file forge.token\n"
+    "  hearth forge server --etcd http://E1:2379,http://E2:2379   one of several servers\n\n"
     "Every job is on disk before `submit` says so. The server, an agent or a job may "
     "be killed at any time: nothing is lost, and nothing runs twice. docs/forge.md "
     "has it all.";
@@ -32,7 +33,9 @@ std::string default_forge_dir() { return default_data_dir() + "/forge"; }
 
 void add_forge_address(CLI::App& command, ForgeAddress& address) {
   address.data_dir = default_forge_dir();
-  command.add_option("--url", address.url, "The server; default: the one on this machine")
+  command
+      .add_option("--url,--server", address.url,
+                  "The server, or several with commas; default: the one on this machine")
       ->envname("HEARTH_FORGE_URL");
   command.add_option("--token", address.token, "What the server's file forge.token holds")
       ->envname("HEARTH_FORGE_TOKEN");

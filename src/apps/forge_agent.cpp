@@ -116,7 +116,9 @@ void add_forge_agent(CLI::App& forge) {
   CLI::App* agent = forge.add_subcommand("agent", "The program of a node: runs what it is told");
   auto node = std::make_shared<ForgeNode>();
   auto token_file = std::make_shared<std::string>();
-  agent->add_option("--url", node->agent.url, "The server, http://HOST:PORT")
+  agent
+      ->add_option("--url,--server", node->agent.url,
+                   "The server, http://HOST:PORT; several, of which one decides, with commas")
       ->envname("HEARTH_FORGE_URL")
       ->required();
   agent->add_option("--token", node->agent.token, "What the server's file forge.token holds")

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "forge/server/server.h"
 #include "io/file.h"
+#include "transport/http_client.h"
 
 namespace hearth::apps {
 namespace {
@@ -48,6 +49,41 @@ void add_server_flags(CLI::App& command, ForgeServer& server) {
       ->capture_default_str();
 }
 
+void add_etcd_flags(CLI::App& command, ForgeServer& server) {
+  forge::EtcdOptions& etcd = server.options.etcd;
+  command
+      .add_option("--etcd", etcd.urls,
+                  "Keep the state in this etcd, http://HOST:2379, or these members of it with "
+                  "commas: then several servers may run, and one decides")
+      ->delimiter(',');
+  command
+      .add_option("--etcd-prefix", etcd.prefix,
+                  "Of its keys there; servers with the same one are one Forge")
+      ->capture_default_str();
+  command
+      .add_option("--etcd-lease-s", etcd.lease_s,
+                  "So long after the server that decides was last heard, another one takes over; "
+                  "at most a quarter of --lease-ms")
+      ->check(CLI::Range(2, 600))
+      ->capture_default_str();
+  command.add_option("--advertise", server.options.advertise,
+                     "Where agents, clients and the other servers find this one; default: "
+                     "http://HOST:PORT, with 0.0.0.0 by this machine's name");
+}
+
+void check_etcd(forge::ServerOptions& options) {
+  forge::EtcdOptions& etcd = options.etcd;
+  for (const std::string& url : etcd.urls) transport::parse_url(url);
+  if (!options.advertise.empty()) transport::parse_url(options.advertise);
+  if (!etcd.urls.empty() && etcd.lease_s * 4'000 > options.terms.lease_ms) {
+    throw_error(ErrorCode::kInvalidArgument, "--etcd-lease-s",
+                "expected at most a quarter of --lease-ms ({} ms), found {} s: agents must outlive "
+                "a change of servers",
+                options.terms.lease_ms, etcd.lease_s);
+  }
+  etcd.patience_ms = etcd.lease_s * 1'000 / 4;
+}
+
 // Fractions of the lease, so that a few lost heartbeats do no harm.
 void set_terms(forge::LeaseTerms& terms) {
   terms.fence_ms = terms.lease_ms / 4;
@@ -55,53 +91,64 @@ void set_terms(forge::LeaseTerms& terms) {
   terms.resend_ms = terms.lease_ms / 15;
 }
 
-std::string url_of(const forge::Server& server, const forge::ServerOptions& options) {
-  const bool all = options.http.host == "0.0.0.0";
-  return fmt::format("http://{}:{}", all ? "127.0.0.1" : options.http.host, server.port());
-}
-
 // The page with the word that opens it, which a browser keeps to itself; not where it would go into
 // somebody's log.
-std::string page_of(const forge::Server& server, const forge::ServerOptions& options) {
-  const std::string url = url_of(server, options);
+std::string page_of(const forge::Server& server) {
+  const std::string url = server.url();
   return isatty(STDOUT_FILENO) != 0 ? url + "/#token=" + server.token() : url;
 }
 
-// From here on signals end the process at once, which is what it is made for.
+// One of several ends by giving its place to another, which then goes on at once. Before any thread
+// is there: all of them leave the signals to the one that waits.
+sigset_t block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return set;
+}
+
+// A server alone is ended by signals at once, which is what it is made for.
 std::unique_ptr<forge::Server> start_server(const ForgeServer& flags, const Clock& clock) {
   std::signal(SIGPIPE, SIG_IGN);
   forge::ServerOptions options = flags.options;
   set_terms(options.terms);
+  check_etcd(options);
   options.fleet = flags.fleet_file.empty() ? forge::single_fleet() : load_fleet(flags.fleet_file);
   options.page = {web_files(), HEARTH_VERSION};
   const Nanos begun = clock.now();
   auto server = std::make_unique<forge::Server>(options, clock);
   server->start();
-  io::write_file_atomic(options.data_dir + "/forge.url", url_of(*server, options) + "\n");
-  log::info("forge serves url={} data={} policy={} start_ms={}", url_of(*server, options),
-            options.data_dir, options.policy, (clock.now() - begun) / kMillisecond);
+  io::write_file_atomic(options.data_dir + "/forge.url", server->url() + "\n");
+  log::info("forge serves url={} data={} policy={} start_ms={}", server->url(), options.data_dir,
+            options.policy, (clock.now() - begun) / kMillisecond);
   return server;
 }
 
 void run_server(const ForgeServer& flags) {
   static const SystemClock clock;
+  const bool several = !flags.options.etcd.urls.empty();
+  const sigset_t signals = several ? block_signals() : sigset_t{};
   const auto server = start_server(flags, clock);
   std::printf(
       "\n  Forge is up at %s\n\n  %-10s %s\n"
       "  %-10s hearth forge agent --url %s --token-file %s/forge.token\n"
       "  %-10s hearth forge submit job.toml\n  %-10s Ctrl-C; jobs run on, and it may come "
       "back\n\n",
-      url_of(*server, flags.options).c_str(), "the page", page_of(*server, flags.options).c_str(),
-      "a node", url_of(*server, flags.options).c_str(), flags.options.data_dir.c_str(), "a job",
-      "stop");
+      server->url().c_str(), "the page", page_of(*server).c_str(), "a node", server->url().c_str(),
+      flags.options.data_dir.c_str(), "a job", "stop");
   std::fflush(stdout);
+  for (int signal = 0; several;) {
+    if (sigwait(&signals, &signal) == 0) return server->stop();
+  }
   for (;;) pause();
 }
 
 void run_up(const ForgeServer& flags, ForgeNode node) {
   static const SystemClock clock;
   const auto server = start_server(flags, clock);
-  node.agent.url = url_of(*server, flags.options);
+  node.agent.url = server->url();
   node.agent.token = server->token();
   if (node.state_dir.empty()) node.state_dir = flags.options.data_dir + "/agent";
   std::printf(
@@ -110,7 +157,7 @@ void run_up(const ForgeServer& flags, ForgeNode node) {
       "killed %lld s later unless it is "
       "back\n\n",
       node.agent.url.c_str(), node.agent.devices, node.agent.devices == 1 ? "device" : "devices",
-      "the page", page_of(*server, flags.options).c_str(), "a job", "watch", "stop",
+      "the page", page_of(*server).c_str(), "a job", "watch", "stop",
       static_cast<long long>((flags.options.terms.lease_ms * 3 / 4) / 1'000));
   std::fflush(stdout);
   run_forge_node(node, clock);
@@ -122,6 +169,7 @@ void add_forge_server(CLI::App& forge) {
   CLI::App* server = forge.add_subcommand("server", "The scheduler, for agents on other machines");
   auto options = std::make_shared<ForgeServer>();
   add_server_flags(*server, *options);
+  add_etcd_flags(*server, *options);
   server->add_option("--fleet", options->fleet_file,
                      "Regions, clusters, kinds and virtual clusters (TOML; docs/forge.md)");
   server->callback([options] { run_server(*options); });

@@ -41,7 +41,9 @@ void add_forge_slurm(CLI::App& forge) {
       forge.add_subcommand("slurm", "The agent of all nodes of a Slurm controller (docs/slurm.md)");
   auto flags = std::make_shared<SlurmFlags>();
   forge::SlurmBridgeOptions& bridge = flags->bridge;
-  slurm->add_option("--url", bridge.url, "The server, http://HOST:PORT")
+  slurm
+      ->add_option("--url,--server", bridge.url,
+                   "The server, http://HOST:PORT; several, of which one decides, with commas")
       ->envname("HEARTH_FORGE_URL")
       ->required();
   slurm->add_option("--token", bridge.token, "What the server's file forge.token holds")

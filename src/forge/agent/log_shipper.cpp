@@ -1,12 +1,15 @@
 #include "forge/agent/log_shipper.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 
 #include "base/error.h"
+#include "forge/agent/fence_file.h"
 #include "forge/agent/run_folder.h"
+#include "forge/client/leader_client.h"
 #include "io/file.h"
 #include "io/json.h"
 
@@ -16,6 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kPartBytes = size_t{256} << 10;
+constexpr Millis kAwayPauseMs = 5'000;       // before a server that was away is asked again
+constexpr Millis kGivenUpAfterMs = 600'000;  // then the others' having all of it is enough
 
 std::string read_part(const std::string& path, int64_t offset) {
   std::ifstream in(path, std::ios::binary);
@@ -28,11 +33,15 @@ std::string read_part(const std::string& path, int64_t offset) {
 
 }  // namespace
 
-LogShipper::LogShipper(std::string state_dir, std::string logs_url, std::string token)
+LogShipper::LogShipper(std::string state_dir, const ServerPlace& servers, const std::string& node)
     : state_dir_(std::move(state_dir)),
-      logs_url_(std::move(logs_url)),
-      token_(std::move(token)),
-      http_(transport::make_http_client()) {}
+      token_(servers.token),
+      answer_ms_(silence_of(servers.url, servers.answer_ms, kAwayPauseMs)) {
+  for (const std::string& url : server_list(servers.url)) {
+    targets_.push_back({.url = fmt::format("{}/v1/forge/agents/{}/logs", url, node),
+                        .http = transport::make_http_client()});
+  }
+}
 
 void LogShipper::ship() {
   const std::string current =
@@ -64,7 +73,7 @@ void LogShipper::ship_run(const std::string& folder, const std::string& incarnat
     if (std::sscanf(name.c_str(), "%d.lo%c", &rank, &rest) != 2) continue;
     logs.push_back(file.path());
     const std::string query = fmt::format("job={}&epoch={}&rank={}", job, epoch, rank);
-    all_sent = ship_file(file.path().string(), query) && all_sent;
+    all_sent = ship_to_all(file.path().string(), query) && all_sent;
   }
   if (!over || !all_sent) return;
   std::error_code ignored;
@@ -72,26 +81,57 @@ void LogShipper::ship_run(const std::string& folder, const std::string& incarnat
     fs::remove_all(folder, ignored);
     return;
   }
-  for (const fs::path& log : logs) sent_.erase(log.string()), fs::remove(log, ignored);
+  for (const fs::path& log : logs) forget(log.string()), fs::remove(log, ignored);
   done_.insert(folder);
 }
 
+void LogShipper::forget(const std::string& path) {
+  for (Target& target : targets_) target.sent.erase(path);
+}
+
+bool LogShipper::ship_to_all(const std::string& path, const std::string& query) {
+  const Millis now = boot_millis();
+  bool all = true, any = false;
+  for (Target& target : targets_) {
+    const bool resting = target.away_since >= 0 && now < target.ask_again_at;
+    bool sent = false;
+    try {
+      sent = !resting && ship_file(target, path, query);
+    } catch (const Error& error) {
+      if (error.code != ErrorCode::kIo || targets_.size() == 1) throw;
+      if (target.away_since < 0) target.away_since = now;
+      target.ask_again_at = now + kAwayPauseMs;
+    }
+    const bool given_up = target.away_since >= 0 && now > target.away_since + kGivenUpAfterMs;
+    all = all && (sent || given_up);
+    any = any || sent;
+  }
+  const auto away = [](const Target& target) { return target.away_since >= 0; };
+  if (std::all_of(targets_.begin(), targets_.end(), away))
+    throw_error(ErrorCode::kIo, targets_[0].url, "no server takes logs, nor do the others");
+  return all && any;
+}
+
 // True: the server has all that there is now.
-bool LogShipper::ship_file(const std::string& path, const std::string& query) {
-  int64_t& sent = sent_[path];
+bool LogShipper::ship_file(Target& target, const std::string& path,
+                           const std::string& query) const {
+  int64_t& sent = target.sent[path];
   for (;;) {
     std::error_code gone;
     const auto size = static_cast<int64_t>(fs::file_size(path, gone));
     if (gone || size <= sent) return true;
     const transport::HttpResponse answer =
-        http_->send({.method = "POST",
-                     .url = fmt::format("{}?{}&offset={}", logs_url_, query, sent),
-                     .headers = {{"Authorization", "Bearer " + token_}},
-                     .body = read_part(path, sent)});
+        target.http->send({.method = "POST",
+                           .url = fmt::format("{}?{}&offset={}", target.url, query, sent),
+                           .headers = {{"Authorization", "Bearer " + token_}},
+                           .body = read_part(path, sent),
+                           .connect_timeout_ms = answer_ms_,
+                           .silence_timeout_ms = answer_ms_});
+    target.away_since = -1;
     if (answer.status != 200) return false;
     const auto has = io::json_require<int64_t>(io::parse_json(answer.body, "logs"), "size", "logs");
-    if (has <= sent) return false;
-    sent = has;
+    if (has == sent) return false;
+    sent = has;  // or less than it had: its disk was lost
   }
 }
 

@@ -1,10 +1,12 @@
 #include "forge/agent/server_link.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "forge/client/leader_client.h"
 #include "forge/codec/messages.h"
 #include "io/json.h"
 
@@ -12,7 +14,7 @@ namespace hearth::forge {
 namespace {
 
 constexpr auto kTryAgain = std::chrono::milliseconds(250);
-constexpr int64_t kLinkAnswerMs = 10'000;
+constexpr Millis kShortestPatience = 1'000;
 
 }  // namespace
 
@@ -29,16 +31,22 @@ void keep_trying(const char* what, const std::function<void()>& work) {
   }
 }
 
+// Every heartbeat is answered, and there are eight in a lease. A quarter of it must be left for the
+// next server, and another one is the fence.
+int64_t patience_with(const std::string& urls, Millis lease_ms) {
+  return silence_of(urls, lease_ms, std::max(kShortestPatience, lease_ms / 4));
+}
+
 ServerLink::ServerLink(ServerPlace place)
-    : place_(std::move(place)), http_(transport::make_http_client()) {}
+    : place_(std::move(place)), http_(make_leader_client(place_.url)) {}
 
 transport::ClientRequest ServerLink::request(const char* method, const std::string& path,
                                              std::string body) const {
   return {.method = method,
-          .url = place_.url + "/v1/forge/" + path,
+          .url = "/v1/forge/" + path,
           .headers = {{"Authorization", "Bearer " + place_.token}},
           .body = std::move(body),
-          .silence_timeout_ms = kLinkAnswerMs};
+          .silence_timeout_ms = place_.answer_ms};
 }
 
 Enrolled ServerLink::enroll(const NodeCard& card) {

@@ -1,5 +1,5 @@
-// What an agent's program says to a Forge server over HTTP, for one node or for many. Each method
-// blocks; each thread that calls one has a link of its own.
+// What an agent's program says to a Forge server over HTTP, or to the one of several that decides,
+// for one node or for many. Each method blocks; each thread that calls one has a link of its own.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,9 @@
 namespace hearth::forge {
 
 struct ServerPlace {
-  std::string url;  // http://host:port
+  std::string url;  // http://host:port, or several with commas between
   std::string token;
+  int64_t answer_ms = 10'000;  // the longest wait for an answer
 };
 
 struct Enrolled {
@@ -53,6 +54,10 @@ class ServerLink {
   ServerPlace place_;
   std::unique_ptr<transport::HttpClient> http_;
 };
+
+// How long an agent that holds such leases waits for a server before it looks for
+// another one, where there are several: the workers must not die for it.
+int64_t patience_with(const std::string& urls, Millis lease_ms);
 
 // Runs `work` for ever; what breaks is said once and tried again a little later.
 [[noreturn]] void keep_trying(const char* what, const std::function<void()>& work);

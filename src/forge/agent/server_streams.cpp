@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "forge/client/leader_client.h"
 
 namespace hearth::forge {
 namespace {
@@ -19,7 +20,9 @@ constexpr auto kLongestSilence = 10s;  // between two looks at what there is to 
 
 void ServerStreams::open(std::vector<std::string> nodes, int64_t lease_ms) {
   nodes_ = std::move(nodes);
-  lease_ms_ = lease_ms;
+  // A server that grants leases is never silent for one.
+  silence_ms_ = patience_with(place_.url, lease_ms);
+  place_.answer_ms = silence_of(place_.url, place_.answer_ms, silence_ms_);
   std::thread([this] { read_commands(); }).detach();
   std::thread([this] { send_events(); }).detach();
   std::unique_lock lock(mutex_);
@@ -36,9 +39,9 @@ void ServerStreams::read_commands() {
       }
       opened_.notify_one();
     };
-    // A server that grants leases is never silent for one.
-    const bool known = link.read_commands(
-        nodes_, lease_ms_, opened, [this](Command command) { commands.put({std::move(command)}); });
+    const bool known = link.read_commands(nodes_, silence_ms_, opened, [this](Command command) {
+      commands.put({std::move(command)});
+    });
     if (known) return;
     // The workers have their fence.
     log::error("the server does not know {} any more: start this program again",

@@ -1,6 +1,7 @@
 // The two streams between a program of agents and its server, each read or written by a thread of
 // its own: commands in, events out. They last as long as the process. A server that does not know
-// the nodes ends it: their numbers mean nothing there.
+// the nodes ends it: their numbers mean nothing there. Among
+// several servers each stream finds the one that decides by itself.
 #pragma once
 
 #include <condition_variable>
@@ -28,9 +29,9 @@ class ServerStreams {
   [[noreturn]] void read_commands();
   [[noreturn]] void send_events();
 
-  const ServerPlace place_;
+  ServerPlace place_;
   std::vector<std::string> nodes_;
-  int64_t lease_ms_ = 0;
+  int64_t silence_ms_ = 0;  // the longest of the commands' stream
   std::mutex mutex_;
   std::condition_variable opened_;
   bool open_ = false;  // guarded by mutex_

@@ -25,8 +25,8 @@
 #include "forge/agent/worker_process.h"
 #include "forge/checkpoint/criu.h"
 #include "forge/checkpoint/image_store.h"
+#include "forge/client/leader_client.h"
 #include "io/json.h"
-#include "transport/http_client.h"
 
 extern char** environ;
 
@@ -111,7 +111,7 @@ struct AgentService::Impl {
   // the next rounds come sooner.
   [[noreturn]] void check_health() {
     Random random(static_cast<uint64_t>(clock.wall()));
-    const auto http = transport::make_http_client();
+    const auto http = make_leader_client(options.url);
     int hurried = 0;
     for (;;) {
       const double wait = (0.5 + random.uniform()) * static_cast<double>(options.check_ms);
@@ -150,7 +150,7 @@ struct AgentService::Impl {
 
   // Of jobs that are over: whoever ran them last may not know that.
   [[noreturn]] void forget_images() {
-    const auto http = transport::make_http_client();
+    const auto http = make_leader_client(options.url);
     const ImageStore store(options.images);
     keep_trying("looking for images of jobs that are over", [&] {
       for (;;) {
@@ -165,7 +165,7 @@ struct AgentService::Impl {
   bool is_over(transport::HttpClient& http, JobId job) const {
     const transport::HttpResponse answer =
         http.send({.method = "GET",
-                   .url = fmt::format("{}/v1/forge/jobs/{}", options.url, job),
+                   .url = fmt::format("/v1/forge/jobs/{}", job),
                    .headers = {{"Authorization", "Bearer " + options.token}},
                    .body = {},
                    .silence_timeout_ms = kAnswerMs});
@@ -183,7 +183,7 @@ struct AgentService::Impl {
       transport::HttpResponse answer;
       try {
         answer = http.send({.method = "GET",
-                            .url = options.url + "/healthz",
+                            .url = "/healthz",
                             .headers = {},
                             .body = {},
                             .silence_timeout_ms = kAnswerMs});
@@ -203,9 +203,7 @@ struct AgentService::Impl {
   }
 
   [[noreturn]] void ship_logs() {
-    LogShipper shipper(options.state_dir,
-                       fmt::format("{}/v1/forge/agents/{}/logs", options.url, options.name),
-                       options.token);
+    LogShipper shipper(options.state_dir, {options.url, options.token}, options.name);
     keep_trying("shipping logs", [&] {
       for (;;) {
         shipper.ship();

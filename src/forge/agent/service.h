@@ -13,7 +13,7 @@
 namespace hearth::forge {
 
 struct AgentOptions {
-  std::string url;                  // of the server, http://host:port
+  std::string url;                  // of the server, http://host:port; of several: with commas
   std::string token;                // from its forge.token
   std::string name;                 // of this node; its own among all
   std::string cluster;              // of the server's fleet; empty: the first

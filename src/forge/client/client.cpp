@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "forge/client/leader_client.h"
 #include "io/json.h"
 #include "transport/sse.h"
 
@@ -15,6 +16,9 @@ using transport::HttpResponse;
 namespace {
 
 constexpr int64_t kPauseMs = 200;
+constexpr int64_t kSilenceMs = 300'000;
+constexpr int64_t kSilenceAmongSeveralMs = 5'000;
+constexpr int64_t kDayMs = 24LL * 3'600'000;
 
 ErrorCode code_of(int status) {
   if (status == 401) return ErrorCode::kUnauthorized;
@@ -32,16 +36,18 @@ ErrorCode code_of(int status) {
 }  // namespace
 
 Client::Client(ClientOptions options)
-    : options_(std::move(options)), http_(transport::make_http_client()) {}
+    : options_(std::move(options)), http_(make_leader_client(options_.url)) {}
 
 HttpResponse Client::send(const std::string& method, const std::string& path,
                           const std::string& body) {
   for (int64_t waited = 0;; waited += kPauseMs) {
     try {
-      HttpResponse answer = http_->send({.method = method,
-                                         .url = options_.url + "/v1/forge/" + path,
-                                         .headers = {{"Authorization", "Bearer " + options_.token}},
-                                         .body = body});
+      HttpResponse answer = http_->send(
+          {.method = method,
+           .url = "/v1/forge/" + path,
+           .headers = {{"Authorization", "Bearer " + options_.token}},
+           .body = body,
+           .silence_timeout_ms = silence_of(options_.url, kSilenceMs, kSilenceAmongSeveralMs)});
       if (answer.status >= 300) refused(answer);
       return answer;
     } catch (const Error& error) {
@@ -77,9 +83,9 @@ void Client::follow(int64_t after, const std::function<bool(const Json&)>& on_no
                                  parser.feed(bytes);
                                  return more;
                                }};
-  http_->stream({.url = options_.url + "/v1/forge/events?follow=1&after=" + std::to_string(after),
+  http_->stream({.url = "/v1/forge/events?follow=1&after=" + std::to_string(after),
                  .headers = {{"Authorization", "Bearer " + options_.token}},
-                 .silence_timeout_ms = 24LL * 3'600'000},
+                 .silence_timeout_ms = kDayMs},
                 sink);
 }
 

@@ -1,5 +1,5 @@
-// Asks a Forge server. Everything it sends may be sent twice, so a server that is being started
-// again is waited for. One thread.
+// Asks a Forge of one server or several. Everything it sends may be sent twice, so a server that is
+// being started again, or another one's turn, is waited for. One thread.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,7 @@
 namespace hearth::forge {
 
 struct ClientOptions {
-  std::string url;               // http://host:port
+  std::string url;               // http://host:port, or several with commas between
   std::string token;             // from the server's forge.token
   int64_t patience_ms = 10'000;  // for a server that does not answer
 };

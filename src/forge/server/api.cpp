@@ -1,11 +1,10 @@
 #include "forge/server/api.h"
 
 #include <algorithm>
-#include <charconv>
 
-#include "base/log.h"
 #include "forge/codec/messages.h"
 #include "forge/core/names.h"
+#include "forge/server/answers.h"
 #include "forge/server/job_json.h"
 #include "forge/server/views.h"
 #include "io/json.h"
@@ -13,87 +12,11 @@
 namespace hearth::forge {
 
 using io::Json;
-using transport::HttpResponse;
 
 namespace {
 
 constexpr int kListMax = 10'000;
 constexpr size_t kLogPartBytes = size_t{1} << 20;
-
-int status_of(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::kInvalidArgument:
-    case ErrorCode::kUnsupported:
-    case ErrorCode::kDataLoss:
-      return 400;
-    case ErrorCode::kUnauthorized:
-      return 401;
-    case ErrorCode::kForbidden:
-      return 403;
-    case ErrorCode::kNotFound:
-      return 404;
-    case ErrorCode::kTooLarge:
-      return 413;
-    case ErrorCode::kResourceExhausted:
-      return 429;
-    case ErrorCode::kUnavailable:
-      return 503;
-    default:
-      return 500;
-  }
-}
-
-HttpResponse json_response(int status, const Json& body) {
-  return {status, {{"Content-Type", "application/json"}}, io::dump_json(body) + "\n"};
-}
-
-HttpResponse refusal(ErrorCode code, const std::string& text) {
-  return json_response(status_of(code),
-                       {{"error", {{"code", to_string(code)}, {"message", text}}}});
-}
-
-// A request's boundary: what goes wrong inside becomes its answer.
-template <typename Work>
-void guarded(transport::HttpExchange& exchange, Work work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    exchange.respond(refusal(error.code, error.what()));
-  } catch (const std::exception& error) {
-    log::error("forge request path={} reason=\"{}\"", exchange.request().path, error.what());
-    exchange.respond(refusal(ErrorCode::kInternal, error.what()));
-  }
-}
-
-int64_t number(const std::string& text, const char* field) {
-  int64_t value = 0;
-  const auto end = text.data() + text.size();
-  const auto [stopped, failed] = std::from_chars(text.data(), end, value);
-  if (failed != std::errc() || stopped != end)
-    throw_error(ErrorCode::kInvalidArgument, field, "expected a number, found '{}'", text);
-  return value;
-}
-
-JobId job_number(const std::string& text) {
-  const int64_t id = number(text, "job");
-  if (id < 0 || id > INT32_MAX) throw_error(ErrorCode::kNotFound, "job", "no job {}", id);
-  return static_cast<JobId>(id);
-}
-
-int64_t query_number(const transport::HttpRequest& request, const char* key, int64_t fallback) {
-  const auto text = transport::query_value(request.query, key);
-  return text ? number(*text, key) : fallback;
-}
-
-std::vector<std::string> words_of(const std::string& path) {
-  std::vector<std::string> words;
-  for (size_t at = 0; at < path.size();) {
-    const size_t end = std::min(path.find('/', at), path.size());
-    if (end > at) words.push_back(path.substr(at, end - at));
-    at = end + 1;
-  }
-  return words;
-}
 
 NodeId known_node(const Scheduler& scheduler, const std::string& name) {
   const NodeId id = scheduler.node_named(name);
@@ -102,46 +25,11 @@ NodeId known_node(const Scheduler& scheduler, const std::string& name) {
   return id;
 }
 
-bool same_text(std::string_view a, std::string_view b) {
-  unsigned char different = a.size() != b.size();
-  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i)
-    different |= static_cast<unsigned char>(a[i] ^ b[i]);
-  return different == 0;
-}
-
 }  // namespace
 
-bool Api::authorised(const transport::HttpRequest& request) const {
-  const std::string* header = request.headers.find("Authorization");
-  if (header && same_text(*header, "Bearer " + token_)) return true;
-  // A page's EventSource cannot send headers; reading only.
-  const auto token = transport::query_value(request.query, "token");
-  return request.method == "GET" && token && same_text(*token, token_);
-}
-
-bool Api::answer_open(transport::HttpExchange& exchange) const {
-  const transport::HttpRequest& request = exchange.request();
-  if (request.path == "/healthz") {
-    exchange.respond({200, {}, "ok\n"});
-  } else if (request.path == "/version") {
-    // By which the page knows what stands behind it.
-    exchange.respond(json_response(200, {{"version", version_}, {"service", "forge"}}));
-  } else if (auto file = web_.answer(request)) {
-    exchange.respond(std::move(*file));
-  } else {
-    return false;
-  }
-  return true;
-}
-
-void Api::handle(Exchange exchange) {
+void Api::handle(const Exchange& exchange) {
   guarded(*exchange, [&] {
     const transport::HttpRequest& request = exchange->request();
-    if (answer_open(*exchange)) return;
-    if (!authorised(request)) {
-      throw_error(ErrorCode::kUnauthorized, "Authorization",
-                  "expected 'Bearer TOKEN' with what is in the server's file forge.token");
-    }
     if (request.path == "/metrics") {
       return loop_.post([this, exchange](auto&) {
         exchange->respond({200,
@@ -184,7 +72,7 @@ void Api::change(const Exchange& exchange, std::function<Event()> make) {
           event);
       requests.push_back(
           {std::move(event), [this, exchange, about](JobId submitted, const auto& refused) {
-             if (refused) return exchange->respond(refusal(refused->code, refused->text));
+             if (refused) return exchange->respond(refusal_response(refused->code, refused->text));
              const JobId id = submitted >= 0 ? submitted : about;
              if (id < 0) return exchange->respond(json_response(200, Json::object()));
              const Scheduler& scheduler = loop_.control().scheduler();
@@ -375,8 +263,6 @@ bool Api::route_agents(const Exchange& exchange, const Words& words) {
       // Nothing is promised: an agent repeats what was not acknowledged.
       exchange->respond({204, {}, ""});
     });
-  } else if (method == "POST" && words[2] == "logs") {
-    take_log(exchange);
   } else {
     return false;
   }
@@ -408,28 +294,18 @@ void Api::enroll(const Exchange& exchange, const std::string& name) {
       const auto kind = io::json_get(*body, "kind", std::string(), "enroll");
       if (!cluster.empty()) node.cluster = index_of(spec.clusters, cluster, "cluster");
       if (!kind.empty()) node.kind = index_of(spec.kinds, kind, "kind");
-      requests.push_back({Enroll{node}, [this, exchange, name](JobId, const auto& refused) {
-                            if (refused)
-                              return exchange->respond(refusal(refused->code, refused->text));
-                            const LeaseTerms& terms = loop_.control().terms();
-                            exchange->respond(json_response(
-                                200, {{"node", loop_.control().scheduler().node_named(name)},
-                                      {"lease_ms", terms.lease_ms},
-                                      {"fence_ms", terms.fence_ms},
-                                      {"heartbeat_ms", terms.heartbeat_ms}}));
-                          }});
+      requests.push_back(
+          {Enroll{node}, [this, exchange, name](JobId, const auto& refused) {
+             if (refused) return exchange->respond(refusal_response(refused->code, refused->text));
+             const LeaseTerms& terms = loop_.control().terms();
+             exchange->respond(
+                 json_response(200, {{"node", loop_.control().scheduler().node_named(name)},
+                                     {"lease_ms", terms.lease_ms},
+                                     {"fence_ms", terms.fence_ms},
+                                     {"heartbeat_ms", terms.heartbeat_ms}}));
+           }});
     });
   });
-}
-
-void Api::take_log(const Exchange& exchange) {
-  const transport::HttpRequest& request = exchange->request();
-  const LogKey key{job_number(transport::query_value(request.query, "job").value_or("")),
-                   query_number(request, "epoch", 0),
-                   static_cast<int32_t>(query_number(request, "rank", 0))};
-  const int64_t offset = query_number(request, "offset", 0);
-  const std::string bytes = exchange->take_body();
-  exchange->respond(json_response(200, {{"size", logs_.append(key, offset, bytes)}}));
 }
 
 }  // namespace hearth::forge

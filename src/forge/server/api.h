@@ -1,36 +1,28 @@
-// The routes of a Forge server: /v1/forge/... for people and programs, /v1/forge/agents/... for
-// agents. docs/forge.md lists them. Handlers run on I/O threads and leave the work to the loop.
+// The routes of a Forge server that its scheduler answers: /v1/forge/... for people and programs,
+// /v1/forge/agents/... for agents. docs/forge.md lists them. Handlers run on I/O threads and leave
+// the work to the loop.
 #pragma once
 
 #include <string>
 
-#include "base/clock.h"
 #include "forge/server/log_store.h"
 #include "forge/server/loop.h"
-#include "forge/server/page.h"
 #include "io/json_fwd.h"
 
 namespace hearth::forge {
 
 class Api {
  public:
-  // The page is for everybody; every other request must bear `token`.
-  Api(Loop& loop, LogStore& logs, std::string token, ServerPage page)
-      : loop_(loop),
-        logs_(logs),
-        token_(std::move(token)),
-        version_(std::move(page.version)),
-        web_(std::move(page.files)) {}
+  using Exchange = std::shared_ptr<transport::HttpExchange>;
 
-  void handle(std::shared_ptr<transport::HttpExchange> exchange);
+  Api(Loop& loop, LogStore& logs) : loop_(loop), logs_(logs) {}
+
+  // Of somebody who may ask (door.h).
+  void handle(const Exchange& exchange);
 
  private:
-  using Exchange = std::shared_ptr<transport::HttpExchange>;
   using Words = std::vector<std::string>;  // of the path, after /v1/forge
 
-  // What needs no token; false: this does.
-  bool answer_open(transport::HttpExchange& exchange) const;
-  bool authorised(const transport::HttpRequest& request) const;
   void route(const Exchange& exchange, const Words& words);
   bool route_jobs(const Exchange& exchange, const Words& words);
   bool route_nodes(const Exchange& exchange, const Words& words);
@@ -43,11 +35,9 @@ class Api {
   void scale(const Exchange& exchange, JobId job);
   void move(const Exchange& exchange, JobId job);
   void send_log(const Exchange& exchange, JobId job);
-  void drain(const Exchange& exchange, const std::string& name, bool open);
   void timeline(const Exchange& exchange);
   void notes(const Exchange& exchange);
   void enroll(const Exchange& exchange, const std::string& name);
-  void take_log(const Exchange& exchange);
   void stream_commands(const Exchange& exchange);
 
   // Answers with what `view` makes on the loop's thread.
@@ -57,9 +47,6 @@ class Api {
 
   Loop& loop_;
   LogStore& logs_;
-  std::string token_;
-  std::string version_;
-  transport::StaticFiles web_;
 };
 
 }  // namespace hearth::forge

@@ -10,9 +10,22 @@ namespace {
 
 constexpr Millis kTickMs = 250;
 
-std::optional<Refusal> refusal_of(const Scheduler& scheduler, const Event& event) {
+void expect_small(const JobSpec& spec, size_t bytes_max) {
+  Job job;
+  job.spec = spec;
+  const size_t bytes = bytes_max == SIZE_MAX ? 0 : codec::encode_job(job).size();
+  if (bytes <= bytes_max) return;
+  throw_error(ErrorCode::kTooLarge, "job",
+              "it takes {} bytes, and the most that this store keeps of one is {}: put what is "
+              "large into a file",
+              bytes, bytes_max);
+}
+
+std::optional<Refusal> refusal_of(const Scheduler& scheduler, const Event& event,
+                                  size_t job_bytes_max) {
   try {
     scheduler.check(event);
+    if (const auto* submit = std::get_if<Submit>(&event)) expect_small(submit->spec, job_bytes_max);
     return std::nullopt;
   } catch (const Error& error) {
     return Refusal{error.code, error.where + ": " + error.text};
@@ -52,7 +65,7 @@ void Control::turn(Millis now, std::vector<Request> requests, std::vector<Comman
   std::vector<JobId> submitted;
   auto next_job = static_cast<JobId>(scheduler_->jobs().size());
   for (Request& request : requests) {
-    refusals.push_back(refusal_of(*scheduler_, request.event));
+    refusals.push_back(refusal_of(*scheduler_, request.event, store_.job_bytes_max()));
     submitted.push_back(-1);
     if (refusals.back()) continue;
     if (const auto* submit = std::get_if<Submit>(&request.event))
@@ -65,7 +78,11 @@ void Control::turn(Millis now, std::vector<Request> requests, std::vector<Comman
     events.emplace_back(Tick{});
   }
   scheduler_->apply(now, events, out);
-  if (!scheduler_->changes().empty()) store_.commit(*scheduler_, scheduler_->changes());
+  if (!scheduler_->changes().empty()) {
+    store_.commit(*scheduler_, scheduler_->changes());
+  } else if (!out.empty() || !requests.empty()) {
+    store_.confirm();
+  }
   for (size_t i = 0; i < requests.size(); ++i) {
     if (requests[i].done) requests[i].done(submitted[i], refusals[i]);
   }

@@ -32,8 +32,8 @@ class Control {
   // Throws Error when `fleet` (its nodes do not count) contradicts what the store knows.
   Control(Store& store, const FleetSpec& fleet, const Policy& policy, LeaseTerms terms, Millis now);
 
-  // Throws Error when the store fails: what was decided is not on disk then, and this object must
-  // not be used any more.
+  // Throws Error when the store fails: what was decided may not be on disk then, nobody has heard
+  // of it, and this object must not be used any more.
   void turn(Millis now, std::vector<Request> requests, std::vector<Command>& out);
 
   const Scheduler& scheduler() const { return *scheduler_; }

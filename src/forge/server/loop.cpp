@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 
-#include "base/log.h"
 #include "forge/codec/messages.h"
 #include "forge/server/views.h"
 #include "io/json.h"
@@ -19,8 +17,8 @@ constexpr int kNotesAtOnce = 1'000;
 
 }  // namespace
 
-Loop::Loop(Control& control, History& history, const Clock& clock)
-    : control_(control), history_(history), clock_(clock) {}
+Loop::Loop(Control& control, History& history, const Clock& clock, OnFailure on_failure)
+    : control_(control), history_(history), clock_(clock), on_failure_(std::move(on_failure)) {}
 
 Loop::~Loop() { stop(); }
 
@@ -60,10 +58,8 @@ void Loop::run() {
     try {
       turn(std::move(tasks));
     } catch (const Error& error) {
-      // What was decided is not on disk: nobody has heard of it, and nobody must.
-      log::error("the store failed, so this server ends and must be started again: {}",
-                 error.what());
-      std::_Exit(1);
+      // What was decided may not be on disk: nobody has heard of it, and nobody must.
+      return on_failure_(error);
     }
   }
 }

@@ -21,7 +21,11 @@ class Loop {
   // Runs on the loop's thread. It reads, or adds requests to this turn; those answer by themselves.
   using Task = std::function<void(std::vector<Request>& requests)>;
 
-  Loop(Control& control, History& history, const Clock& clock);
+  // `on_failure`: the store failed, and nothing that came is answered any more. On the loop's
+  // thread.
+  using OnFailure = std::function<void(const Error& error)>;
+
+  Loop(Control& control, History& history, const Clock& clock, OnFailure on_failure);
   ~Loop();  // stop()
 
   void start();
@@ -52,6 +56,7 @@ class Loop {
   Control& control_;
   History& history_;
   const Clock& clock_;
+  OnFailure on_failure_;
   std::map<NodeId, std::shared_ptr<transport::HttpExchange>> agents_;
   std::vector<Follower> followers_;
   Millis next_sample_ = 0;

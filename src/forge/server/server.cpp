@@ -1,6 +1,7 @@
 #include "forge/server/server.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -12,8 +13,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "forge/core/policy.h"
-#include "forge/server/api.h"
+#include "forge/etcd/etcd_store.h"
+#include "forge/server/door.h"
 #include "forge/server/sqlite_store.h"
+#include "forge/server/succession.h"
 #include "io/file.h"
 
 namespace hearth::forge {
@@ -38,6 +41,34 @@ int lock_folder(const std::string& dir) {
   return fd;
 }
 
+// Made unreadable for others before it has contents.
+void write_token(const std::string& path, const std::string& token) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const bool written =
+      fd >= 0 && write(fd, token.data(), token.size()) == static_cast<ssize_t>(token.size());
+  if (fd >= 0) close(fd);
+  if (!written) throw_error(ErrorCode::kIo, path, "cannot be written: {}", std::strerror(errno));
+}
+
+// Servers that share their state share their token, or their clients could not.
+std::string token_of(const ServerOptions& options) {
+  const std::string own = token_in(options.data_dir);
+  if (options.etcd.urls.empty()) return own;
+  std::string shared = shared_token(options.etcd, own);
+  if (shared != own) write_token(options.data_dir + "/forge.token", shared);
+  return shared;
+}
+
+std::string name_of_machine() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 && name[0] ? name : "127.0.0.1";
+}
+
+[[noreturn]] void end_at_once(const Error& error) {
+  log::error("the store failed, so this server ends and must be started again: {}", error.what());
+  std::_Exit(1);
+}
+
 }  // namespace
 
 std::string token_in(const std::string& data_dir) {
@@ -48,12 +79,7 @@ std::string token_in(const std::string& data_dir) {
       throw_error(ErrorCode::kIo, path, "the machine gives no randomness");
     std::string token;
     for (unsigned char byte : random) token += fmt::format("{:02x}", byte);
-    // Made unreadable for others before it has contents.
-    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    const bool written =
-        fd >= 0 && write(fd, token.data(), token.size()) == static_cast<ssize_t>(token.size());
-    if (fd >= 0) close(fd);
-    if (!written) throw_error(ErrorCode::kIo, path, "cannot be written: {}", std::strerror(errno));
+    write_token(path, token);
   }
   std::string token = io::read_file(path);
   while (!token.empty() && (token.back() == '\n' || token.back() == ' ')) token.pop_back();
@@ -75,24 +101,30 @@ struct Server::Impl {
   Impl(ServerOptions given, const Clock& clock)
       : options(std::move(given)),
         lock(lock_folder(options.data_dir)),
-        token(token_in(options.data_dir)),
-        store(options.data_dir + "/forge.db"),
+        token(token_of(options)),
         logs(options.data_dir + "/logs"),
-        control(store, options.fleet, policy_named(options.policy), options.terms,
-                clock.wall() / kMillisecond),
-        loop(control, store, clock),
-        api(loop, logs, token, options.page),
-        http(options.http, [this](auto exchange) { api.handle(std::move(exchange)); }) {}
+        door(logs, token, options.page, [this] { return seat(); }),
+        http(options.http, [this](auto exchange) { door.handle(exchange); }) {
+    const ReignTerms terms{options.fleet, &policy_named(options.policy), options.terms};
+    if (options.etcd.urls.empty()) {
+      store = std::make_unique<SqliteStore>(options.data_dir + "/forge.db");
+      alone = std::make_shared<Reign>(*store, *store, logs, terms, clock, end_at_once);
+    } else {
+      succession = std::make_unique<Succession>(options.etcd, terms, logs, clock);
+    }
+  }
   ~Impl() { close(lock); }
+
+  Seat seat() const { return alone ? Seat{alone, {}} : succession->seat(); }
 
   ServerOptions options;
   int lock;
   std::string token;
-  SqliteStore store;
   LogStore logs;
-  Control control;
-  Loop loop;
-  Api api;
+  std::unique_ptr<SqliteStore> store;      // without etcd
+  std::shared_ptr<Reign> alone;            // the same
+  std::unique_ptr<Succession> succession;  // with it
+  Door door;
   transport::HttpServer http;
 };
 
@@ -102,16 +134,26 @@ Server::Server(ServerOptions options, const Clock& clock)
 Server::~Server() { stop(); }
 
 void Server::start() {
-  impl_->loop.start();
+  if (impl_->alone) impl_->alone->loop.start();
   impl_->http.start();
+  if (impl_->succession) impl_->succession->start(url());
 }
 
 void Server::stop() {
-  impl_->loop.stop();
+  if (impl_->alone) impl_->alone->loop.stop();
+  if (impl_->succession) impl_->succession->stop();
   impl_->http.stop(kStopMs);
 }
 
 uint16_t Server::port() const { return impl_->http.port(); }
 const std::string& Server::token() const { return impl_->token; }
+
+std::string Server::url() const {
+  const ServerOptions& options = impl_->options;
+  if (!options.advertise.empty()) return options.advertise;
+  const bool everywhere = options.http.host == "0.0.0.0";
+  const std::string from_elsewhere = options.etcd.urls.empty() ? "127.0.0.1" : name_of_machine();
+  return fmt::format("http://{}:{}", everywhere ? from_elsewhere : options.http.host, port());
+}
 
 }  // namespace hearth::forge

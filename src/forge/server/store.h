@@ -1,6 +1,7 @@
 // Where a server keeps its scheduler: what is in here survives. Owned by one thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,6 +42,11 @@ class Store {
   virtual Image load() = 0;
   // All of it or nothing; on disk when it returns.
   virtual void commit(const Scheduler& scheduler, const Changes& changes) = 0;
+  // Before anything is said for which nothing had to be written, say a lease: throws when another
+  // server may decide by now. A store that only one server can have knows that none does.
+  virtual void confirm() {}
+  // A job that takes more is refused.
+  virtual size_t job_bytes_max() const { return SIZE_MAX; }
 };
 
 // What people ask about the past. The newest come last.

@@ -217,11 +217,9 @@ struct SlurmBridge::Impl {
 
   [[noreturn]] void ship_logs() {
     std::vector<LogShipper> shippers;
-    for (const std::string& name : names) {
-      shippers.emplace_back(options.state_dir + "/nodes/" + name,
-                            fmt::format("{}/v1/forge/agents/{}/logs", options.url, name),
-                            options.token);
-    }
+    const ServerPlace servers{options.url, options.token};
+    for (const std::string& name : names)
+      shippers.emplace_back(options.state_dir + "/nodes/" + name, servers, name);
     keep_trying("shipping logs", [&] {
       for (;;) {
         for (LogShipper& shipper : shippers) shipper.ship();

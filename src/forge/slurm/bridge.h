@@ -16,7 +16,7 @@
 namespace hearth::forge {
 
 struct SlurmBridgeOptions {
-  std::string url;                  // of the server
+  std::string url;                  // of the server; of several: with commas
   std::string token;                // from its forge.token
   std::string cluster;              // of the server's fleet; empty: the first
   std::string kind;                 // of its devices; empty: the first

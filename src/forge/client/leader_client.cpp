@@ -1,0 +1,114 @@
+#include "forge/client/leader_client.h"
+
+#include "base/error.h"
+
+namespace hearth::forge {
+
+using transport::ClientRequest;
+using transport::ClientStream;
+using transport::HttpClient;
+using transport::HttpResponse;
+
+namespace {
+
+constexpr int kHopsMax = 4;
+
+class LeaderClient final : public HttpClient {
+ public:
+  LeaderClient(const std::string& urls, std::unique_ptr<HttpClient> http)
+      : servers_(server_list(urls)), place_(servers_[0]), http_(std::move(http)) {}
+
+  void stream(const ClientRequest& request, const ClientStream& sink) override {
+    size_t silent = 0;
+    for (int hops = 0; hops < kHopsMax;) {
+      ClientRequest there = request;
+      there.url = place_ + request.url;
+      Visit visit(sink);
+      try {
+        http_->stream(there, visit.sink());
+      } catch (const Error& error) {
+        if (error.code != ErrorCode::kIo) throw;
+        next();
+        if (visit.answered() || ++silent >= servers_.size()) throw;
+        continue;
+      }
+      if (visit.leader().empty()) return;
+      if (visit.leader() == kNoLeader) {
+        const std::string asked = place_;
+        next();
+        throw_error(ErrorCode::kIo, asked, "no server decides at the moment");
+      }
+      place_ = visit.leader();
+      ++hops;
+    }
+    next();
+    throw_error(ErrorCode::kIo, place_, "the servers send each other's clients on and on");
+  }
+
+ private:
+  // One server's answer: the one that was wanted, or where that is to be had.
+  class Visit {
+   public:
+    explicit Visit(const ClientStream& sink) : sink_(sink) {}
+    ClientStream sink() {
+      return {[this](const HttpResponse& head) {
+                if (const std::string* leader = head.headers.find(kLeaderHeader)) {
+                  leader_ = *leader;
+                } else {
+                  answered_ = true;
+                  if (sink_.on_head) sink_.on_head(head);
+                }
+              },
+              [this](std::string_view bytes) {
+                return !answered_ || !sink_.on_bytes || sink_.on_bytes(bytes);
+              }};
+    }
+    bool answered() const { return answered_; }
+    const std::string& leader() const { return leader_; }
+
+   private:
+    const ClientStream& sink_;
+    bool answered_ = false;
+    std::string leader_;
+  };
+
+  void next() {
+    at_ = (at_ + 1) % servers_.size();
+    place_ = servers_[at_];
+  }
+
+  std::vector<std::string> servers_;
+  size_t at_ = 0;
+  std::string place_;  // of the list, or where one of it sent us
+  std::unique_ptr<HttpClient> http_;
+};
+
+}  // namespace
+
+std::vector<std::string> server_list(const std::string& urls) {
+  std::vector<std::string> out;
+  for (size_t at = 0; at <= urls.size();) {
+    const size_t end = std::min(urls.find(',', at), urls.size());
+    std::string url = urls.substr(at, end - at);
+    while (url.ends_with('/')) url.pop_back();
+    transport::parse_url(url);  // or it says what is wrong
+    out.push_back(std::move(url));
+    at = end + 1;
+  }
+  return out;
+}
+
+int64_t silence_of(const std::string& urls, int64_t alone, int64_t among_several) {
+  return urls.find(',') == std::string::npos ? alone : std::min(alone, among_several);
+}
+
+std::unique_ptr<HttpClient> make_leader_client(const std::string& urls) {
+  return make_leader_client(urls, transport::make_http_client());
+}
+
+std::unique_ptr<HttpClient> make_leader_client(const std::string& urls,
+                                               std::unique_ptr<HttpClient> http) {
+  return std::make_unique<LeaderClient>(urls, std::move(http));
+}
+
+}  // namespace hearth::forge

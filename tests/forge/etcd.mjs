@@ -1,0 +1,171 @@
+// Several servers over a real etcd of the test's own: Debian's package unpacked into a folder (nothing is installed), one member or
+// three. Every process is known by its id and ended at the end.
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+
+import { hearth, House, sleep, until } from './house.mjs';
+
+// The program, or a line that says why there is none. `download`: it may be fetched.
+export function findEtcd(download) {
+  if (process.env.HEARTH_ETCD) return { program: process.env.HEARTH_ETCD };
+  const installed = (process.env.PATH ?? '').split(':').map((folder) => path.join(folder, 'etcd')).find((file) => fs.existsSync(file));
+  if (installed) return { program: installed };
+  const version = spawnSync('apt-cache', ['show', '--no-all-versions', 'etcd-server'], { encoding: 'utf8' }).stdout?.match(/^Version: (.*)$/m)?.[1];
+  if (!version) return { why: 'no etcd here, and apt knows no package etcd-server (apt-get update?)' };
+  const root = path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'hearth-tests', `etcd-${version.replaceAll(':', '_')}`);
+  const program = path.join(root, 'usr/bin/etcd');
+  if (fs.existsSync(path.join(root, 'complete'))) return { program };
+  if (!download) return { why: 'no etcd here; the slow tier fetches one' };
+  fs.rmSync(root, { recursive: true, force: true });
+  fs.mkdirSync(root, { recursive: true });
+  const fetched = spawnSync('apt-get', ['download', '-qq', 'etcd-server'], { cwd: root, encoding: 'utf8' });
+  if (fetched.status !== 0) return { why: `the package cannot be had: ${fetched.stderr.trim().split('\n')[0]}` };
+  for (const file of fs.readdirSync(root)) execFileSync('dpkg', ['-x', path.join(root, file), root]);
+  fs.writeFileSync(path.join(root, 'complete'), '');
+  return { program };
+}
+
+async function freePort() {
+  const server = net.createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export class EtcdCluster {
+  constructor(program, dir, size) {
+    Object.assign(this, { program, dir, members: new Map() });
+    this.names = Array.from({ length: size }, (_, i) => `etcd${i}`);
+  }
+
+  async start() {
+    this.ports = new Map();
+    for (const name of this.names) this.ports.set(name, { client: await freePort(), peer: await freePort() });
+    for (const name of this.names) this.startMember(name);
+    await until('etcd to have a leader', 30000, async () => (await this.health()) === this.names.length);
+  }
+
+  url(name, kind = 'client') {
+    return `http://127.0.0.1:${this.ports.get(name)[kind]}`;
+  }
+
+  get urls() {
+    return this.names.map((name) => this.url(name)).join(',');
+  }
+
+  startMember(name) {
+    const out = fs.openSync(path.join(this.dir, `${name}.log`), 'a');
+    const child = spawn(this.program, ['--name', name, '--data-dir', path.join(this.dir, `${name}.data`),
+      '--listen-client-urls', this.url(name), '--advertise-client-urls', this.url(name),
+      '--listen-peer-urls', this.url(name, 'peer'), '--initial-advertise-peer-urls', this.url(name, 'peer'),
+      '--initial-cluster', this.names.map((each) => `${each}=${this.url(each, 'peer')}`).join(','),
+      '--heartbeat-interval', '100', '--election-timeout', '1000'], { stdio: ['ignore', out, out] });
+    fs.closeSync(out);
+    this.members.set(name, child);
+  }
+
+  async health() {
+    const answers = await Promise.all(this.names.map((name) =>
+      fetch(`${this.url(name)}/health`, { signal: AbortSignal.timeout(2000) }).then((answer) => answer.json()).catch(() => null)));
+    return answers.filter((answer) => answer?.health === 'true').length;
+  }
+
+  kill(name) {
+    this.members.get(name).kill('SIGKILL');
+  }
+
+  close() {
+    for (const child of this.members.values()) child.kill('SIGKILL');
+  }
+}
+
+// A house with several servers. Requests go to whichever answers, and from there to the one that decides.
+export class Council extends House {
+  constructor(flags = []) {
+    super(flags);
+    this.servers = new Map();
+  }
+
+  async open(program, members, servers) {
+    this.etcd = new EtcdCluster(program, this.dir, members);
+    await this.etcd.start();
+    for (let i = 0; i < servers; ++i) await this.startOne(`server${i}`);
+    this.data = path.join(this.dir, 'server0');
+    this.token = fs.readFileSync(path.join(this.data, 'forge.token'), 'utf8').trim();
+    this.url = [...this.servers.values()].map(({ url }) => url).join(',');
+    await until('a server to decide', 20000, () => this.leader());
+  }
+
+  async startOne(name) {
+    const data = path.join(this.dir, name);
+    const port = this.servers.get(name)?.port ?? 0;
+    const child = this.start(['forge', 'server', '--data', data, '--port', String(port), '--etcd', this.etcd.urls, ...this.flags], `${name}.log`);
+    const url = await until(`${name} to listen`, 20000, async () => {
+      if (child.exitCode !== null) throw new Error(`${name} ended:\n${this.log(`${name}.log`)}`);
+      const file = path.join(data, 'forge.url');
+      const written = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : null;
+      return written && (await fetch(`${written}/healthz`, { signal: AbortSignal.timeout(2000) }).catch(() => null))?.ok ? written : null;
+    });
+    this.servers.set(name, { child, url, port: Number(new URL(url).port) });
+  }
+
+  ask(url, method, where, body) {
+    return fetch(`${url}/v1/forge/${where}`, {
+      method, redirect: 'manual', signal: AbortSignal.timeout(3000), headers: { Authorization: `Bearer ${this.token}` }, body: body && JSON.stringify(body),
+    });
+  }
+
+  // The name of the server that answers for all, or null.
+  async leader() {
+    const answers = await Promise.all([...this.servers].map(async ([name, { url }]) =>
+      ((await this.ask(url, 'GET', 'state').catch(() => null))?.status === 200 ? name : null)));
+    const leading = answers.filter(Boolean);
+    if (leading.length > 1) throw new Error(`two servers decide: ${leading}`);
+    return leading[0] ?? null;
+  }
+
+  async api(method, where, body) {
+    return until(`an answer to ${method} ${where}`, 30000, async () => {
+      for (const { url } of this.servers.values()) {
+        const answer = await this.ask(url, method, where, body).catch(() => null);
+        if (!answer || answer.headers.has('Forge-Leader')) continue;
+        const json = await answer.json();
+        if (!answer.ok) throw new Error(json.error.message);
+        return json;
+      }
+      return null;
+    });
+  }
+
+  cli(...words) {
+    return execFileSync(hearth, ['--log-level', 'warn', 'forge', words[0], '--url', this.url, '--token', this.token, ...words.slice(1)],
+      { encoding: 'utf8' });
+  }
+
+  async close() {
+    for (const { child } of this.servers.values()) child.kill('SIGKILL');
+    this.etcd?.close();
+    await super.close();
+  }
+}
+
+// A council for the length of `body`; what its programs said last goes with an error.
+export async function inCouncil({ program, members = 1, servers = 3, flags = [] }, body) {
+  const council = new Council(flags);
+  try {
+    await council.open(program, members, servers);
+    await body(council);
+  } catch (error) {
+    const tail = (name) => council.log(name).split('\n').slice(-12).join('\n');
+    const logs = fs.readdirSync(council.dir).filter((name) => name.endsWith('.log') && !name.startsWith('etcd'));
+    error.message += `\n${logs.map((name) => `--- ${name}\n${tail(name)}`).join('\n')}`;
+    throw error;
+  } finally {
+    await council.close();
+    await sleep(50);
+  }
+}
