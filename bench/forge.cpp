@@ -1,6 +1,7 @@
 // How fast is Forge? The real scheduler and the real store; agents that answer at once.
 //
-//   ./dev bench forge [DIR]     DIR: where the database goes (default /tmp); fsync counts
+//   ./dev bench forge [DIR]           DIR: where the database goes (default /tmp); fsync counts
+//   ./dev bench forge etcd URL[,URL]  what the store has a part in, with this etcd instead
 //
 // One JSON line a question: placement at 100,000 devices, durable decisions a second, a plan of
 // everything with 10,000 jobs, a start with 100,000 jobs.
@@ -17,6 +18,8 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "forge/client/leader_client.h"
+#include "forge/etcd/etcd_store.h"
 #include "forge/server/control.h"
 #include "forge/server/sqlite_store.h"
 
@@ -193,9 +196,7 @@ std::unique_ptr<Control> start(Store& store) {
 }
 
 // Jobs through their whole life, `together` submissions a turn, everything forced to the disk.
-void bench_durable(const Clock& clock, const std::string& path, int together, int jobs) {
-  std::filesystem::remove(path);
-  SqliteStore store(path);
+void bench_durable(const Clock& clock, Store& store, const char* kept_in, int together, int jobs) {
   const std::unique_ptr<Control> control = start(store);
   Random random(3);
   Millis now = 1'000;
@@ -233,18 +234,19 @@ void bench_durable(const Clock& clock, const std::string& path, int together, in
     }
   });
   fmt::print(
-      "{{\"bench\":\"durable\",\"submitted_together\":{},\"jobs\":{},\"placed_per_second\":{:.0f},"
-      "\"turn_ms\":{:.2f}}}\n",
-      together, placed, static_cast<double>(placed) * 1'000 / took, took * together / jobs);
+      "{{\"bench\":\"durable\",\"kept_in\":\"{}\",\"submitted_together\":{},\"jobs\":{},"
+      "\"placed_per_second\":{:.0f},\"turn_ms\":{:.2f},\"load\":{:.1f}}}\n",
+      kept_in, together, placed, static_cast<double>(placed) * 1'000 / took, took * together / jobs,
+      machine_load());
   std::fflush(stdout);
 }
 
 // 100,000 jobs, 90,000 of them over, as a restart finds them.
-void bench_start(const Clock& clock, const std::string& path) {
-  std::filesystem::remove(path);
+void bench_start(const Clock& clock, const char* kept_in,
+                 const std::function<std::unique_ptr<Store>()>& open) {
   {
-    SqliteStore store(path);
-    const std::unique_ptr<Control> control = start(store);
+    const std::unique_ptr<Store> store = open();
+    const std::unique_ptr<Control> control = start(*store);
     Random random(4);
     std::vector<Command> said;
     std::vector<Request> requests;
@@ -264,17 +266,17 @@ void bench_start(const Clock& clock, const std::string& path) {
   double first_turn = 0;
   for (int i = 0; i < 5; ++i) {
     all.push_back(ms_of(clock, [&] {
-      SqliteStore store(path);
-      const std::unique_ptr<Control> control = start(store);
+      const std::unique_ptr<Store> store = open();
+      const std::unique_ptr<Control> control = start(*store);
       std::vector<Command> said;
       first_turn = ms_of(clock, [&] { control->turn(5'000, {}, said); });
     }));
   }
   fmt::print(
-      "{{\"bench\":\"start\",\"jobs\":100000,\"waiting\":10000,\"megabytes\":{:.1f},"
-      "\"start_p50_ms\":{:.0f},\"start_max_ms\":{:.0f},\"first_turn_ms\":{:.0f}}}\n",
-      static_cast<double>(std::filesystem::file_size(path)) / 1e6, at(all, 0.5), at(all, 1),
-      first_turn);
+      "{{\"bench\":\"start\",\"kept_in\":\"{}\",\"jobs\":100000,\"waiting\":10000,"
+      "\"start_p50_ms\":{:.0f},\"start_max_ms\":{:.0f},\"first_turn_ms\":{:.0f},\"load\":{:.1f}}}"
+      "\n",
+      kept_in, at(all, 0.5), at(all, 1), first_turn, machine_load());
   std::fflush(stdout);
 }
 
@@ -283,15 +285,48 @@ void run(const std::string& folder) {
   bench_placement(clock, "placement", 0.9, 1'000);
   bench_replan(clock);
   const std::string path = folder + "/hearth-bench-forge.db";
-  for (int together : {1, 16, 64, 256}) bench_durable(clock, path, together, together * 60);
-  bench_start(clock, path);
-  for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(path + end);
+  const auto clear = [&] {
+    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(path + end);
+  };
+  for (int together : {1, 16, 64, 256}) {
+    clear();
+    SqliteStore store(path);
+    bench_durable(clock, store, "sqlite", together, together * 60);
+  }
+  clear();
+  bench_start(clock, "sqlite", [&] { return std::make_unique<SqliteStore>(path); });
+  clear();
+}
+
+void run_with_etcd(const std::string& urls) {
+  const SystemClock clock;
+  EtcdOptions options{.urls = server_list(urls), .lease_s = 600, .patience_ms = 30'000};
+  std::unique_ptr<Leadership> leadership;
+  const auto begin = [&](const std::string& what) {
+    if (leadership) Etcd(options).transact({.removed = {""}});
+    leadership.reset();
+    options.prefix = fmt::format("/hearth-bench/{}/{}", clock.wall(), what);
+    leadership = Leadership::take(options, "http://bench", clock);
+  };
+  for (int together : {1, 16, 64, 256}) {
+    begin(std::to_string(together));
+    EtcdStore store(*leadership, Etcd(options));
+    bench_durable(clock, store, "etcd", together, together * 60);
+  }
+  begin("start");
+  bench_start(clock, "etcd",
+              [&] { return std::make_unique<EtcdStore>(*leadership, Etcd(options)); });
+  Etcd(options).transact({.removed = {""}});
 }
 
 }  // namespace
 }  // namespace hearth::forge
 
 int main(int argc, char** argv) {
-  hearth::forge::run(argc > 1 ? argv[1] : "/tmp");
+  if (argc > 2 && std::string(argv[1]) == "etcd") {
+    hearth::forge::run_with_etcd(argv[2]);
+  } else {
+    hearth::forge::run(argc > 1 ? argv[1] : "/tmp");
+  }
   return 0;
 }

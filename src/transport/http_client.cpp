@@ -1,5 +1,6 @@
 #include "transport/http_client.h"
 
+#include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
@@ -28,8 +29,9 @@ class SocketClient final : public HttpClient {
     const bool reused = connection_ && place == place_;
     if (!reused) connect(url, place, request);
     error_code error = exchange(url, request, sink);
-    // The server may have closed an idle connection: nothing was answered, so ask once more.
-    if (error && reused && !answered_) {
+    // The server may have closed an idle connection: nothing was answered, so ask once more. One
+    // that is silent would be so again.
+    if (error && reused && !answered_ && error != boost::beast::error::timeout) {
       connect(url, place, request);
       error = exchange(url, request, sink);
     }

@@ -1,5 +1,7 @@
 #include "forge/client/leader_client.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace hearth::forge {

@@ -18,7 +18,8 @@ namespace {
 constexpr int64_t kRowsAtOnce = 4'096;
 
 // gRPC's numbers for what a member says when its cluster is not whole at the moment.
-constexpr int kDeadlineExceeded = 4, kNotFoundStatus = 5, kExhausted = 8, kNotAvailable = 14;
+constexpr int kDeadlineExceeded = 4, kNotFoundStatus = 5, kExhausted = 8, kOutOfRange = 11,
+              kNotAvailable = 14;
 
 std::string base64(std::string_view bytes) {
   std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
@@ -115,10 +116,10 @@ std::optional<Json> Etcd::ask_member(const std::string& path, const std::string&
     trouble_ = fmt::format("{}: {}", url, text);
     return std::nullopt;
   }
-  const ErrorCode kind = code == kExhausted        ? ErrorCode::kTooLarge
-                         : code == kNotFoundStatus ? ErrorCode::kNotFound
-                         : answer.status == 404    ? ErrorCode::kUnsupported
-                                                   : ErrorCode::kInternal;
+  const ErrorCode kind = code == kExhausted                               ? ErrorCode::kTooLarge
+                         : code == kNotFoundStatus || code == kOutOfRange ? ErrorCode::kNotFound
+                         : answer.status == 404                           ? ErrorCode::kUnsupported
+                                                                          : ErrorCode::kInternal;
   throw_error(
       kind, url, "etcd answers {} with {}: {}", path, answer.status,
       kind == ErrorCode::kUnsupported ? "no JSON gateway there; it takes etcd 3.4 or later" : text);
@@ -214,7 +215,11 @@ void Etcd::revoke(int64_t lease) {
 }
 
 void Etcd::compact(int64_t revision) {
-  ask("kv/compaction", {{"revision", std::to_string(revision)}});
+  try {
+    ask("kv/compaction", {{"revision", std::to_string(revision)}});
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kNotFound) throw;  // somebody else did
+  }
 }
 
 }  // namespace hearth::forge

@@ -158,6 +158,8 @@ Image EtcdStore::load() {
     std::sscanf(head_.c_str(), "%ld %ld", &number_, &now_);
   }
   finish_turn();
+  // Parts of a turn that never came to be.
+  if (!etcd_.list(kTurnKey).empty()) write({}, {kTurnKey});
   Image image;
   image.now = now_;
   if (const std::optional<EtcdRow> fleet = etcd_.get(kFleetKey))

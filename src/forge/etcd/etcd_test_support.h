@@ -2,7 +2,6 @@
 // tests/forge unpacked it. One for the whole program; each test has a prefix of its own.
 #pragma once
 
-#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>

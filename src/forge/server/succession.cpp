@@ -1,6 +1,6 @@
 #include "forge/server/succession.h"
 
-#include <chrono>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"

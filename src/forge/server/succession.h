@@ -3,6 +3,7 @@
 // and made again from the store when it is this server's turn once more.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <string>
