@@ -149,6 +149,11 @@ void scale(const Asked& asked) {
   print(fmt::format("deployment {} is to have {} replicas\n", asked.job, asked.number));
 }
 
+void restart(const Asked& asked) {
+  asked.client().post(asked.job_path("restart"), Json::object());
+  print(fmt::format("job {} is started again\n", asked.job));
+}
+
 void move(const Asked& asked) {
   asked.client().post(asked.job_path("move"), {{"clusters", asked.words}});
   print(fmt::format(
@@ -234,6 +239,9 @@ void add_forge_jobs(CLI::App& forge) {
 
   one = add_for_job(forge, "scale", "Say how many replicas an inference deployment has", scale);
   one.command->add_option("REPLICAS", one.asked->number, "Itself included")->required();
+
+  add_for_job(forge, "restart", "Kill the workers of a job that hangs, and start them again",
+              restart);
 
   one = add_for_job(forge, "move", "Say in which clusters a job may run; none: in all", move);
   one.command->add_option("CLUSTER", one.asked->words, "Their names");

@@ -21,6 +21,8 @@ struct RouteFlags {
   forge::RouterOptions router;
   int64_t job = -1;
   int64_t down_after_s = 60;
+  int64_t restart_after_s = 60;
+  int64_t start_limit_s = 900;
   int64_t drain_ms = 60'000;
 };
 
@@ -34,6 +36,7 @@ void run_route(RouteFlags flags) {
     throw_error(ErrorCode::kInvalidArgument, "--max", "expected at least --min ({})",
                 router.scaler.min_replicas);
   router.scaler.down_after_ms = flags.down_after_s * 1'000;
+  router.watchdog = {flags.restart_after_s * 1'000, flags.start_limit_s * 1'000};
   const auto known = forge::Client(router.forge).get(fmt::format("jobs/{}", flags.job));
   if (known.at("type") != "inference")
     throw_error(ErrorCode::kInvalidArgument, "JOB", "job {} is no deployment: its type is {}",
@@ -94,6 +97,18 @@ void add_forge_route(CLI::App& forge) {
   route
       ->add_option("--down-after-s", flags->down_after_s,
                    "So long one replica less must have sufficed before one is drained")
+      ->check(CLI::Range(1, 86'400))
+      ->capture_default_str();
+  route
+      ->add_option(
+          "--restart-after-s", flags->restart_after_s,
+          "A replica that was ready and has not been for so long is started again; 0: none "
+          "is")
+      ->check(CLI::Range(0, 86'400))
+      ->capture_default_str();
+  route
+      ->add_option("--start-limit-s", flags->start_limit_s,
+                   "The same for one that has not been ready yet")
       ->check(CLI::Range(1, 86'400))
       ->capture_default_str();
   route->add_option("--drain-timeout-ms", flags->drain_ms, "For running requests, when this ends")

@@ -79,6 +79,8 @@ std::string waiting_because(const Scheduler& scheduler, const Job& job) {
       return over_budget(scheduler, job);
     case Reason::kExited:
       return "it failed and will be started again";
+    case Reason::kHung:
+      return "it did nothing any more and is started again";
     case Reason::kMoved:
       return "its owner moved it to where no place is free yet";
     case Reason::kResized:
@@ -106,6 +108,8 @@ std::string placed_because(const Scheduler& scheduler, const Job& job) {
       return "its owner moved it here";
     case Reason::kResized:
       return "its owner asked for this size";
+    case Reason::kHung:
+      return "it did nothing any more, and was started again here";
     default:
       return "this was the tightest free place that it may use";
   }
@@ -164,9 +168,9 @@ const char* to_string(JobState state) {
 
 const char* to_string(Reason reason) {
   constexpr const char* kNames[] = {
-      "new",       "no such place", "no room", "over quota", "in order",   "best fit",
-      "reclaimed", "preempted",     "shrunk",  "grown",      "migrated",   "node lost",
-      "drained",   "exited",        "moved",   "resized",    "over budget"};
+      "new",       "no such place", "no room", "over quota", "in order",    "best fit",
+      "reclaimed", "preempted",     "shrunk",  "grown",      "migrated",    "node lost",
+      "drained",   "exited",        "moved",   "resized",    "over budget", "hung"};
   return kNames[static_cast<int>(reason)];
 }
 

@@ -30,6 +30,7 @@ enum class Reason {
   kMoved,       // its owner asked for another place
   kResized,     // its owner asked for another size
   kOverBudget,  // its own budget, or that of its virtual cluster, is used up
+  kHung,        // it ran and did nothing, by the word of whoever watches it
 };
 const char* to_string(Reason reason);
 

@@ -45,6 +45,12 @@ struct Scale {
   JobId job = 0;
   int32_t replicas = 1;
 };
+// The workers of this epoch run and do nothing: they are killed and started again. It counts as a
+// failure, so that what always hangs ends some time. Nothing, when that epoch is over.
+struct Restart {
+  JobId job = 0;
+  Epoch epoch = 0;
+};
 // A node that nobody knew. It is away until it joins.
 struct Enroll {
   Node node;
@@ -110,7 +116,7 @@ struct Checked {
 
 using Event =
     std::variant<Submit, Cancel, Drain, Undrain, Measured, Resize, Move, Enroll, Configure, Tick,
-                 Lost, Joined, Heartbeat, Started, Ended, Checked, Scale, Imaged>;
+                 Lost, Joined, Heartbeat, Started, Ended, Checked, Scale, Imaged, Restart>;
 
 // --- commands: to agents ---
 struct Start {

@@ -197,6 +197,15 @@ void Scheduler::on(const Move& event) {
   });
 }
 
+void Scheduler::on(const Restart& event) {
+  Job& job = jobs_[static_cast<size_t>(event.job)];
+  const bool live = job.state == JobState::kStarting || job.state == JobState::kRunning;
+  if (!live || job.epoch != event.epoch) return;
+  ++job.failures;
+  job.why = {Reason::kHung, -1, now_};
+  begin_stop(job, StopMode::kKill);
+}
+
 void Scheduler::on(const Enroll& event) {
   const auto id = static_cast<NodeId>(spec_.nodes.size());
   const auto [known, fresh] = node_names_.try_emplace(event.node.name, id);

@@ -88,6 +88,7 @@ class Scheduler {
   void on(const Ended& event);
   void on(const Imaged& event);
   void on(const Checked& event);
+  void on(const Restart& event);
   void on(const Scale& event) { scales_.push_back(event); }
 
   void submit(const JobSpec& spec);

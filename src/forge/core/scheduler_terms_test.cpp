@@ -115,6 +115,26 @@ TEST(Budget, OfAVirtualClusterStopsItsJobsUntilItIsRaised) {
   EXPECT_EQ(house.state(2), JobState::kRunning);
 }
 
+TEST(Restart, KillsTheRunThatIsMeantAndStartsItAgainAsOftenAsItMayFail) {
+  TermsHouse house;
+  JobSpec spec = job_of(0, 1);
+  spec.max_failures = 1;
+  house.apply(Submit{spec});
+  const Epoch first = house.scheduler.job(0).epoch;
+  house.apply(Restart{0, first});
+  EXPECT_EQ(house.modes.at(0), StopMode::kKill);
+  EXPECT_EQ(house.state(0), JobState::kRunning);
+  EXPECT_EQ(house.scheduler.job(0).epoch, first + 1);
+  house.apply(Restart{0, first});  // said twice, or late
+  EXPECT_EQ(house.scheduler.job(0).epoch, first + 1);
+  EXPECT_EQ(house.scheduler.job(0).failures, 1);
+  house.apply(Restart{0, first + 1});
+  EXPECT_EQ(house.state(0), JobState::kFailed);
+  house.apply(Restart{0, first + 1});
+  EXPECT_EQ(house.state(0), JobState::kFailed);
+  EXPECT_THROW(house.scheduler.check(Restart{9, 1}), Error);
+}
+
 TEST(Deployment, TakesTrainingsDevicesAndGivesThemBack) {
   TermsHouse house;
   house.apply(Submit{job_of(0, 1)});

@@ -151,6 +151,7 @@ ReplicaRouter::ReplicaRouter(RouterOptions options, const Clock& clock)
     : options_(std::move(options)),
       clock_(clock),
       scaler_(options_.scaler),
+      watchdog_(options_.watchdog),
       http_(options_.http, [this](auto exchange) { handle(std::move(exchange)); }) {}
 
 ReplicaRouter::~ReplicaRouter() { stop(0); }
@@ -274,6 +275,7 @@ void ReplicaRouter::watch() {
 void ReplicaRouter::look(Client& client, transport::HttpClient& http) {
   const io::Json answer = client.get(fmt::format("jobs/{}/replicas", options_.job));
   std::vector<Replica> seen;
+  std::vector<Watched> watched;
   DeploymentLoad load;
   for (const io::Json& line : answer.at("replicas")) {
     ++load.replicas;
@@ -284,9 +286,11 @@ void ReplicaRouter::look(Client& client, transport::HttpClient& http) {
     load.running += replica.running;
     load.waiting += replica.waiting;
     load.ptu_each = std::max(load.ptu_each, replica.ptu);
+    watched.push_back({replica.job, line.at("epoch").get<Epoch>(), replica.ready});
     seen.push_back(std::move(replica));
   }
   pool_.update(std::move(seen));
+  restart_hung(client, watched);
   {
     const std::lock_guard lock(mutex_);
     load.waiting += static_cast<int64_t>(queue_.size());
@@ -297,6 +301,16 @@ void ReplicaRouter::look(Client& client, transport::HttpClient& http) {
               load.replicas, wanted, load.running, load.waiting);
     client.post(fmt::format("jobs/{}/scale", options_.job), {{"replicas", wanted}});
   }
+}
+
+void ReplicaRouter::restart_hung(Client& client, const std::vector<Watched>& seen) {
+  const std::optional<Watched> hung = watchdog_.hung(clock_.now() / kMillisecond, seen);
+  if (!hung) return;
+  log::warn(
+      "a replica runs and does not answer, so it is started again deployment={} job={} "
+      "epoch={}",
+      options_.job, hung->job, hung->epoch);
+  client.post(fmt::format("jobs/{}/restart", hung->job), {{"epoch", hung->epoch}});
 }
 
 Replica ReplicaRouter::look_at(transport::HttpClient& http, JobId job,

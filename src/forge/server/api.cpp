@@ -107,6 +107,8 @@ bool Api::route_jobs(const Exchange& exchange, const Words& words) {
     scale(exchange, id);
   } else if (post && verb == "move") {
     move(exchange, id);
+  } else if (post && verb == "restart") {
+    restart(exchange, id);
   } else {
     return false;
   }
@@ -164,6 +166,15 @@ void Api::move(const Exchange& exchange, JobId job) {
           index_of(loop_.control().scheduler().spec().clusters, name, "clusters"));
     }
     return event;
+  });
+}
+
+// `epoch`: the run that is meant; without it, the one of now.
+void Api::restart(const Exchange& exchange, JobId job) {
+  const Json body = io::parse_json(exchange->take_body(), "restart");
+  const auto epoch = io::json_get<Epoch>(body, "epoch", -1, "restart");
+  change(exchange, [this, job, epoch] {
+    return Restart{job, epoch < 0 ? loop_.control().scheduler().job(job).epoch : epoch};
   });
 }
 

@@ -34,6 +34,7 @@ class Api {
   void resize(const Exchange& exchange, JobId job);
   void scale(const Exchange& exchange, JobId job);
   void move(const Exchange& exchange, JobId job);
+  void restart(const Exchange& exchange, JobId job);
   void send_log(const Exchange& exchange, JobId job);
   void timeline(const Exchange& exchange);
   void notes(const Exchange& exchange);

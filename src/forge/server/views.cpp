@@ -208,7 +208,7 @@ Json replicas_view(const Scheduler& scheduler, JobId deployment) {
   for (JobId id : scheduler.active()) {
     const Job& job = scheduler.job(id);
     if (id != deployment && job.spec.replica_of != deployment) continue;
-    Json line = {{"id", id}, {"state", to_string(job.state)}};
+    Json line = {{"id", id}, {"state", to_string(job.state)}, {"epoch", job.epoch}};
     if (!job.placed.empty()) {
       const std::string& address = node_of(scheduler, job.placed[0].node).address;
       line["node"] = node_of(scheduler, job.placed[0].node).name;
