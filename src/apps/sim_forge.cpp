@@ -210,9 +210,9 @@ void run_sim_forge(const SimForge& options) {
       sim::run_forge_histories({.seed = options.seed}, options.histories);
   fmt::print(
       "{} histories from seed {}: {} events, {} jobs, {} starts, {} preemptions, {} nodes lost, "
-      "{} agents killed, {} restarts of the server\n",
+      "{} agents killed, {} restarts of the server, {} servers deposed\n",
       options.histories, options.seed, report.events, report.jobs, report.starts,
-      report.preemptions, report.nodes_lost, report.agents_lost, report.restarts);
+      report.preemptions, report.nodes_lost, report.agents_lost, report.restarts, report.deposed);
   if (!report.ok()) throw_error(ErrorCode::kInternal, "sim forge", "{}", report.failure);
   fmt::print("every law held\n");
 }

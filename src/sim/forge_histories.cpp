@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <map>
 #include <memory>
+#include <set>
 
+#include "base/error.h"
 #include "base/random.h"
 #include "forge/agent/host.h"
 #include "forge/codec/messages.h"
@@ -167,6 +169,7 @@ class ForgeHistory {
       if (random_.chance(0.002)) kill_agent(machines_[n]);
     }
     if (random_.chance(0.004)) restart_server();
+    if (random_.chance(0.002)) depose_server();
     if (random_.chance(0.003)) feed({Drain{some_node()}});
     if (random_.chance(0.01)) feed({Undrain{some_node()}});
     if (!truth_.specs.empty())
@@ -190,6 +193,9 @@ class ForgeHistory {
     const bool leads = told.spec.type == JobType::kInference && told.spec.replica_of < 0;
     if (leads && random_.chance(0.005))
       feed({Scale{job, static_cast<int32_t>(random_.between(1, 3))}});
+    // Sometimes about a run that has been over for long.
+    if (random_.chance(0.003))
+      feed({Restart{job, std::max<Epoch>(0, told.epoch - random_.between(0, 1))}});
     if (random_.chance(0.003)) {
       const auto low = static_cast<int32_t>(random_.between(1, 2));
       feed({Resize{job, low, low + static_cast<int32_t>(random_.below(3))}});
@@ -226,7 +232,47 @@ class ForgeHistory {
   }
 
   void start_server() {
-    control_ = std::make_unique<Control>(store_, fleet_, *policy_, terms_, now_);
+    const bool presumes = options_.fault == ForgeFault::kLateLease;
+    fence_ = std::make_unique<FencedStore>(
+        store_, presumes ? FencedStore::Care::kPresumes : FencedStore::Care::kAsks);
+    control_ = std::make_unique<Control>(*fence_, fleet_, *policy_, terms_, now_);
+  }
+
+  // Another server decides from now on, and the one before does not know it. Some agents do not
+  // either: they go on with that one until it gives up.
+  void depose_server() {
+    ++report_.deposed;
+    fence_->depose();
+    old_fence_ = std::move(fence_), old_control_ = std::move(control_);
+    misled_.clear();
+    for (size_t n = 0; n < machines_.size(); ++n) {
+      if (random_.chance(0.5)) misled_.insert(static_cast<NodeId>(n));
+    }
+    try {
+      start_server();
+    } catch (const Error& error) {
+      return fail(error.what());
+    }
+    if (scheduler().fingerprint() != old_control_->scheduler().fingerprint())
+      fail("the next server finds another state");
+    feed({});
+  }
+
+  void feed_deposed(const std::vector<Event>& events) {
+    std::vector<Request> requests;
+    for (const Event& event : events) requests.push_back({event, {}});
+    std::vector<Command> commands;
+    try {
+      old_control_->turn(now_, std::move(requests), commands);
+    } catch (const Error&) {
+      // It knows now.
+      old_control_.reset(), old_fence_.reset();
+      return misled_.clear();
+    }
+    for (const Command& command : commands) {
+      const NodeId node = std::visit([](const auto& c) { return c.node; }, command);
+      if (misled_.contains(node)) post(to_agents_, {node, codec::encode_command(command)});
+    }
   }
 
   void restart_server() {
@@ -312,18 +358,20 @@ class ForgeHistory {
       check_hands();
     }
     // What arrived together is one turn.
-    std::vector<Event> events;
+    std::vector<Event> events, misled;
     while (!to_server_.empty() && to_server_.begin()->first <= now_) {
+      const bool astray = misled_.contains(to_server_.begin()->second.node);
       for (Event& event : codec::decode_events(to_server_.begin()->second.bytes)) {
         if (options_.fault == ForgeFault::kStaleEpoch) {
           if (auto* ended = std::get_if<Ended>(&event))
             ended->epoch = scheduler().job(ended->job).epoch;
         }
-        events.push_back(std::move(event));
+        (astray ? misled : events).push_back(std::move(event));
       }
       to_server_.erase(to_server_.begin());
     }
     if (!events.empty()) feed(events);
+    if (old_control_) feed_deposed(misled);
   }
 
   void hand_over(NodeId node, const Command& command) {
@@ -415,7 +463,11 @@ class ForgeHistory {
   LeaseTerms terms_;
   ForgeHistoryReport report_;
   MemoryStore store_;
+  std::unique_ptr<FencedStore> fence_;
   std::unique_ptr<Control> control_;
+  std::unique_ptr<FencedStore> old_fence_;
+  std::unique_ptr<Control> old_control_;  // deposed, and does not know it yet
+  std::set<NodeId> misled_;               // who speak to that one
   std::vector<Machine> machines_;
   Incarnation incarnations_ = 0;  // of fresh agents, as a wall clock gives them: with gaps
   ForgeTruth truth_;
@@ -448,6 +500,7 @@ ForgeHistoryReport run_forge_histories(ForgeHistoryOptions options, int64_t coun
     total.nodes_lost += one.nodes_lost;
     total.agents_lost += one.agents_lost;
     total.restarts += one.restarts;
+    total.deposed += one.deposed;
   }
   return total;
 }

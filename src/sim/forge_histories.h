@@ -1,8 +1,9 @@
 // Random histories of Forge in virtual time: the real server and agents around a fake disk, fake
 // processes and a network that loses, copies, delays and reorders. Machines lose power, agents are
 // killed while their workers run on, links part, jobs fail, their owners resize, move and cancel
-// them, the server is killed and starts again from its store. Everything follows from the seed, and
-// the laws of forge_laws.h hold after each turn.
+// them, the server is killed and starts again from its store, or another one does while it sleeps
+// and some agents still listen to it. Everything follows from the seed, and the laws of
+// forge_laws.h hold after each turn.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,7 @@ enum class ForgeFault {
   kLostRows,       // a row that was committed is not on disk
   kWrongRegion,    // a job's residency does not reach the scheduler
   kEarlyWord,      // commands leave before the commit, which a crash then takes back
+  kLateLease,      // a deposed server grants leases, since it writes nothing for them
 };
 
 struct ForgeHistoryOptions {
@@ -44,6 +46,7 @@ struct ForgeHistoryReport {
   int32_t nodes_lost = 0;
   int32_t agents_lost = 0;
   int32_t restarts = 0;  // of the scheduler
+  int32_t deposed = 0;   // servers that went on in the belief that they decide
   bool ok() const { return failure.empty(); }
 };
 

@@ -13,6 +13,7 @@ void expect_lawful(int64_t count) {
     EXPECT_GT(report.nodes_lost, 0);
     EXPECT_GT(report.agents_lost, 0);
     EXPECT_GT(report.restarts, 0);
+    EXPECT_GT(report.deposed, 0);
   }
 }
 
@@ -39,7 +40,7 @@ INSTANTIATE_TEST_SUITE_P(All, PlantedForgeBug,
                          testing::Values(ForgeFault::kNoLease, ForgeFault::kForgetfulStop,
                                          ForgeFault::kEarlyFree, ForgeFault::kStaleEpoch,
                                          ForgeFault::kLostRows, ForgeFault::kWrongRegion,
-                                         ForgeFault::kEarlyWord));
+                                         ForgeFault::kEarlyWord, ForgeFault::kLateLease));
 
 }  // namespace
 }  // namespace hearth::sim

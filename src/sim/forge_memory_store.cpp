@@ -1,5 +1,6 @@
 #include "sim/forge_memory_store.h"
 
+#include "base/error.h"
 #include "forge/codec/messages.h"
 
 namespace hearth::sim {
@@ -35,6 +36,16 @@ void MemoryStore::undo_last_commit() {
   for (const auto& [id, bytes] : before_) {
     if (!bytes.empty()) jobs_[id] = bytes;
   }
+}
+
+void FencedStore::commit(const Scheduler& scheduler, const Changes& changes) {
+  if (deposed_) throw_error(ErrorCode::kUnavailable, "disk", "another server decides now");
+  disk_.commit(scheduler, changes);
+}
+
+void FencedStore::confirm() {
+  if (deposed_ && care_ == Care::kAsks)
+    throw_error(ErrorCode::kUnavailable, "disk", "another server decides now");
 }
 
 }  // namespace hearth::sim

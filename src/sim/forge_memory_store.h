@@ -30,4 +30,23 @@ class MemoryStore final : public forge::Store {
   bool lose_next_row_ = false;
 };
 
+// The disk as one of several servers reaches it: as long as no other one decides.
+class FencedStore final : public forge::Store {
+ public:
+  // Whether it asks before it says what it need not write down; one that does not is a planted bug.
+  enum class Care { kAsks, kPresumes };
+
+  FencedStore(MemoryStore& disk, Care care) : disk_(disk), care_(care) {}
+
+  forge::Image load() override { return disk_.load(); }
+  void commit(const forge::Scheduler& scheduler, const forge::Changes& changes) override;
+  void confirm() override;
+  void depose() { deposed_ = true; }
+
+ private:
+  MemoryStore& disk_;
+  Care care_;
+  bool deposed_ = false;
+};
+
 }  // namespace hearth::sim
