@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "forge/agent/fence_file.h"
+#include "forge/agent/process_executor.h"
 #include "forge/agent/run_folder.h"
 #include "forge/client/leader_client.h"
 #include "io/file.h"

@@ -203,7 +203,7 @@ struct AgentService::Impl {
   }
 
   [[noreturn]] void ship_logs() {
-    LogShipper shipper(options.state_dir, place(), options.name);
+    LogShipper shipper(options.state_dir, {options.url, options.token}, options.name);
     keep_trying("shipping logs", [&] {
       for (;;) {
         shipper.ship();
