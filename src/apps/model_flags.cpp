@@ -79,8 +79,8 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->capture_default_str();
   command
       .add_option("--itl-stretch", flags.itl_stretch,
-                  "... and so that it takes at most so many times what it would take without them; "
-                  "0: no such bound")
+                  "... and so that it takes at most so many times what it would take without them, "
+                  "or once those of them generate too that wait; 0: no such bound")
       ->check(check_stretch)
       ->capture_default_str();
   command

@@ -25,8 +25,9 @@ struct EngineConfig {
   // How long a step with prompts in it may take while somebody generates, about: the time between
   // two tokens. 0: prompts may fill each step.
   Nanos step_time_target = 0;
-  // ... and how far prompts may stretch it, per thousand of what it would take without them; what
-  // deployments bought may take it up to the target all the same. 0: as far as the target.
+  // ... and how far prompts may stretch it, per thousand of what it would take without them, once
+  // those of them that are due generate too (prompt_room.h); what deployments bought may take it up
+  // to the target all the same. 0: as far as the target.
   int32_t step_stretch_permille = 0;
   // What a step takes on this machine, where it was measured: the target then holds from the first
   // step on, for sequences that generate too. Unknown: it is learned, for prompts.

@@ -124,6 +124,12 @@ int32_t FairQueue::size(ServiceClass service_class) const {
   return waiting;
 }
 
+int32_t FairQueue::size(ServiceClass service_class, Lane lane) const {
+  int32_t waiting = 0;
+  for (const Flow* flow : active_[index_of(service_class)]) waiting += flow->queue.size(lane);
+  return waiting;
+}
+
 int64_t FairQueue::tokens_above(ServiceClass below) const {
   int64_t tokens = 0;
   for (size_t index = 0; index < index_of(below); ++index) {

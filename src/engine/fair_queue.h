@@ -58,6 +58,7 @@ class FairQueue {
 
   int32_t size() const { return size_; }
   int32_t size(ServiceClass service_class) const;
+  int32_t size(ServiceClass service_class, Lane lane) const;
   // Of those who wait in classes above.
   int64_t tokens_above(ServiceClass below) const;
   // Weights of the lines of a class with requests in the engine.

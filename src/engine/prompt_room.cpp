@@ -11,6 +11,9 @@ namespace {
 constexpr int32_t kLeastTelling = 64;
 constexpr int32_t kFirstGuess = 256;  // tokens that are taken to fit, before anything is known
 constexpr Nanos kUsualTarget = 100 * kMillisecond;
+// A row of a sequence that generates, beside others, takes about this part of one of a prompt: the
+// first of them ride along with weights that are read anyway.
+constexpr Nanos kRowsOfOne = 2;
 constexpr Nanos kNoBound = std::numeric_limits<Nanos>::max();
 
 Nanos first_guess(const StepLimits& limits) {
@@ -62,8 +65,14 @@ int32_t PromptRoom::until_target(const StepLoad& load, int32_t most) const {
   return fitting(room_in_target(), load, most);
 }
 
+// What is stretched is the step that generation will be once those who are due generate too: each
+// makes it longer by a part of what its rows cost.
 int32_t PromptRoom::until_stretch(const StepLoad& load, int32_t most) const {
-  return fitting(room_in_stretch(), load, most);
+  const Nanos room = room_in_stretch();
+  if (room == kNoBound) return fitting(room, load, most);
+  const int64_t before = load.generating_context / std::max(load.generating, 1);
+  const Nanos longer = load.prompts_due * cost_.time(1, before) / kRowsOfOne;
+  return fitting(room + longer * limits_.stretch_permille / 1000, load, most);
 }
 
 }  // namespace hearth::engine

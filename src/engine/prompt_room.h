@@ -16,7 +16,7 @@ namespace hearth::engine {
 struct StepLimits {
   // ... in all.
   Nanos target = 0;
-  // ... of what it would take without them.
+  // ... of what it would take without them, once those that are due generate too.
   int32_t stretch_permille = 0;
 };
 
@@ -44,7 +44,7 @@ class PromptRoom {
 
  private:
   Nanos room_in_target() const;
-  Nanos room_in_stretch() const;
+  Nanos room_in_stretch() const;  // while none is due
   int32_t fitting(Nanos room, const StepLoad& load, int32_t most) const;
 
   const StepLimits limits_;

@@ -23,6 +23,9 @@ class RequestQueue {
   // First of both.
   Sequence* front() const;
   int32_t size() const { return static_cast<int32_t>(short_.size() + long_.size()); }
+  int32_t size(Lane lane) const {
+    return static_cast<int32_t>(lane == Lane::kShort ? short_.size() : long_.size());
+  }
   Lane lane_of(const Sequence& sequence) const {
     return sequence.size() > long_threshold_ ? Lane::kLong : Lane::kShort;
   }

@@ -120,6 +120,7 @@ class Scheduler {
   bool others_than_batch() const;
   bool sits_out(const Sequence& sequence) const;
   StepLoad load() const;
+  int32_t prompts_due() const;
   int32_t step_tokens(Nanos now);
   int32_t in_step(int64_t tokens) const;
   void reclaim_time(Nanos now);

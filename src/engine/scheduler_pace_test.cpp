@@ -158,6 +158,36 @@ TEST(Pace, StreamsThatBeginWithLongPromptsWaitNoLonger) {
   }
 }
 
+// Many come at once, to a machine on which few rows are free: the first of them who generate do not
+// hold up all others, and wait no longer than they will when all do.
+TEST(Pace, ABurstOfPromptsTakesLittleMoreThanItsRows) {
+  constexpr int32_t kArrivals = 16, kPrompt = 512, kAnswer = 128;
+  constexpr Nanos kRow = 1700 * kMicrosecond;
+  const auto time_of = [](const StepWork& work) {
+    const Nanos rows = kRow * (work.prompt_tokens + work.generating);
+    return std::max(10 * kMillisecond, 5 * kMillisecond + rows);
+  };
+  Mix mix(kMachines[0], 1750);
+  Engine& engine = mix.engine();
+  for (RequestId id = 1; id <= kStreams; ++id) engine.scheduler.cancel(id);
+  for (RequestId id = 1000; id < 1000 + kArrivals; ++id) {
+    engine.add(make_request(id, kPrompt, kAnswer));
+  }
+  const Nanos begin = engine.now;
+  std::vector<Nanos> steps;
+  while (engine.scheduler.busy()) {
+    const StepPlan& plan = engine.plan();
+    const StepResult result = Engine::answer(plan);
+    const Nanos took = time_of(plan.work);
+    if (plan.work.generating > 0) steps.push_back(took);
+    engine.now += took;
+    engine.scheduler.commit(result, engine.now);
+  }
+  std::sort(steps.begin(), steps.end());
+  EXPECT_LT(engine.now - begin, kRow * kArrivals * (kPrompt + kAnswer) * 4 / 3);
+  EXPECT_LT(steps[steps.size() * 99 / 100], 2 * time_of({.generating = kArrivals}));
+}
+
 TEST(Pace, WithoutTheBoundOnlyTheTargetHolds) {
   Mix mix(kMachines[0], 0);
   mix.send_prompts(6);

@@ -83,11 +83,30 @@ StepLoad Scheduler::load() const {
       load.prompt_context = std::max(load.prompt_context, sequence->computed);
     }
   }
+  load.prompts_due = prompts_due();
   load.adapters = static_cast<int32_t>(used.size());
   load.prompts = taking_part - load.generating + waiting_.size();
   if (batch_sits_out_) load.prompts -= waiting_.size(ServiceClass::kBatch);
   load.idle = !batch_sits_out_ && load.generating + load.prompts > 0 && !others_than_batch();
   return load;
+}
+
+// Prompts that are short or nearly computed, of the class of whoever generates first or above, with
+// a slot or a free one for them: they will generate soon.
+int32_t Scheduler::prompts_due() const {
+  const auto first = std::find_if(running_.begin(), running_.end(),
+                                  [](const Sequence* s) { return s->generating; });
+  if (first == running_.end()) return 0;
+  const ServiceClass lowest = (*first)->rank.service_class;
+  int32_t with_slot = 0, waiting = 0;
+  for (const Sequence* sequence : running_) {
+    with_slot += !sequence->generating && sequence->rank.service_class <= lowest &&
+                 sequence->left() <= config_.long_prefill_token_threshold;
+  }
+  for (const ServiceClass each : kServiceClasses) {
+    if (each <= lowest) waiting += waiting_.size(each, Lane::kShort);
+  }
+  return with_slot + std::min(waiting, static_cast<int32_t>(free_slots_.size()));
 }
 
 int32_t Scheduler::step_tokens(Nanos now) {

@@ -100,6 +100,31 @@ TEST(Scheduler, NoBudgetPolicyCanStopTheEngine) {
   EXPECT_EQ(policy.last.generating_context, 6);
 }
 
+TEST(Scheduler, ShortPromptsAreDueThatHaveASlotAndStandNoLowerThanWhoGenerates) {
+  auto budget = std::make_unique<NoTokens>();
+  const NoTokens& policy = *budget;
+  Engine engine(small_config(), std::move(budget));
+  const auto add = [&](RequestId id, ServiceClass service_class) {
+    Request request = make_request(id, 1, 20);
+    request.service_class = service_class;
+    engine.add(std::move(request));
+  };
+  add(1, ServiceClass::kStandard);
+  engine.step();
+  for (RequestId id = 2; id <= 21; ++id) add(id, ServiceClass::kStandard);
+  engine.step();
+  EXPECT_EQ(policy.last.prompts, 20);
+  EXPECT_EQ(policy.last.prompts_due, 7) << "eight slots, of which one is taken";
+  engine.scheduler.cancel(1);
+  for (RequestId id = 2; id <= 21; ++id) engine.scheduler.cancel(id);
+  add(30, ServiceClass::kProvisioned);
+  engine.step();
+  for (RequestId id = 31; id <= 33; ++id) add(id, ServiceClass::kStandard);
+  add(34, ServiceClass::kProvisioned);
+  engine.step();
+  EXPECT_EQ(policy.last.prompts_due, 1) << "who bought waits for no others' prompts";
+}
+
 TEST(Scheduler, PromptsAreLeftOutOfNoTwoStepsInARow) {
   Engine engine(small_config(), std::make_unique<NoTokens>());
   engine.add(make_request(1, 1, 10));

@@ -14,6 +14,7 @@ struct StepLoad {
   int32_t generating = 0;          // sequences that get their next token in any case
   int64_t generating_context = 0;  // tokens that those attend to
   int32_t prompts = 0;             // sequences with a prompt to compute, running or waiting
+  int32_t prompts_due = 0;         // ... and soon done, with a slot, of no lower class than those
   int32_t prompt_context = 0;      // of the prompts in progress: most tokens computed already
   int32_t adapters = 0;            // different ones, of those who run
   int32_t adapter_rows = 0;        // generating sequences that use one

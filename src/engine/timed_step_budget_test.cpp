@@ -41,6 +41,18 @@ TEST(TimedStepBudget, PromptsStretchAStepSoFarAndNoFurther) {
   EXPECT_NEAR(settled(short_target), 40, 2);
 }
 
+// What a step will take once they generate too is the measure.
+TEST(TimedStepBudget, WhereMorePromptsAreDueStepsMayTakeLonger) {
+  TimedStepBudget budget(2048, {.target = 90 * kMillisecond, .stretch_permille = 2000});
+  settled(budget);
+  StepLoad load = kBusy;
+  EXPECT_NEAR(budget.tokens(load, 0), 10 + 80, 3);
+  load.prompts_due = 40;
+  EXPECT_NEAR(budget.tokens(load, 0), 10 + 80 + 40, 5);
+  load.prompts_due = 1000;
+  EXPECT_NEAR(budget.tokens(load, 0), 10 + 280, 8) << "the target holds";
+}
+
 TEST(TimedStepBudget, RecoversFromAnEstimateThatLetsFewTokensThrough) {
   TimedStepBudget budget(2048, {.stretch_permille = 2000});
   settled(budget, 15 * kMillisecond);
