@@ -45,7 +45,8 @@ export class HttpPeer {
     self.stop = () => self.child.kill('SIGKILL');
     process.once('exit', self.stop);
     for (;;) {
-      if (self.child.exitCode !== null) throw new Error(`${program} ${args.join(' ')} ended with status ${self.child.exitCode}`);
+      const { exitCode, signalCode } = self.child;
+      if (exitCode !== null || signalCode !== null) throw new Error(`${program} ${args.join(' ')} ended with ${signalCode ?? `status ${exitCode}`}`);
       if (await self.ready()) return self;
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
