@@ -62,9 +62,7 @@ Options parse(int argc, char** argv) {
   app.add_option("--batch-generate", options.batch_generate, "tokens of one of its answers");
   app.add_option("--step-ms", options.step_ms, "as of hearth serve");
   app.add_option("--itl-stretch", options.stretch, "as of hearth serve");
-  app.add_option("--clock", options.clock,
-                 "what passes, or what the process computes (--threads 1)")
-      ->check(CLI::IsMember({"wall", "cpu"}));
+  bench::add_clock(app, options.clock);
   app.add_option("--class", options.neighbour,
                  "of the batch: standard shows what sharing would cost")
       ->check(CLI::IsMember({"batch", "standard"}));
@@ -86,6 +84,7 @@ double quantile(std::vector<double> values, double share) {
 struct Seen {
   std::vector<double> itl, ttft;
   int64_t batch_tokens = 0;
+  int64_t abandoned = 0;  // steps of the batch
   double longest_step = 0;
   double seconds = 0;
 };
@@ -146,7 +145,7 @@ class House {
     request.max_tokens = generate;
     request.sampling.temperature = 0;
     request.service_class = service_class;
-    live_[last_id_] = {reader, clock_.now(), 0};
+    live_[last_id_] = {reader, reader ? reader->asks_at : clock_.now(), 0};
     scheduler_.add(std::move(request), clock_.now());
     return last_id_;
   }
@@ -194,7 +193,11 @@ class House {
 
   void step(Seen& seen) {
     const Nanos begin = clock_.now();
-    const engine::StepResult result = runner_.run(scheduler_.plan(begin));
+    const engine::StepPlan& plan = scheduler_.plan(begin);
+    const auto somebody_asks = [&] { return clock_.now() >= next_question(); };
+    const engine::StepResult result =
+        plan.idle ? runner_.run_idle(plan, somebody_asks) : runner_.run(plan);
+    if (result.abandoned) ++seen.abandoned;
     const Nanos now = clock_.now();
     seen.longest_step = std::max(seen.longest_step, milliseconds(now - begin));
     for (const engine::Output& output : scheduler_.commit(result, now)) hear(output, now, seen);
@@ -235,10 +238,11 @@ class House {
 void print(const char* name, const Seen& seen) {
   fmt::print(stderr,
              "{:<16} ITL p50 {:7.3f} p99 {:7.3f} ms | TTFT p50 {:7.2f} p99 {:7.2f} ms | {:4} "
-             "answers | batch {:7.1f} tokens/s, longest step {:6.1f} ms\n",
+             "answers | batch {:7.1f} tokens/s, {} steps abandoned, longest step {:6.1f} ms\n",
              name, quantile(seen.itl, 0.5), quantile(seen.itl, 0.99), quantile(seen.ttft, 0.5),
              quantile(seen.ttft, 0.99), seen.ttft.size(),
-             static_cast<double>(seen.batch_tokens) / seen.seconds, seen.longest_step);
+             static_cast<double>(seen.batch_tokens) / seen.seconds, seen.abandoned,
+             seen.longest_step);
 }
 
 io::Json json_of(const Seen& seen) {
@@ -248,6 +252,7 @@ io::Json json_of(const Seen& seen) {
           {"ttft_p99_ms", quantile(seen.ttft, 0.99)},
           {"answers", seen.ttft.size()},
           {"batch_tokens_per_second", static_cast<double>(seen.batch_tokens) / seen.seconds},
+          {"steps_abandoned", seen.abandoned},
           {"longest_step_ms", seen.longest_step}};
 }
 
@@ -272,4 +277,6 @@ void run(const Options& options) {
 }  // namespace
 }  // namespace hearth
 
-int main(int argc, char** argv) { hearth::run(hearth::parse(argc, argv)); }
+int main(int argc, char** argv) {
+  return hearth::bench::run_or_say_why([&] { hearth::run(hearth::parse(argc, argv)); });
+}

@@ -2,6 +2,7 @@
 // more than what passes.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <ctime>
@@ -42,7 +43,12 @@ class BenchClock final : public Clock {
   SystemClock system_;
 };
 
-// "wall" or "cpu".
+inline void add_clock(CLI::App& app, std::string& name) {
+  app.add_option("--clock", name, "what passes, or what the process computes (--threads 1)")
+      ->check(CLI::IsMember({"wall", "cpu"}));
+}
+
+// Of --clock.
 inline BenchClock::Kind clock_kind(const std::string& name) {
   return name == "cpu" ? BenchClock::Kind::kCpu : BenchClock::Kind::kWall;
 }

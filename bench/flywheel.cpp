@@ -73,8 +73,7 @@ Options parse(int argc, char** argv) {
   app.add_option("--devices", options.devices, "of a server");
   app.add_option("--shape", options.shape, "the model of the servers");
   app.add_option("--svg", options.svg, "file of the charts");
-  app.add_option("--clock", options.clock, "what passes, or what the process computes")
-      ->check(CLI::IsMember({"wall", "cpu"}));
+  bench::add_clock(app, options.clock);
   app.add_option("--stretch", options.stretch, "of a step by prompts; 0: no bound");
   app.add_option("--scale", options.scale, "of the published requests");
   app.add_option("--requests", options.requests,

@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/error.h"
 #include "base/random.h"
+#include "flags.h"
 #include "grammar/matcher.h"
 #include "io/file.h"
 #include "io/json.h"
@@ -238,12 +238,4 @@ void run() {
 }  // namespace
 }  // namespace hearth::grammar
 
-int main() {
-  try {
-    hearth::grammar::run();
-    return 0;
-  } catch (const hearth::Error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-}
+int main() { return hearth::bench::run_or_say_why(hearth::grammar::run); }

@@ -19,7 +19,6 @@
 #include <vector>
 
 #include "backend/cpu/cpu_backend.h"
-#include "base/error.h"
 #include "chart.h"
 #include "flags.h"
 #include "io/file.h"
@@ -38,8 +37,7 @@ static_assert(std::string_view(bench::kOps[kAttention]) == "attention");
 
 struct Options {
   std::string model;
-  models::Quantize quantize = models::Quantize::kNone;
-  DType kv_dtype = DType::kBF16;
+  bench::Numbers numbers;
   int threads = 0;
   int64_t most = 32768;
   int64_t chunk = 512;
@@ -51,10 +49,7 @@ Options parse(int argc, char** argv) {
   CLI::App app{"What does a long text cost?", "./dev bench long_context"};
   app.option_defaults()->always_capture_default();
   app.add_option("MODEL", options.model, "a folder or a .gguf file")->required();
-  std::string quantize = "stored", kv = "bf16";
-  app.add_option("--quantize", quantize, "while loading")
-      ->check(CLI::IsMember({"stored", "q8", "q4"}));
-  app.add_option("--kv", kv, "keys and values")->check(CLI::IsMember({"bf16", "i8", "f32"}));
+  bench::add_numbers(app, options.numbers);
   app.add_option("--threads", options.threads, "0: all cores");
   app.add_option("--most", options.most, "tokens of the prompt")
       ->check(CLI::Range(kFirstPoint, int64_t{1} << 20));
@@ -62,10 +57,6 @@ Options parse(int argc, char** argv) {
       ->check(CLI::IsMember({64, 128, 256, 512, 1024}));
   app.add_option("--svg", options.svg, "file of the charts");
   bench::parse_or_exit(app, argc, argv);
-  if (quantize != "stored") {
-    options.quantize = quantize == "q8" ? models::Quantize::kQ8 : models::Quantize::kQ4;
-  }
-  if (kv != "bf16") options.kv_dtype = kv == "i8" ? DType::kI8 : DType::kF32;
   return options;
 }
 
@@ -100,11 +91,11 @@ class Bench {
         kernels_(bench::timed_kernels(backend_.context().kernels)),
         ctx_{kernels_, backend_.context().workers, backend_.context().arena},
         model_(models::load(files, {.max_model_len = static_cast<int32_t>(options.most),
-                                    .quantize = options.quantize,
+                                    .quantize = options.numbers.quantize(),
                                     .threads = ctx_.workers.count(),
                                     .kernels = &backend::cpu::quantize_kernels()})),
         blocks_(static_cast<size_t>(options.most / ops::kKvBlockTokens + 1)),
-        kv_(model_->info, static_cast<int32_t>(blocks_.size()), options.kv_dtype) {
+        kv_(model_->info, static_cast<int32_t>(blocks_.size()), options.numbers.kv()) {
     std::iota(blocks_.begin(), blocks_.end(), 0);
   }
 
@@ -158,7 +149,7 @@ class Bench {
   }
 
   double kv_gib(int64_t tokens) const {
-    const int64_t each = model_->info.kv_bytes_per_token(options_.kv_dtype);
+    const int64_t each = model_->info.kv_bytes_per_token(options_.numbers.kv());
     return static_cast<double>(each * tokens) / (1 << 30);
   }
 
@@ -221,10 +212,5 @@ void run(const Options& options) {
 }  // namespace hearth
 
 int main(int argc, char** argv) {
-  try {
-    hearth::run(hearth::parse(argc, argv));
-  } catch (const hearth::Error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
+  return hearth::bench::run_or_say_why([&] { hearth::run(hearth::parse(argc, argv)); });
 }

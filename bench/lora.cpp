@@ -89,9 +89,7 @@ Options parse(int argc, char** argv) {
   app.add_option("--layers", options.layers, "of the model");
   app.add_option("--memory", options.memory_mb, "MB for adapters");
   app.add_option("--threads", options.threads, "that compute; 0: one a core");
-  app.add_option("--clock", options.clock,
-                 "what passes, or what the process computes (--threads 1)")
-      ->check(CLI::IsMember({"wall", "cpu"}));
+  bench::add_clock(app, options.clock);
   app.add_option("--svg", options.svg, "file of the charts");
   bench::parse_or_exit(app, argc, argv);
   return options;
@@ -483,4 +481,6 @@ void run(const Options& options) {
 }  // namespace
 }  // namespace hearth
 
-int main(int argc, char** argv) { hearth::run(hearth::parse(argc, argv)); }
+int main(int argc, char** argv) {
+  return hearth::bench::run_or_say_why([&] { hearth::run(hearth::parse(argc, argv)); });
+}

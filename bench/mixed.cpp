@@ -18,7 +18,6 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/clock.h"
-#include "base/error.h"
 #include "engine/scheduler.h"
 #include "flags.h"
 #include "model_files.h"
@@ -171,10 +170,5 @@ void run(const Options& options) {
 }  // namespace hearth
 
 int main(int argc, char** argv) {
-  try {
-    hearth::run(hearth::parse(argc, argv));
-  } catch (const hearth::Error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
+  return hearth::bench::run_or_say_why([&] { hearth::run(hearth::parse(argc, argv)); });
 }

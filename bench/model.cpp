@@ -27,7 +27,6 @@
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/cpu_kernels.h"
 #include "backend/cpu/machine_limits.h"
-#include "base/error.h"
 #include "flags.h"
 #include "model_files.h"
 #include "runner/kv_storage.h"
@@ -38,8 +37,7 @@ namespace {
 
 struct Options {
   std::string model;
-  models::Quantize quantize = models::Quantize::kNone;
-  DType kv_dtype = DType::kBF16;
+  bench::Numbers numbers;
   int threads = 0;
   int64_t context = 256;
   int64_t prompt = 512;
@@ -55,10 +53,7 @@ Options parse(int argc, char** argv) {
   CLI::App app{"Where does the time of a step go?", "./dev bench model"};
   app.option_defaults()->always_capture_default();
   app.add_option("MODEL", options.model, "a folder or a .gguf file")->required();
-  std::string quantize = "stored", kv = "bf16";
-  app.add_option("--quantize", quantize, "while loading")
-      ->check(CLI::IsMember({"stored", "q8", "q4"}));
-  app.add_option("--kv", kv, "keys and values")->check(CLI::IsMember({"bf16", "i8", "f32"}));
+  bench::add_numbers(app, options.numbers);
   app.add_option("--threads", options.threads, "0: all cores");
   app.add_option("--context", options.context, "tokens before those that are generated");
   app.add_option("--prompt", options.prompt, "tokens of the prompt");
@@ -71,10 +66,6 @@ Options parse(int argc, char** argv) {
   app.add_option("--streams", options.streams, "that generate beside chunks");
   app.add_option("--before", options.before, "tokens of the prompt before a chunk");
   bench::parse_or_exit(app, argc, argv);
-  if (quantize != "stored") {
-    options.quantize = quantize == "q8" ? models::Quantize::kQ8 : models::Quantize::kQ4;
-  }
-  if (kv != "bf16") options.kv_dtype = kv == "i8" ? DType::kI8 : DType::kF32;
   return options;
 }
 
@@ -106,11 +97,11 @@ class Bench {
         backend_({.threads = options.threads}),
         kernels_(bench::timed_kernels(backend_.context().kernels)),
         ctx_{kernels_, backend_.context().workers, backend_.context().arena},
-        model_(models::load(files, {.quantize = options.quantize,
+        model_(models::load(files, {.quantize = options.numbers.quantize(),
                                     .threads = ctx_.workers.count(),
                                     .kernels = &backend::cpu::quantize_kernels()})),
         blocks_each_(longest(options) / ops::kKvBlockTokens + 1),
-        kv_(model_->info, static_cast<int32_t>(blocks_each_ * sequences()), options.kv_dtype),
+        kv_(model_->info, static_cast<int32_t>(blocks_each_ * sequences()), options.numbers.kv()),
         blocks_(static_cast<size_t>(blocks_each_ * sequences())) {
     std::iota(blocks_.begin(), blocks_.end(), 0);
     for (const nn::Projection& each : model_->projections) {
@@ -237,10 +228,5 @@ void run(const Options& options) {
 }  // namespace hearth
 
 int main(int argc, char** argv) {
-  try {
-    hearth::run(hearth::parse(argc, argv));
-  } catch (const hearth::Error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
+  return hearth::bench::run_or_say_why([&] { hearth::run(hearth::parse(argc, argv)); });
 }

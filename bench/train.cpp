@@ -27,7 +27,6 @@
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/train_kernels.h"
 #include "base/clock.h"
-#include "base/error.h"
 #include "base/random.h"
 #include "flags.h"
 #include "io/json.h"
@@ -335,4 +334,6 @@ void run(const Options& options) {
 }  // namespace
 }  // namespace hearth
 
-int main(int argc, char** argv) { hearth::run(hearth::parse(argc, argv)); }
+int main(int argc, char** argv) {
+  return hearth::bench::run_or_say_why([&] { hearth::run(hearth::parse(argc, argv)); });
+}
