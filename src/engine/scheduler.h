@@ -87,8 +87,8 @@ class Scheduler {
   // The next step; an empty one is neither run nor committed. It is empty when no request is here,
   // and when all that are wait for their adapters. Valid until the step is committed.
   const StepPlan& plan(Nanos now);
-  // What came out of the planned step. The outputs are valid until the next call of commit(), and
-  // their spans as long as `result`.
+  // What came out of the planned step; nobody has advanced in one that was abandoned. The outputs
+  // are valid until the next call of commit(), and their spans as long as `result`.
   std::span<const Output> commit(const StepResult& result, Nanos now);
 
   // True when a request is in the engine, or an order for the runner: plan() has something to do, a
@@ -116,7 +116,7 @@ class Scheduler {
   enum class Yield : uint8_t { kToClass, kToPriority };  // the latter: to both
 
   void unpark();
-  void fill_step(Nanos now);
+  void fill_step(std::span<const ServiceClass> classes, Nanos now);
   bool others_than_batch() const;
   bool sits_out(const Sequence& sequence) const;
   StepLoad load() const;
@@ -161,6 +161,7 @@ class Scheduler {
   int32_t room_for(const Sequence& sequence) const;
   void preempt(Sequence& sequence);
 
+  void take_back(Sequence& sequence, const StepSequence& step);
   void account(Sequence& sequence);
   void keep_right_guesses(Sequence& sequence, std::span<const SampledToken> tokens);
   void drop_spare_blocks(Sequence& sequence);

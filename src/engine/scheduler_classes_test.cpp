@@ -137,6 +137,27 @@ TEST(SchedulerClasses, BatchWorkSitsOutEveryStepOfOthersAndGoesOn) {
   EXPECT_EQ(engine.scheduler.stats().preemptions, 0u);
 }
 
+TEST(SchedulerClasses, AnAbandonedStepOfBatchWorkLeavesNothingBehind) {
+  SharedEngine engine(measured_config());
+  const RequestId batch = engine.add(ServiceClass::kBatch, 0, 40, 4);
+  ASSERT_TRUE(engine.scheduler.plan(engine.now).idle);
+  const RequestId online = engine.add(ServiceClass::kStandard, 0, 30, 1);
+  EXPECT_TRUE(engine.scheduler.commit({.sequences = {}, .abandoned = true}, engine.now).empty());
+  EXPECT_EQ(engine.scheduler.stats().blocks_used, 0);
+  EXPECT_EQ(engine.scheduler.stats().steps_abandoned, 1u);
+  EXPECT_EQ(engine.step(), (std::map<RequestId, int32_t>{{online, 30}}));
+  const StepPlan& again = engine.scheduler.plan(engine.now);
+  ASSERT_EQ(again.sequences.size(), 1u);
+  EXPECT_EQ(again.sequences[0].request, batch);
+  EXPECT_EQ(again.sequences[0].computed, 0);
+  EXPECT_TRUE(again.sequences[0].fresh) << "the runner may know nothing of it";
+}
+
+TEST(SchedulerClasses, OnlyBatchWorkIsAbandoned) {
+  FullHouse engine(ServiceClass::kStandard);
+  EXPECT_FALSE(engine.scheduler.plan(engine.now).idle);
+}
+
 // Nobody knows what a step takes: the target alone says when whoever comes is to be looked at.
 TEST(SchedulerClasses, StepsOfBatchWorkEndInTimeForWhoComes) {
   EngineConfig config = measured_config();

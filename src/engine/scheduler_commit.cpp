@@ -10,10 +10,16 @@ namespace hearth::engine {
 
 std::span<const Output> Scheduler::commit(const StepResult& result, Nanos now) {
   CHECK(in_flight_, "no step is in flight");
-  CHECK(result.sequences.size() == planned_.size(), "{} results for {} sequences of step {}",
-        result.sequences.size(), planned_.size(), plan_.step);
   in_flight_ = false;
   outputs_.clear();
+  if (result.abandoned) {
+    CHECK(plan_.idle, "step {} was for somebody and is abandoned", plan_.step);
+    ++stats_.steps_abandoned;
+    for (size_t i = 0; i < planned_.size(); ++i) take_back(*planned_[i], plan_.sequences[i]);
+    return outputs_;
+  }
+  CHECK(result.sequences.size() == planned_.size(), "{} results for {} sequences of step {}",
+        result.sequences.size(), planned_.size(), plan_.step);
   if (!planned_.empty()) {
     if (plan_.work.drafted == 0) budget_->learn(plan_.work, now - planned_at_);
     learn_guesses(now - planned_at_);
@@ -58,6 +64,15 @@ void Scheduler::learn_guesses(Nanos duration) {
   const int32_t guesses = work.drafted - guess_read_;
   if (work.prompt_tokens != guesses) return;
   guesses_.learn_step(work.generating, guesses, guess_read_, duration);
+}
+
+// As if the step had not been planned.
+void Scheduler::take_back(Sequence& sequence, const StepSequence& step) {
+  sequence.planned = 0;
+  sequence.fresh = step.fresh;
+  sequence.guess.clear();
+  drop_spare_blocks(sequence);
+  if (sequence.ending != FinishReason::kNone) retire(sequence, sequence.ending);
 }
 
 void Scheduler::account(Sequence& sequence) {

@@ -17,26 +17,25 @@ const StepPlan& Scheduler::plan(Nanos now) {
   planned_.clear();
   unpark();
   planned_at_ = now;
+  const auto classes = std::span(kServiceClasses);  // batch work is the last
   batch_sits_out_ = others_than_batch();
-  fill_step(now);
+  fill_step(batch_sits_out_ ? classes.first(classes.size() - 1) : classes, now);
   if (batch_sits_out_ && std::none_of(running_.begin(), running_.end(),
                                       [](const Sequence* s) { return s->planned > 0; })) {
     batch_sits_out_ = false;
-    fill_step(now);
+    fill_step(classes.last(1), now);
   }
   plan_guesses();
   write_plan();
   return plan_;
 }
 
-void Scheduler::fill_step(Nanos now) {
+void Scheduler::fill_step(std::span<const ServiceClass> classes, Nanos now) {
   reclaim_time(now);
   tokens_left_ = step_tokens(now);
   plan_generating();
   prompt_share_ = std::clamp(tokens_left_ / (config_.max_long_partial_prefills + 1), 1,
                              config_.long_prefill_token_threshold);
-  const size_t out = batch_sits_out_ ? 1 : 0;  // batch work is the last
-  const auto classes = std::span(kServiceClasses).first(std::size(kServiceClasses) - out);
   for (const ServiceClass each : classes) fill(each, now);
   // Where the lower classes gave more than was taken of them.
   for (const ServiceClass each : classes) extend_prompts(each);
@@ -606,6 +605,8 @@ void Scheduler::write_plan() {
   }
   plan_.work.adapters = used_adapters();
   plan_.work.drafted += guess_read_;
+  plan_.idle =  // the first in rank is of the highest class
+      !planned_.empty() && planned_.front()->rank.service_class == ServiceClass::kBatch;
   adapters_.take_orders(plan_.adapters);
   in_flight_ = !plan_.empty();
   if (in_flight_) ++plan_.step;

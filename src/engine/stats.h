@@ -25,6 +25,7 @@ struct Stats {
 
   // Counters.
   uint64_t steps = 0;
+  uint64_t steps_abandoned = 0;         // of idle work, for somebody who came; not among steps
   uint64_t step_tokens = 0;             // computed, everything
   uint64_t prompt_tokens_computed = 0;  // of prompts, the first time
   uint64_t prompt_tokens_cached = 0;    // of prompts, found computed at the first step

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -72,6 +73,8 @@ struct StepPlan {
   std::vector<AdapterOrder> adapters;
   int32_t tokens = 0;  // rows: sum of count and of guesses
   StepWork work;       // the same as what it costs
+  // Only work for idle capacity: whoever else comes need not wait for its end (Runner::run_idle).
+  bool idle = false;
 
   // Nothing to run, and nothing to commit.
   bool empty() const { return sequences.empty() && adapters.empty(); }
@@ -93,6 +96,9 @@ struct SequenceResult {
 
 struct StepResult {
   std::vector<SequenceResult> sequences;  // same order as the plan
+  // Of run_idle: orders and copies were obeyed, and nothing else has come of the step. What it was
+  // to write is undefined, and `sequences` is empty.
+  bool abandoned = false;
 };
 
 // The hands. One thread calls it.
@@ -100,6 +106,12 @@ class Runner {
  public:
   virtual ~Runner() = default;
   virtual StepResult run(const StepPlan& plan) = 0;
+  // The same, for a plan of idle work: `stop` is asked again and again, by the thread that calls,
+  // and once it is true the step may be abandoned.
+  virtual StepResult run_idle(const StepPlan& plan, const std::function<bool()>& stop) {
+    static_cast<void>(stop);
+    return run(plan);
+  }
 };
 
 }  // namespace hearth::engine

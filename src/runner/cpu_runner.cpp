@@ -31,7 +31,41 @@ CpuRunner::CpuRunner(const models::Model& model, const CpuRunnerOptions& options
       slots_(static_cast<size_t>(options.max_num_seqs)),
       scratch_(static_cast<size_t>(context.workers.count())) {}
 
-StepResult CpuRunner::run(const StepPlan& plan) {
+namespace {
+
+struct StepStopped {};
+
+// Lets go of a step between two parallel loops.
+class StoppableWorkers final : public ops::Workers {
+ public:
+  StoppableWorkers(ops::Workers& workers, const std::function<bool()>& stop)
+      : workers_(workers), stop_(stop) {}
+  int count() const override { return workers_.count(); }
+  void run(int64_t tasks, const std::function<void(int64_t task, int worker)>& body) override {
+    if (stop_()) throw StepStopped();
+    workers_.run(tasks, body);
+  }
+
+ private:
+  ops::Workers& workers_;
+  const std::function<bool()>& stop_;
+};
+
+}  // namespace
+
+StepResult CpuRunner::run(const StepPlan& plan) { return compute(plan, ctx_); }
+
+StepResult CpuRunner::run_idle(const StepPlan& plan, const std::function<bool()>& stop) {
+  StoppableWorkers workers(ctx_.workers, stop);
+  ops::Context stoppable{ctx_.kernels, workers, ctx_.arena};
+  try {
+    return compute(plan, stoppable);
+  } catch (const StepStopped&) {
+    return {.sequences = {}, .abandoned = true};
+  }
+}
+
+StepResult CpuRunner::compute(const StepPlan& plan, ops::Context& forward) {
   CHECK(plan.tokens <= options_.max_num_batched_tokens, "{} rows of {}", plan.tokens,
         options_.max_num_batched_tokens);
   for (const engine::AdapterOrder& order : plan.adapters) obey(order);
@@ -45,7 +79,7 @@ StepResult CpuRunner::run(const StepPlan& plan) {
   result.sequences.resize(plan.sequences.size());
   if (plan.tokens == 0) return result;
   pack(plan);
-  nn::Pass pass{ctx_, tokens_, positions_, sequences_, kv_.cache()};
+  nn::Pass pass{forward, tokens_, positions_, sequences_, kv_.cache()};
   if (!batch_.empty()) pass.low_rank = &batch_;
   const TensorView hidden = model_.forward(pass);
   rows_.clear();

@@ -41,6 +41,9 @@ class CpuRunner final : public engine::Runner {
             const ops::Context& context, adapters::AdapterStore* store = nullptr);
 
   engine::StepResult run(const engine::StepPlan& plan) override;
+  // `stop` is asked before each op of the model; what comes after it is not given up.
+  engine::StepResult run_idle(const engine::StepPlan& plan,
+                              const std::function<bool()>& stop) override;
 
  private:
   // Rows whose logits are needed: one to score the token that follows, or one to choose a token
@@ -56,6 +59,8 @@ class CpuRunner final : public engine::Runner {
     std::vector<double> pooled;  // sum (kMean) or the first row (kFirst)
   };
 
+  // The model's forward pass on `forward`, all else on the runner's own context.
+  engine::StepResult compute(const engine::StepPlan& plan, ops::Context& forward);
   void obey(const engine::AdapterOrder& order);
   void pack(const engine::StepPlan& plan);
   void add_logits_rows(const engine::StepSequence& sequence, int32_t index, int32_t row,

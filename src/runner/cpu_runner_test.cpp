@@ -145,6 +145,25 @@ TEST_F(CpuRunnerTest, CopiesBlocksBeforeItComputes) {
   EXPECT_EQ(copied.sequences[0].sampled[0].logprob, straight.sequences[0].sampled[0].logprob);
 }
 
+// Wherever it stops: the same step comes to the same afterwards.
+TEST_F(CpuRunnerTest, AnIdleStepIsLetGoOfBetweenTwoOps) {
+  params_.logprobs = 0;
+  const int32_t size = static_cast<int32_t>(tokens_.size());
+  StepPlan plan;
+  plan.sequences = {sequence(0, size, Want::kToken)};
+  plan.tokens = size;
+  const float undisturbed = runner_.run(plan).sequences[0].sampled[0].logprob;
+  int asked = 0;
+  EXPECT_FALSE(runner_.run_idle(plan, [&] { return ++asked < 0; }).abandoned);
+  ASSERT_GT(asked, 10);
+  for (int after : {0, 1, asked / 2, asked - 1}) {
+    const StepResult result = runner_.run_idle(plan, [&] { return after-- == 0; });
+    EXPECT_TRUE(result.abandoned);
+    EXPECT_TRUE(result.sequences.empty());
+    EXPECT_EQ(runner_.run(plan).sequences[0].sampled.at(0).logprob, undisturbed);
+  }
+}
+
 TEST_F(CpuRunnerTest, AConstraintThatThrowsEndsItsOwnSequenceOnly) {
   Throws constraint;
   const int32_t size = static_cast<int32_t>(tokens_.size());

@@ -46,6 +46,7 @@ engine::Admission EngineLoop::submit(Submission submission) {
   if (!admission.accepted()) return admission;
   Command command;
   command.submission = std::move(submission);
+  const bool waits = command.submission.request.service_class < engine::ServiceClass::kBatch;
   {
     const std::lock_guard lock(signal_->mutex);
     // The scheduler has the last word, but it may be in the middle of a long step.
@@ -59,6 +60,7 @@ engine::Admission EngineLoop::submit(Submission submission) {
     ++mailbox_adds_;
     ++unfinished_;
     mailbox_.push_back(std::move(command));
+    if (waits) wanted_ = true;
   }
   signal_->wake.notify_one();
   return admission;
@@ -184,6 +186,7 @@ bool EngineLoop::read_mailbox() {
   {
     const std::lock_guard lock(signal_->mutex);
     commands.swap(mailbox_);
+    wanted_ = false;
   }
   for (Command& command : commands) obey(command);
   if (!commands.empty()) publish();
@@ -286,7 +289,8 @@ void EngineLoop::step() {
   if (computes) metrics_.iteration_tokens_total.observe(plan.tokens);
   engine::StepResult result;
   try {
-    result = runner_.run(plan);
+    result =
+        plan.idle ? runner_.run_idle(plan, [this] { return wanted_.load(); }) : runner_.run(plan);
     healthy_ = true;
   } catch (const Error& error) {
     result = fail_step(plan, error.text);
@@ -294,9 +298,9 @@ void EngineLoop::step() {
     result = fail_step(plan, error.what());
   }
   const Nanos now = clock_.now();
-  if (computes) metrics_.step_time_seconds.observe(seconds(now - begin));
+  if (computes && !result.abandoned) metrics_.step_time_seconds.observe(seconds(now - begin));
   for (const engine::Output& output : scheduler_.commit(result, now)) tell(output, now);
-  if (computes && healthy_ && work.drafted == 0) learn(work, now - begin);
+  if (computes && healthy_ && !result.abandoned && work.drafted == 0) learn(work, now - begin);
   publish();
 }
 

@@ -177,6 +177,8 @@ class EngineLoop {
   std::unordered_map<engine::AdapterId, Nanos> loads_;  // in flight, since when
   bool stalled_ = false;                                // nothing can be done before there is mail
 
+  // Somebody is in the mailbox for whom batch work makes way.
+  std::atomic<bool> wanted_{false};
   std::atomic<engine::RequestId> next_id_{1};
   std::atomic<bool> healthy_{true};
   std::atomic<int32_t> unfinished_{0};

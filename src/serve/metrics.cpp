@@ -244,6 +244,9 @@ std::string Metrics::expose(const engine::Stats& stats, int http_connections, bo
                {{{{"reason", "capacity"}}, adapters.evicted_for_room},
                 {{{"reason", "unload"}}, adapters.evicted_by_unload}});
   out.counter("hearth:engine_steps_total", "Steps computed.", stats.steps);
+  out.counter("hearth:engine_steps_abandoned_total",
+              "Steps of batch work that were given up for somebody who came.",
+              stats.steps_abandoned);
   out.counters("hearth:request_success_total", "Answers by why they ended.", request_success,
                out.model());
   out.counters("hearth:admission_rejections_total", "Requests refused before their first step.",

@@ -17,6 +17,8 @@ using engine::FinishReason;
 using engine::Output;
 using engine::RequestId;
 
+constexpr double kAbandoned = 0.3;  // of the steps that may be
+
 // What a client has heard of one choice.
 struct Heard {
   FakeAnswer answer;
@@ -228,8 +230,10 @@ class History {
     fail(checker_.check_plan(plan));
     check_order();
     if (!report_.ok() || plan.empty()) return;
-    const engine::StepResult result = runner_.run(plan);
+    const engine::StepResult result =
+        runner_.run_idle(plan, [&] { return plan.idle && random_.chance(kAbandoned); });
     fail(runner_.complaint());
+    if (result.abandoned) ++work_;
     if (!plan.sequences.empty()) now_ += cost(plan);
     if (random_.chance(0.5)) leave();
     if (random_.chance(0.5)) finish_loads();
@@ -389,6 +393,7 @@ namespace {
 
 void add_counters(engine::Stats& totals, const engine::Stats& stats) {
   totals.steps += stats.steps;
+  totals.steps_abandoned += stats.steps_abandoned;
   totals.step_tokens += stats.step_tokens;
   totals.prompt_tokens_computed += stats.prompt_tokens_computed;
   totals.prompt_tokens_cached += stats.prompt_tokens_cached;

@@ -12,6 +12,7 @@ void expect_lawful(uint64_t first_seed, int64_t count) {
   EXPECT_EQ(summary.histories, count);
   EXPECT_GT(summary.totals.preemptions, 1000u);
   EXPECT_GT(summary.totals.tokens_recomputed, 1000u);
+  EXPECT_GT(summary.totals.steps_abandoned, 1000u);
   EXPECT_GT(summary.totals.prompt_tokens_cached, 1000u);
   EXPECT_GT(summary.totals.block_copies, 1000u);
   EXPECT_GT(summary.totals.evictions, 1000u);

@@ -285,6 +285,21 @@ StepResult FakeRunner::run(const StepPlan& plan) {
   return result;
 }
 
+StepResult FakeRunner::run_idle(const StepPlan& plan, const std::function<bool()>& stop) {
+  if (!stop()) return run(plan);
+  for (const engine::AdapterOrder& order : plan.adapters) obey(order);
+  copy_blocks(plan.copies);
+  for (const StepSequence& sequence : plan.sequences) spoil(sequence);
+  return {.sequences = {}, .abandoned = true};
+}
+
+void FakeRunner::spoil(const StepSequence& sequence) {
+  const auto rows = sequence.count + static_cast<int32_t>(sequence.guess.size());
+  for (int32_t i = sequence.computed; i < sequence.computed + rows; ++i) {
+    value_at(sequence, i) = dice_ = split_mix(dice_);
+  }
+}
+
 FakeRunner::Slot& FakeRunner::slot_of(const StepSequence& sequence) {
   CHECK(sequence.slot >= 0 && static_cast<size_t>(sequence.slot) < slots_.size(), "slot {}",
         sequence.slot);

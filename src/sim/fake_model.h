@@ -72,6 +72,9 @@ class FakeRunner final : public engine::Runner {
   FakeRunner(const engine::EngineConfig& config, Lookup describe, Fault fault, uint64_t seed);
 
   engine::StepResult run(const engine::StepPlan& plan) override;
+  // Asks once; what an abandoned step was to write becomes garbage.
+  engine::StepResult run_idle(const engine::StepPlan& plan,
+                              const std::function<bool()>& stop) override;
   // An adapter whose load was ordered is in its pages now; or it is not, and they stay blank.
   void finish_load(engine::AdapterId adapter);
   void fail_load(engine::AdapterId adapter);
@@ -93,6 +96,7 @@ class FakeRunner final : public engine::Runner {
   };
 
   void obey(const engine::AdapterOrder& order);
+  void spoil(const engine::StepSequence& sequence);
   uint64_t adapter_word(engine::AdapterId adapter);
   void copy_blocks(std::span<const engine::BlockCopy> copies);
   uint64_t& value_at(const engine::StepSequence& sequence, int32_t position);
