@@ -8,11 +8,14 @@
 namespace hearth::forge {
 namespace {
 
-// Above this much room in its own history a restart is cheap; Sia's and Pollux's form.
+// What is left of a job's rate when its restarts so far and the next one are counted against its
+// age: Sia's and Pollux's form. Squared, since the gain that a change promises is uncertain and its
+// cost is not: in Sia's workloads that saves one restart in six.
 double restart_factor(const Job& job, Millis now) {
   const auto age = static_cast<double>(now - job.submitted_at);
   const auto cost = static_cast<double>(job.spec.stop_cost);
-  return std::max(0.0, age - (job.starts - 1) * cost) / (age + cost);
+  const double left = std::max(0.0, age - (job.starts - 1) * cost) / (age + cost);
+  return left * left;
 }
 
 struct Choice {
@@ -45,6 +48,7 @@ class Share {
   void run() {
     count_devices();
     for (JobId id : planner_.active()) add(id);
+    find_prices();
     choose();
     apply();
   }
@@ -103,9 +107,38 @@ class Share {
     return -std::pow(rate, -0.5);
   }
 
-  // The step with the most utility for each device it takes, again and again.
+  // What a device of each kind is worth to those who compete for it: the prices at which what every
+  // job likes best would just take what there is, which is the dual of Sia's integer programme.
+  void find_prices() {
+    prices_.assign(free_.size(), kFirstPrice);
+    for (int turn = 0; turn < kTurns; ++turn) {
+      std::vector<double> asked(free_.size(), 0);
+      for (const Candidate& candidate : candidates_) {
+        const Choice best = best_at_prices(candidate);
+        if (best.workers > 0) asked[static_cast<size_t>(best.kind)] += best.workers;
+      }
+      const double step = kFirstStep / (1 + kCooling * turn);
+      for (size_t kind = 0; kind < free_.size(); ++kind) {
+        const double beyond = asked[kind] / std::max(1, free_[kind]) - 1;
+        prices_[kind] *= std::exp(step * std::min(beyond, 1.0));
+      }
+    }
+  }
+
+  Choice best_at_prices(const Candidate& candidate) const {
+    Choice best = candidate.chosen;
+    for (const Choice& choice : candidate.choices) {
+      if (choice.utility - price(choice) > best.utility - price(best)) best = choice;
+    }
+    return best;
+  }
+
+  double price(const Choice& c) const {
+    return c.workers == 0 ? 0 : prices_[static_cast<size_t>(c.kind)] * c.workers;
+  }
+
+  // The step with the most utility for its price, again and again.
   void choose() {
-    const auto price = [&](const Choice& c) { return static_cast<double>(c.workers); };
     while (true) {
       Candidate* best = nullptr;
       Choice best_choice;
@@ -117,7 +150,8 @@ class Share {
               free_[static_cast<size_t>(choice.kind)] + (same_kind ? candidate.chosen.workers : 0);
           const double more = choice.utility - candidate.chosen.utility;
           if (choice.workers > room || more <= 1e-9) continue;
-          const double gain = more / std::max(0.25, price(choice) - price(candidate.chosen));
+          const double dearer = price(choice) - price(candidate.chosen);
+          const double gain = more / std::max(kCheapest, dearer);
           if (gain > best_gain) best = &candidate, best_choice = choice, best_gain = gain;
         }
       }
@@ -160,9 +194,16 @@ class Share {
 
   // What a job without devices is worth: below one worker of its slowest kind.
   static constexpr double kNothing = 1.5;
+  // Of the search for prices, in utility a device; steps shrink, and the last turns change little.
+  static constexpr double kFirstPrice = 0.02;
+  static constexpr double kCheapest = 1e-3 * kFirstPrice;
+  static constexpr int kTurns = 100;
+  static constexpr double kFirstStep = 0.5;
+  static constexpr double kCooling = 0.1;
 
   Planner& planner_;
-  std::vector<int32_t> free_;  // by kind
+  std::vector<int32_t> free_;   // by kind
+  std::vector<double> prices_;  // of a device, by kind
   std::vector<int32_t> node_size_;
   std::vector<Candidate> candidates_;
 };

@@ -1,6 +1,7 @@
 // Shares devices out among jobs whose rates are known, in the manner of Sia (Jayaram Subramanya et
 // al. 2023): each job's rate, relative to its rate on one worker of its slowest kind, counts with a
-// concave utility, and a change must pay for its restart.
+// concave utility, and a change must pay for its restart. Where Sia solves an integer programme,
+// its dual's prices by kind of device are found here, and the best buys are made in turn.
 #pragma once
 
 #include "forge/core/planner.h"
