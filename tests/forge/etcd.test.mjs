@@ -72,6 +72,29 @@ test('three servers: any is asked, one decides; when it is killed another goes o
     console.log(`  another server decided ${took} ms after kill -9 (lease 3 s), ${Date.now() - stopped} ms after SIGTERM`);
   }));
 
+test('a server that sleeps past its lease answers nobody when it wakes, and the workers never notice', { skip }, () =>
+  inCouncil({ program, servers: 2, flags }, async (council) => {
+    council.startAgent('one', 1);
+    const id = await council.submit({ command: council.counter(200, 0.1), retries: 100 });
+    await until('it to run', 20000, async () => (await council.job(id)).state === 'running');
+    const first = await council.leader();
+    const { child, url } = council.servers.get(first);
+    child.kill('SIGSTOP');
+    const second = await until('the other server to decide', 15000, () => council.leader());
+    assert.notEqual(second, first);
+    // It is in the sleeper's hands before it wakes.
+    const asked = council.ask(url, 'GET', 'state');
+    await sleep(200);
+    child.kill('SIGCONT');
+    const answer = await asked;
+    assert.ok(answer.status === 307 || answer.status === 503, `it answered ${answer.status}`);
+    await until('it to say that it does not decide', 5000, () => /decides no longer/.test(council.log(`${first}.log`)));
+    await until('it to send on', 5000, async () => (await council.ask(url, 'GET', 'state')).headers.get('Forge-Leader') === council.servers.get(second).url);
+    assert.equal((await council.over(id, 90000)).state, 'succeeded');
+    assert.deepEqual(council.state(id, 'epochs'), ['1'], 'the worker ran on');
+    assert.equal(council.violations(), '');
+  }));
+
 async function disturb(council, rand, counts, end) {
   const deadAgents = new Map();
   while (Date.now() < end) {
@@ -92,6 +115,14 @@ async function disturb(council, rand, counts, end) {
     } else if (what < 0.8) {
       const names = council.etcd.names;
       const name = names[Math.floor(rand() * names.length)];
+      if (names.length > 1 && rand() < 0.5) {
+        // One that is there and says nothing.
+        ++counts.silent;
+        council.etcd.members.get(name).kill('SIGSTOP');
+        await sleep(1000 + rand() * 4000);
+        council.etcd.members.get(name).kill('SIGCONT');
+        continue;
+      }
       ++counts.etcd;
       council.etcd.kill(name);
       await sleep(rand() * (names.length > 1 ? 3000 : 800));
@@ -127,7 +158,7 @@ for (const members of slow ? [1, 3] : [1]) {
           workers: { min: 1 + (i % 2), process: 'per-node' }, place: { locality: 'node' }, stop: { grace_s: 2, cost_s: 0 },
         }));
       }
-      const counts = { killed: 0, asleep: 0, etcd: 0, agents: 0 };
+      const counts = { killed: 0, asleep: 0, etcd: 0, silent: 0, agents: 0 };
       await disturb(council, rand, counts, Date.now() + (slow ? 90000 : 20000));
       for (const id of ids) {
         const job = await council.over(id, 180000);
@@ -140,7 +171,7 @@ for (const members of slow ? [1, 3] : [1]) {
         assert.equal(ends.at(-1), `epoch ${job.epoch}`);
       }
       assert.equal(council.violations(), '');
-      console.log(`  ${etcds}: killed ${counts.killed} servers, ${counts.etcd} members, ${counts.agents} agents; ${counts.asleep} servers slept past their lease`);
+      console.log(`  ${etcds}: killed ${counts.killed} servers, ${counts.etcd} members, ${counts.agents} agents; ${counts.asleep} servers slept past their lease, ${counts.silent} members were silent`);
     }));
 }
 

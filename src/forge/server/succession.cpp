@@ -90,8 +90,11 @@ void Succession::run() {
 // True: it was this server's turn, and that is over.
 bool Succession::look(Etcd& etcd) {
   const std::optional<std::string> holder = Leadership::holder(etcd);
-  if (holder && *holder != seat().leader) log::info("another server decides url={}", *holder);
-  publish(nullptr, nullptr, holder.value_or(""));
+  // This server's own key, of a life that ended without giving it back, leads nobody anywhere.
+  const std::string leader = holder && *holder != url_ ? *holder : "";
+  if (!leader.empty() && leader != seat().leader)
+    log::info("another server decides url={}", leader);
+  publish(nullptr, nullptr, leader);
   if (holder) return false;
   const std::unique_ptr<Leadership> leadership = Leadership::take(etcd_, url_, clock_);
   if (!leadership) return false;
