@@ -134,6 +134,18 @@ flywheel::CalibrationKey LocalModel::calibration_key() const {
   return apps::calibration_key(loaded_.model->info, runner_options_, threads_);
 }
 
+// Weights lie in the packed file, or in memory of their own where there is none yet, or in the
+// model's files.
+size_t LocalModel::mapped_weight_bytes() const {
+  if (loaded_.packed) return loaded_.packed->bytes().size();
+  return loaded_.model->packed.empty() ? source_.files->mapped_bytes() : 0;
+}
+
+size_t LocalModel::move_weights_to_huge_pages(const std::stop_token& stop) const {
+  if (loaded_.packed) return loaded_.packed->move_to_huge_pages(stop);
+  return loaded_.model->packed.empty() ? source_.files->move_to_huge_pages(stop) : 0;
+}
+
 void LocalModel::make_drafter(const tokenizer::Tokenizer& tokenizer) {
   if (!draft_) return;
   drafter_ = draft_->drafter(loaded_.model->info, handle_.name, tokenizer,

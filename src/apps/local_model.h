@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 
 #include "apps/local_adapters.h"
 #include "apps/local_draft.h"
@@ -28,6 +29,10 @@ class LocalModel {
   // For a server; valid as long as this object.
   const serve::ModelHandle& handle() const { return handle_; }
   int threads() const { return threads_; }
+  // Of the files that weights are views of.
+  size_t mapped_weight_bytes() const;
+  // Of those: see MappedFile. While the model runs, and by one thread.
+  size_t move_weights_to_huge_pages(const std::stop_token& stop) const;
   // Under which its measured costs are kept.
   flywheel::CalibrationKey calibration_key() const;
 

@@ -14,6 +14,7 @@
 #include "apps/model_source.h"
 #include "apps/tune_process.h"
 #include "apps/web_files.h"
+#include "apps/weight_mover.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "io/file.h"
@@ -147,6 +148,7 @@ void run_serve(Serve options) {
   serve_adapters(options.lora, server.adapters());
   server.start();
   print_welcome(server, options, local);
+  const WeightMover mover(local);
   stop_on_signals(server, signals);
   log::info("stopped");
 }

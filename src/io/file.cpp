@@ -57,6 +57,50 @@ void write_all(int file, const std::string& path, std::string_view contents) {
   }
 }
 
+constexpr size_t kHugePageBytes = size_t{2} << 20;
+
+bool has_huge_pages() {
+  constexpr const char* kSwitch = "/sys/kernel/mm/transparent_hugepage/enabled";
+  return file_exists(kSwitch) && read_file(kSwitch).find("[never]") == std::string::npos;
+}
+
+// Room for copies of so many bytes in huge pages; takes memory only where something is written.
+class CopyMap {
+ public:
+  explicit CopyMap(size_t bytes) : bytes_(bytes + kHugePageBytes) {
+    map_ = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map_ == MAP_FAILED) return;
+    const auto address = reinterpret_cast<uintptr_t>(map_);
+    pages_ = (address + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+    ::madvise(reinterpret_cast<void*>(pages_), bytes, MADV_HUGEPAGE);
+  }
+  ~CopyMap() {
+    if (map_ != MAP_FAILED) ::munmap(map_, bytes_);
+  }
+  CopyMap(const CopyMap&) = delete;
+  CopyMap& operator=(const CopyMap&) = delete;
+
+  // Copies the huge page at from + offset and puts the copy there; false: that could not be done.
+  // What was moved leaves an empty place here, which nobody else's map can take.
+  bool move(std::byte* from, size_t offset) const {
+    if (map_ == MAP_FAILED) return false;
+    auto* copy = reinterpret_cast<std::byte*>(pages_ + offset);
+    std::memcpy(copy, from + offset, kHugePageBytes);
+    if (::mremap(copy, kHugePageBytes, kHugePageBytes,
+                 MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, from + offset) == MAP_FAILED) {
+      return false;
+    }
+    ::mprotect(from + offset, kHugePageBytes, PROT_READ);
+    return true;
+  }
+
+ private:
+  size_t bytes_;
+  void* map_ = MAP_FAILED;
+  uintptr_t pages_ = 0;
+};
+
 }  // namespace
 
 bool file_exists(const std::string& path) {
@@ -132,19 +176,38 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::release_pages() const {
-  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+  if (data_ != nullptr && !moved_) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)),
       data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
+      size_(std::exchange(other.size_, 0)),
+      moved_(std::exchange(other.moved_, false)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(moved_, other.moved_);
   return *this;
+}
+
+// The copies are made in a map of their own and moved from there: one system call, before and after
+// which the same bytes are at the same address.
+size_t MappedFile::move_to_huge_pages(const std::stop_token& stop) {
+  const auto begin = reinterpret_cast<uintptr_t>(data_);
+  const uintptr_t first = (begin + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+  const uintptr_t end = (begin + size_) / kHugePageBytes * kHugePageBytes;
+  if (data_ == nullptr || first >= end || !has_huge_pages()) return 0;
+  const CopyMap copies(end - first);
+  moved_ = true;
+  size_t moved = 0;
+  while (first + moved < end && !stop.stop_requested() &&
+         copies.move(reinterpret_cast<std::byte*>(first), moved)) {
+    moved += kHugePageBytes;
+  }
+  return moved;
 }
 
 }  // namespace hearth::io

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -59,11 +60,18 @@ class MappedFile {
   const std::string& path() const { return path_; }
   // What was read leaves this process's memory; read again, it comes back from the system's cache.
   void release_pages() const;
+  // Puts copies in huge pages where the file's pages are mapped, one after the other, while other
+  // threads read: whoever reads much in order meets a 512th of the addresses to be looked up. Each
+  // page of the file leaves this process's memory once it is copied. What lies before the first and
+  // after the last whole huge page stays as it is. Ends early when asked to. Returns the bytes that
+  // are copies now; release_pages() then does nothing. One thread calls these two.
+  size_t move_to_huge_pages(const std::stop_token& stop);
 
  private:
   std::string path_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  bool moved_ = false;  // some of it is no longer the file's
 };
 
 }  // namespace hearth::io

@@ -12,6 +12,18 @@ std::string_view FileSource::text(const std::string& name) {
   return {reinterpret_cast<const char*>(data.data()), data.size()};
 }
 
+size_t mapped_bytes(const std::map<std::string, MappedFile>& files) {
+  size_t bytes = 0;
+  for (const auto& [name, file] : files) bytes += file.bytes().size();
+  return bytes;
+}
+
+size_t move_to_huge_pages(std::map<std::string, MappedFile>& files, const std::stop_token& stop) {
+  size_t moved = 0;
+  for (auto& [name, file] : files) moved += file.move_to_huge_pages(stop);
+  return moved;
+}
+
 Folder::Folder(std::string path) : path_(std::move(path)) {
   if (!file_exists(path_ + "/.")) {
     throw_error(ErrorCode::kNotFound, path_, "no such folder; give the path of a model's folder");
@@ -28,6 +40,12 @@ std::span<const std::byte> Folder::bytes(const std::string& name) {
 
 void Folder::release_pages() {
   for (const auto& [name, file] : files_) file.release_pages();
+}
+
+size_t Folder::mapped_bytes() const { return io::mapped_bytes(files_); }
+
+size_t Folder::move_to_huge_pages(const std::stop_token& stop) {
+  return io::move_to_huge_pages(files_, stop);
 }
 
 std::string Folder::where(const std::string& name) const { return path_ + "/" + name; }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <map>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,12 +25,20 @@ class FileSource {
   virtual std::span<const std::byte> bytes(const std::string& name) = 0;
   // Much of what was read is not needed soon: files that are mapped give their pages back.
   virtual void release_pages() {}
+  // Of the files that are mapped: all bytes, and what MappedFile's does with each, by one thread
+  // and once no other file is opened.
+  virtual size_t mapped_bytes() const { return 0; }
+  virtual size_t move_to_huge_pages(const std::stop_token&) { return 0; }
   // How messages call a file of this source: its path.
   virtual std::string where(const std::string& name) const = 0;
 
   // The same bytes as characters.
   std::string_view text(const std::string& name);
 };
+
+// What a source does with all its mapped files.
+size_t mapped_bytes(const std::map<std::string, MappedFile>& files);
+size_t move_to_huge_pages(std::map<std::string, MappedFile>& files, const std::stop_token& stop);
 
 // A folder; each file is mapped when it is first asked for.
 class Folder final : public FileSource {
@@ -39,6 +48,8 @@ class Folder final : public FileSource {
   bool has(const std::string& name) const override;
   std::span<const std::byte> bytes(const std::string& name) override;
   void release_pages() override;
+  size_t mapped_bytes() const override;
+  size_t move_to_huge_pages(const std::stop_token& stop) override;
   std::string where(const std::string& name) const override;
 
  private:

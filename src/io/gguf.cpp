@@ -452,6 +452,12 @@ void GgufFile::release_pages() {
   for (const auto& [name, file] : files_) file.release_pages();
 }
 
+size_t GgufFile::mapped_bytes() const { return io::mapped_bytes(files_); }
+
+size_t GgufFile::move_to_huge_pages(const std::stop_token& stop) {
+  return io::move_to_huge_pages(files_, stop);
+}
+
 std::string GgufFile::where(const std::string& name) const {
   return name == kGgufFile ? path_ : folder_prefix(path_) + name;
 }

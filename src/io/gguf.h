@@ -119,6 +119,8 @@ class GgufFile final : public FileSource {
   bool has(const std::string& name) const override;
   std::span<const std::byte> bytes(const std::string& name) override;
   void release_pages() override;
+  size_t mapped_bytes() const override;
+  size_t move_to_huge_pages(const std::stop_token& stop) override;
   std::string where(const std::string& name) const override;
 
  private:
