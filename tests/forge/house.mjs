@@ -127,6 +127,11 @@ export class House {
     return allProcesses((folder) => fs.readlinkSync(`${folder}/cwd`) === where);
   }
 
+  // Processes that work in a folder of this house.
+  inFolders() {
+    return allProcesses((folder) => fs.readlinkSync(`${folder}/cwd`).startsWith(`${this.dir}/`));
+  }
+
   // Workers of this house, by what they find in their environment.
   pids(wanted) {
     const found = [];
@@ -143,10 +148,14 @@ export class House {
   async close() {
     for (const { child } of this.agents.values()) child.kill('SIGKILL');
     this.server?.kill('SIGKILL');
-    for (const pid of [...this.processes(/^keeper$/), ...this.processes(/\.sh$/)]) {
-      try { process.kill(pid, 'SIGKILL'); } catch { /* it is gone */ }
-    }
-    await sleep(200);
+    // Who is killed may just have started another: until nobody is left who could write here.
+    await until('all of this house to be gone', 10_000, () => {
+      const left = [...this.processes(/./), ...this.inFolders()];
+      for (const pid of left) {
+        try { process.kill(pid, 'SIGKILL'); } catch { /* it is gone */ }
+      }
+      return left.length === 0;
+    });
     fs.rmSync(this.dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 
