@@ -204,7 +204,7 @@ test('a training job is resized in the middle: it saves, goes on with two ranks,
   const training = await import('../training/job.mjs');
   try {
     training.prepareData();
-    const changes = { 'schedule.steps': 150, 'run.checkpoint_every': 50 };
+    const changes = { 'schedule.steps': 300, 'run.checkpoint_every': 100 };
     const [forged, plain] = ['forged', 'plain'].map((name) => training.writeConfig(name, changes));
     await inHouse([], async (house) => {
       house.startAgent('one', 2);
@@ -217,7 +217,7 @@ test('a training job is resized in the middle: it saves, goes on with two ranks,
         const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
         return text.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line)).filter((line) => line.loss !== undefined);
       };
-      await until('some steps', 60000, () => lines(forged.out).length >= 10);
+      await until('some steps', 60000, () => lines(forged.out).length >= 3);
       house.cli('resize', String(id), '2');
       const job = await house.over(id, 120000);
       assert.equal(job.state, 'succeeded');
@@ -225,7 +225,7 @@ test('a training job is resized in the middle: it saves, goes on with two ranks,
       assert.match(house.cli('events', String(id)), /ended on one: saved/);
       spawnSync(hearth, ['--log-level', 'error', 'train', plain.file], { stdio: 'ignore' });
       const undisturbed = lines(plain.out);
-      assert.equal(undisturbed.length, 150);
+      assert.equal(undisturbed.length, 300);
       const worst = Math.max(...lines(forged.out).map((line, i) => Math.abs(line.loss - undisturbed[i].loss)));
       assert.ok(worst < 0.01, `losses differ by ${worst}`);
     });
