@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 
@@ -176,7 +177,8 @@ for (const members of slow ? [1, 3] : [1]) {
 }
 
 test('without an etcd the server says which address it tried and what to do', () => {
-  const run = (...words) => spawnSync(hearth, ['forge', 'server', '--data', fs.mkdtempSync('/tmp/hearth-forge-'), '--port', '0', ...words], { encoding: 'utf8', timeout: 20000 });
+  const data = fs.mkdtempSync(path.join(os.tmpdir(), 'hearth-forge-'));
+  const run = (...words) => spawnSync(hearth, ['forge', 'server', '--data', data, '--port', '0', ...words], { encoding: 'utf8', timeout: 20000 });
   const absent = run('--etcd', 'http://127.0.0.1:1,http://127.0.0.1:2');
   assert.notEqual(absent.status, 0);
   assert.match(absent.stderr, /http:\/\/127\.0\.0\.1:1,http:\/\/127\.0\.0\.1:2: no etcd answers \(.*\); start it, or correct --etcd/);
@@ -184,4 +186,5 @@ test('without an etcd the server says which address it tried and what to do', ()
   assert.match(wrong.stderr, /does not start with http/);
   const short = run('--etcd', 'http://127.0.0.1:1', '--lease-ms', '8000');
   assert.match(short.stderr, /--etcd-lease-s: expected at most a quarter of --lease-ms/);
+  fs.rmSync(data, { recursive: true });
 });
