@@ -67,6 +67,7 @@ void add_forge_command(CLI::App& app) {
   add_forge_slurm(*forge);
   add_forge_jobs(*forge);
   add_forge_route(*forge);
+  add_forge_cost(*forge);
   forge->footer(
       kForgeExamples);  // after the commands: a footer that is there before becomes theirs too
 }

@@ -15,6 +15,7 @@ void add_forge_server(CLI::App& forge);  // server, up
 void add_forge_agent(CLI::App& forge);   // agent, and the keeper of a run
 void add_forge_slurm(CLI::App& forge);   // the agent of a Slurm controller's nodes
 void add_forge_route(CLI::App& forge);   // one address for the replicas of a deployment
+void add_forge_cost(CLI::App& forge);    // checkpoint-cost
 void add_forge_jobs(CLI::App& forge);    // submit, ps, top, logs, explain, cancel, ...
 
 // Where a Forge server is, and the word that opens it.

@@ -93,6 +93,10 @@ void add_node_flags(CLI::App& command, ForgeNode& node) {
       "Folder for images of processes; the same one, on shared storage, for all nodes "
       "between which jobs move; default: images in --state");
   command
+      .add_option("--cuda-driver", agent.cuda_driver,
+                  "The library that takes GPUs off processes that are saved as they are")
+      ->capture_default_str();
+  command
       .add_option("--criu", agent.criu,
                   "The program that saves processes as they are; 'hearth forge probe' tries it")
       ->capture_default_str();

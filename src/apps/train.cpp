@@ -94,6 +94,7 @@ class TrainProgress final : public train::Observer {
     if (r.failure.empty()) {
       log_->write({{"step", r.step},
                    {"checkpoint_bytes", r.bytes},
+                   {"checkpoint_stored", r.stored},
                    {"stall_seconds", r.stall_seconds},
                    {"write_seconds", r.write_seconds}});
       return;

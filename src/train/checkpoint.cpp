@@ -1,8 +1,13 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
+#include <map>
+#include <set>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <utility>
 
 #include "base/error.h"
@@ -16,10 +21,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kFormat = 2;
+constexpr int kFormat = 3;
+constexpr int kFileFormat = 2;     // a shard is a file, shard-0000.safetensors
 constexpr int kOneFileFormat = 1;  // a single rank's, all in state.safetensors
 constexpr const char* kStateFile = "state.json";
 constexpr const char* kUnfinished = ".part";
+constexpr const char* kChunks = "chunks";
+constexpr int kWriteThreads = 1;  // beside a training run that has the others
+constexpr int kWriteNice = 10;    // of that one: a step does not wait for it
+constexpr std::array kPieces = {"master", "first", "second"};
+constexpr int64_t kFloat = sizeof(float);
 
 double seconds(Nanos time) { return static_cast<double>(time) / static_cast<double>(kSecond); }
 
@@ -70,30 +81,56 @@ RunState from_json(const io::Json& json, const std::string& where) {
 
 std::string shard_name(int rank) { return fmt::format("shard-{:04d}", rank); }
 
+std::string chunks_folder(const std::string& folder, const std::string& shard) {
+  return folder + "/" + kChunks + "/" + shard;
+}
+
 // What one rank wrote: elements of the flat buffers, laid end to end.
 struct ShardFile {
-  std::string path;
-  uint64_t checksum = 0;
+  std::string path;                                 // of a file, or the folder of a store
+  uint64_t checksum = 0;                            // of a file
+  std::optional<io::ChunkVersion> image;            // in a store
   std::vector<std::pair<int64_t, int64_t>> ranges;  // begin, end
+  int64_t elements() const {
+    int64_t out = 0;
+    for (const auto& [begin, end] : ranges) out += end - begin;
+    return out;
+  }
 };
+
+io::ChunkVersion image_of(const io::Json& shard, const std::string& where) {
+  const auto text = io::json_require<std::string>(shard, "image", where);
+  io::ChunkVersion version;
+  if (!io::parse_chunk_version(text, "", version))
+    throw_error(ErrorCode::kDataLoss, where, "image '{}' is no version of a store", text);
+  return version;
+}
 
 std::vector<ShardFile> shards_of(const io::Json& state, const std::string& at, int64_t elements) {
   const auto format = io::json_require<int>(state, "format", at);
   if (format == kOneFileFormat) {
     const auto checksum = io::json_require<uint64_t>(state, "checksum", at);
-    return {{at + "/state.safetensors", checksum, {{0, elements}}}};
+    return {{at + "/state.safetensors", checksum, {}, {{0, elements}}}};
   }
-  if (format != kFormat) {
-    throw_error(ErrorCode::kUnsupported, at, "checkpoint format {}; this program reads {} and {}",
+  if (format != kFormat && format != kFileFormat) {
+    throw_error(ErrorCode::kUnsupported, at, "checkpoint format {}; this program reads {} to {}",
                 format, kOneFileFormat, kFormat);
   }
+  const std::string folder = fs::path(at).parent_path().string();
   std::vector<ShardFile> shards;
   for (int rank = 0; rank < io::json_require<int>(state, "ranks", at); ++rank) {
     const std::string path = at + "/" + shard_name(rank);
     const io::Json json = io::load_json(path + ".json");
-    shards.push_back(
-        {path + ".safetensors", io::json_require<uint64_t>(json, "checksum", path),
-         io::json_require<std::vector<std::pair<int64_t, int64_t>>>(json, "ranges", path)});
+    ShardFile shard;
+    shard.ranges = io::json_require<std::vector<std::pair<int64_t, int64_t>>>(json, "ranges", path);
+    if (format == kFormat) {
+      shard.path = chunks_folder(folder, shard_name(rank));
+      shard.image = image_of(json, path);
+    } else {
+      shard.path = path + ".safetensors";
+      shard.checksum = io::json_require<uint64_t>(json, "checksum", path);
+    }
+    shards.push_back(std::move(shard));
   }
   return shards;
 }
@@ -114,51 +151,90 @@ void check_coverage(const std::vector<ShardFile>& shards, int64_t elements, cons
   }
 }
 
-// [elements of the shard]
-const float* tensor_of(const io::TensorMap& tensors, const char* name, int64_t elements,
-                       const std::string& where) {
-  const auto it = tensors.find(name);
-  if (it == tensors.end() ||
-      it->second.data.size() != static_cast<size_t>(elements) * sizeof(float)) {
-    throw_error(ErrorCode::kDataLoss, where, "tensor '{}' is missing or has another size", name);
-  }
-  return reinterpret_cast<const float*>(it->second.data.data());
-}
-
-void copy(const float* from, const TensorView& to, int64_t at, int64_t count) {
-  std::memcpy(to.as<float>() + at, from, static_cast<size_t>(count) * sizeof(float));
+void copy(const std::byte* from, const TensorView& to, int64_t at, int64_t count) {
+  std::memcpy(to.as<float>() + at, from, static_cast<size_t>(count * kFloat));
 }
 
 // Elements [begin, end) of a moment, into what the optimizer keeps of them.
-void copy_owned(const float* from, int64_t begin, int64_t end, const Optimizer& optimizer,
+void copy_owned(const std::byte* from, int64_t begin, int64_t end, const Optimizer& optimizer,
                 const TensorView& moment) {
   for (const OwnedRange& own : optimizer.owned()) {
     const int64_t first = std::max(begin, own.begin);
     const int64_t last = std::min(end, own.end);
-    if (first < last) {
-      copy(from + (first - begin), moment, own.local + (first - own.begin), last - first);
-    }
+    if (first >= last) continue;
+    copy(from + (first - begin) * kFloat, moment, own.local + (first - own.begin), last - first);
   }
 }
 
-void load_shard(const ShardFile& shard, Parameters& parameters, Optimizer& optimizer) {
+// Takes the parts of a shard's pieces where they belong, in any order. Parts that do not overlap
+// may come from several threads.
+class ShardTaker {
+ public:
+  ShardTaker(const ShardFile& shard, Parameters& parameters, Optimizer& optimizer)
+      : shard_(shard), parameters_(parameters), optimizer_(optimizer) {}
+
+  // `piece`: of kPieces; `at`: the first element, in the shard.
+  void take(size_t piece, int64_t at, std::span<const std::byte> bytes) const {
+    const int64_t end = at + static_cast<int64_t>(bytes.size()) / kFloat;
+    int64_t before = 0;  // elements of the shard
+    for (const auto& [begin_of, end_of] : shard_.ranges) {
+      const int64_t first = std::max(at, before);
+      const int64_t last = std::min(end, before + end_of - begin_of);
+      if (first < last) {
+        const int64_t flat = begin_of + first - before;
+        put(piece, flat, flat + last - first, bytes.data() + (first - at) * kFloat);
+      }
+      before += end_of - begin_of;
+    }
+  }
+
+ private:
+  void put(size_t piece, int64_t begin, int64_t end, const std::byte* from) const {
+    if (piece == 0) return copy(from, parameters_.flat_master(), begin, end - begin);
+    const TensorView moment = piece == 1 ? optimizer_.first() : optimizer_.second();
+    copy_owned(from, begin, end, optimizer_, moment);
+  }
+
+  const ShardFile& shard_;
+  Parameters& parameters_;
+  Optimizer& optimizer_;
+};
+
+void load_file(const ShardFile& shard, const ShardTaker& taker) {
   const io::MappedFile file(shard.path);
-  if (checksum64(file.bytes()) != shard.checksum) {
+  if (checksum64(file.bytes()) != shard.checksum)
     throw_error(ErrorCode::kDataLoss, shard.path, "checksum does not match");
-  }
   const io::TensorMap tensors = io::parse_safetensors(file.bytes(), shard.path);
-  int64_t elements = 0;
-  for (const auto& [begin, end] : shard.ranges) elements += end - begin;
-  const float* master = tensor_of(tensors, "master", elements, shard.path);
-  const float* first = tensor_of(tensors, "first", elements, shard.path);
-  const float* second = tensor_of(tensors, "second", elements, shard.path);
-  int64_t at = 0;
-  for (const auto& [begin, end] : shard.ranges) {
-    copy(master + at, parameters.flat_master(), begin, end - begin);
-    copy_owned(first + at, begin, end, optimizer, optimizer.first());
-    copy_owned(second + at, begin, end, optimizer, optimizer.second());
-    at += end - begin;
+  for (size_t piece = 0; piece < kPieces.size(); ++piece) {
+    const auto it = tensors.find(kPieces[piece]);
+    const auto bytes = static_cast<size_t>(shard.elements() * kFloat);
+    if (it == tensors.end() || it->second.data.size() != bytes) {
+      throw_error(ErrorCode::kDataLoss, shard.path, "tensor '{}' is missing or has another size",
+                  kPieces[piece]);
+    }
+    taker.take(piece, 0, it->second.data);
   }
+}
+
+void load_chunks(const ShardFile& shard, const ShardTaker& taker) {
+  const io::ChunkStore store(shard.path, io::chunk_threads());
+  const io::ChunkManifest manifest = store.manifest(*shard.image);
+  for (size_t piece = 0; piece < kPieces.size(); ++piece) {
+    const bool there = piece < manifest.pieces.size() &&
+                       manifest.pieces[piece].name == kPieces[piece] &&
+                       manifest.pieces[piece].bytes == shard.elements() * kFloat;
+    if (there) continue;
+    throw_error(ErrorCode::kDataLoss, shard.path + "/" + shard.image->name(),
+                "'{}' is missing or has another size", kPieces[piece]);
+  }
+  store.read(manifest, [&](size_t piece, int64_t offset, std::span<const std::byte> bytes) {
+    if (piece < kPieces.size()) taker.take(piece, offset / kFloat, bytes);
+  });
+}
+
+void load_shard(const ShardFile& shard, Parameters& parameters, Optimizer& optimizer) {
+  const ShardTaker taker(shard, parameters, optimizer);
+  shard.image ? load_chunks(shard, taker) : load_file(shard, taker);
 }
 
 void load_one(const std::string& at, RunState& state, Parameters& parameters,
@@ -177,19 +253,47 @@ void load_one(const std::string& at, RunState& state, Parameters& parameters,
   state = loaded;
 }
 
-// What is owned of the master weights, end to end; `buffer` where that takes a copy.
-std::span<const float> owned_master(const Parameters& parameters, const Optimizer& optimizer,
-                                    std::vector<float>& buffer) {
+std::vector<float> owned_master(const Parameters& parameters, const Optimizer& optimizer) {
   const float* master = parameters.flat_master().as<float>();
-  const std::vector<OwnedRange>& owned = optimizer.owned();
-  if (owned.size() == 1) {
-    return {master + owned[0].begin, static_cast<size_t>(owned[0].count())};
+  std::vector<float> out;
+  out.reserve(static_cast<size_t>(optimizer.first().shape.count()));
+  for (const OwnedRange& range : optimizer.owned())
+    out.insert(out.end(), master + range.begin, master + range.end);
+  return out;
+}
+
+std::vector<float> copy_of(const TensorView& moment) {
+  const float* begin = moment.as<float>();
+  return {begin, begin + moment.shape.count()};
+}
+
+// Another one than a version that an earlier run left of the same step.
+io::ChunkVersion version_for(const io::ChunkStore& store, int64_t step) {
+  io::ChunkVersion out{step, 1};
+  for (const io::ChunkVersion& known : store.versions()) {
+    if (known.major == step) out.minor = std::max(out.minor, known.minor + 1);
   }
-  buffer.reserve(static_cast<size_t>(optimizer.first().shape.count()));
-  for (const OwnedRange& range : owned) {
-    buffer.insert(buffer.end(), master + range.begin, master + range.end);
+  return out;
+}
+
+// The versions of stores that checkpoints need, by shard.
+std::map<std::string, std::set<io::ChunkVersion>> versions_needed(const std::string& folder) {
+  std::map<std::string, std::set<io::ChunkVersion>> out;
+  for (const std::string& at : checkpoints_in(folder)) {
+    for (const auto& entry : fs::directory_iterator(at)) {
+      if (!entry.path().filename().string().starts_with("shard-")) continue;
+      if (entry.path().extension() != ".json") continue;
+      try {
+        const io::Json json = io::load_json(entry.path().string());
+        if (json.contains("image"))
+          out[entry.path().stem().string()].insert(image_of(json, entry.path().string()));
+      } catch (const Error& error) {
+        log::warn("a checkpoint is damaged path={} reason=\"{}\"", entry.path().string(),
+                  error.what());
+      }
+    }
   }
-  return buffer;
+  return out;
 }
 
 }  // namespace
@@ -205,8 +309,8 @@ uint64_t layout_of(const Parameters& parameters) {
 }
 
 struct CheckpointWriter::Snapshot {
-  std::string file;  // the shard, as it will be on disk
-  io::Json ranges;
+  std::vector<float> pieces[kPieces.size()];
+  io::Json ranges = io::Json::array();
 };
 
 CheckpointWriter::CheckpointWriter(std::string folder, int64_t kept, Collective& ranks,
@@ -238,27 +342,14 @@ void CheckpointWriter::write(const RunState& state, const Parameters& parameters
   CHECK(!pending_, "the checkpoint of step {} is not settled", state_.step);
   const Nanos begin = clock_.now();
   state_ = state;
-  Snapshot snapshot;
-  std::vector<float> buffer;
-  const std::span<const float> master = owned_master(parameters, optimizer, buffer);
-  const auto tensor = [](const char* name, std::span<const float> values) {
-    return io::TensorToStore{
-        name, "F32", {static_cast<int64_t>(values.size())}, std::as_bytes(values)};
-  };
-  const auto flat = [](const TensorView& moment) {
-    return std::span<const float>(moment.as<float>(), static_cast<size_t>(moment.shape.count()));
-  };
-  const io::TensorToStore tensors[] = {tensor("master", master),
-                                       tensor("first", flat(optimizer.first())),
-                                       tensor("second", flat(optimizer.second()))};
-  snapshot.file = io::build_safetensors(tensors);
-  snapshot.ranges = io::Json::array();
-  for (const OwnedRange& range : optimizer.owned()) {
+  Snapshot snapshot{.pieces = {owned_master(parameters, optimizer), copy_of(optimizer.first()),
+                               copy_of(optimizer.second())}};
+  int64_t bytes = 0;
+  for (const std::vector<float>& piece : snapshot.pieces)
+    bytes += static_cast<int64_t>(piece.size()) * kFloat;
+  for (const OwnedRange& range : optimizer.owned())
     snapshot.ranges.push_back({range.begin, range.end});
-  }
-  report_ = {.step = state.step,
-             .stall_seconds = seconds(clock_.now() - begin),
-             .bytes = static_cast<int64_t>(snapshot.file.size())};
+  report_ = {.step = state.step, .stall_seconds = seconds(clock_.now() - begin), .bytes = bytes};
   pending_ = true;
   progress_.store(Progress::kWriting);
   thread_ = std::thread([this, snapshot = std::move(snapshot)] { store(snapshot); });
@@ -267,13 +358,12 @@ void CheckpointWriter::write(const RunState& state, const Parameters& parameters
 void CheckpointWriter::store(const Snapshot& snapshot) {
   const Nanos begin = clock_.now();
   Progress result = Progress::kWritten;
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kWriteNice);
   try {
-    const std::string path = working_name() + "/" + shard_name(ranks_.rank());
     fs::create_directories(working_name());
-    io::write_file_atomic(path + ".safetensors", snapshot.file);
-    const io::Json json = {{"checksum", checksum64(std::as_bytes(std::span(snapshot.file)))},
-                           {"ranges", snapshot.ranges}};
-    io::write_file_atomic(path + ".json", io::dump_json(json) + "\n");
+    const io::Json json = {{"image", put_chunks(snapshot)}, {"ranges", snapshot.ranges}};
+    io::write_file_atomic(working_name() + "/" + shard_name(ranks_.rank()) + ".json",
+                          io::dump_json(json) + "\n");
     if (ranks_.size() == 1) commit();
   } catch (const std::exception& error) {
     report_.failure = error.what();
@@ -281,6 +371,20 @@ void CheckpointWriter::store(const Snapshot& snapshot) {
   }
   report_.write_seconds = seconds(clock_.now() - begin);
   progress_.store(result);
+}
+
+// The name of the version that it became.
+std::string CheckpointWriter::put_chunks(const Snapshot& snapshot) {
+  const io::ChunkStore store(chunks_folder(folder_, shard_name(ranks_.rank())), kWriteThreads);
+  std::vector<io::ChunkPiece> pieces;
+  for (size_t i = 0; i < kPieces.size(); ++i) {
+    pieces.push_back(
+        {kPieces[i], std::as_bytes(std::span(snapshot.pieces[i])), io::Content::kWords});
+  }
+  const io::ChunkVersion version = version_for(store, state_.step);
+  report_.stored = store.put(version, pieces, newest_, io::Durable::kNow).stored;
+  newest_ = version;
+  return version.name();
 }
 
 // All shards are there: the checkpoint becomes whole, and old ones may go.
@@ -302,6 +406,23 @@ void CheckpointWriter::commit() {
   io::sync_folder(folder_);
   const std::vector<std::string> all = checkpoints_in(folder_);
   for (size_t i = 0; i + static_cast<size_t>(kept_) < all.size(); ++i) fs::remove_all(all[i]);
+  drop_unused_chunks();
+}
+
+// Of all ranks: none of them writes while a checkpoint becomes whole.
+void CheckpointWriter::drop_unused_chunks() const {
+  auto needed = versions_needed(folder_);
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder_ + "/" + kChunks, error)) {
+    const io::ChunkStore store(entry.path().string(), kWriteThreads);
+    const std::set<io::ChunkVersion>& stay = needed[entry.path().filename().string()];
+    std::set<io::ChunkVersion> unwanted;
+    for (const io::ChunkVersion& version : store.versions()) {
+      if (!stay.contains(version)) unwanted.insert(version);
+    }
+    store.remove(unwanted, {INT64_MAX, INT64_MAX});
+    if (stay.empty()) fs::remove(entry.path(), error);
+  }
 }
 
 std::optional<CheckpointReport> CheckpointWriter::poll() {

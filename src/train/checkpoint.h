@@ -1,14 +1,15 @@
 // Checkpoints of a run: everything that the next step depends on, so that a run killed at any
 // moment goes on with bit for bit the same losses.
 //
-//   <out>/checkpoints/step-00000200/state.json          numbers; written last
-//                                   shard-0000.safetensors  what rank 0 keeps: master weights and
-//                                                       both moments, f32
-//                                   shard-0000.json     which elements those are; a checksum
-//                                   shard-0001.safetensors  ...
+//   <out>/checkpoints/step-00000200/state.json  numbers; written last
+//                                   shard-0000.json  which elements rank 0 keeps, and where
+//                                   shard-0001.json  ...
+//                     chunks/shard-0000/  a chunk store (io/chunk_store.h): master weights and both
+//                                   moments of rank 0, f32, what did not change kept once
 //
-// A checkpoint is written into a folder of another name by a thread of each rank, from a copy, and
-// renamed when all of them are done. Loading takes the newest whole one, on any number of ranks.
+// Chunks and lists are written by a thread of each rank, from a copy, the lists into a folder of
+// another name that is renamed when all of them are done. Loading takes the newest whole one, on
+// any number of ranks.
 #pragma once
 
 #include <atomic>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "io/chunk_store.h"
 #include "train/collective.h"
 #include "train/data_stream.h"
 #include "train/optimizer.h"
@@ -44,6 +46,7 @@ struct CheckpointReport {
   double stall_seconds = 0;  // training waited so long for the copy
   double write_seconds = 0;  // this rank's thread wrote so long
   int64_t bytes = 0;         // of this rank
+  int64_t stored = 0;        // what those took on disk: packed, and only what was new
   std::string failure;       // why there is none; empty: it is whole
 };
 
@@ -68,7 +71,9 @@ class CheckpointWriter {
   struct Snapshot;
   enum class Progress : int { kWriting, kWritten, kFailed };
   void store(const Snapshot& snapshot);
+  std::string put_chunks(const Snapshot& snapshot);
   void commit();
+  void drop_unused_chunks() const;
   CheckpointReport settle(bool all_written);
   std::string final_name() const;
   std::string working_name() const;
@@ -81,6 +86,8 @@ class CheckpointWriter {
   bool pending_ = false;  // written, and not settled
   RunState state_;        // of the pending one
   CheckpointReport report_;
+  // Of this object's own making, so that it is known to be whole.
+  std::optional<io::ChunkVersion> newest_;
   std::atomic<Progress> progress_{Progress::kWritten};
   std::thread thread_;
 };

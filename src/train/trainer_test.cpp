@@ -9,12 +9,15 @@
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/train_kernels.h"
 #include "base/error.h"
+#include "io/chunk_store.h"
 #include "io/json.h"
+#include "io/safetensors.h"
 #include "ops/optimizer.h"
 #include "train/gradient_check.h"
 #include "train/hf_files.h"
 #include "train/internal/tiny_run.h"
 #include "train/sample.h"
+#include "train/shard.h"
 
 namespace hearth::train {
 namespace {
@@ -149,7 +152,7 @@ TEST_F(TrainerTest, DamagedCheckpointIsPassedOver) {
   c.run.checkpoint_every = 2;
   Recorder first(5);
   run_into(first, c, context(), clock_);
-  const std::string newest = c.run.out + "/checkpoints/step-00000005/shard-0000.safetensors";
+  const std::string newest = c.run.out + "/checkpoints/chunks/shard-0000/5.1.pack";
   ASSERT_TRUE(io::file_exists(newest));
   std::string bytes = io::read_file(newest);
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
@@ -204,21 +207,89 @@ TEST_F(TrainerTest, TheLastCheckpointMustBeWritten) {
   EXPECT_THROW(run_into(recorder, c, context(), clock_), Error);
 }
 
-// The layout that single ranks wrote before there were shards.
-TEST_F(TrainerTest, ACheckpointInOneFileIsRead) {
+// What a shard's chunks are, as the file that shards were before.
+std::string as_file(const std::string& chunks, const io::ChunkVersion& version) {
+  const io::ChunkStore store(chunks, 1);
+  const io::ChunkManifest manifest = store.manifest(version);
+  std::vector<std::string> pieces;
+  for (const io::StoredPiece& piece : manifest.pieces)
+    pieces.emplace_back(static_cast<size_t>(piece.bytes), '\0');
+  store.read(manifest, [&](size_t piece, int64_t offset, std::span<const std::byte> bytes) {
+    std::memcpy(pieces[piece].data() + offset, bytes.data(), bytes.size());
+  });
+  std::vector<io::TensorToStore> tensors;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    tensors.push_back({manifest.pieces[i].name,
+                       "F32",
+                       {static_cast<int64_t>(pieces[i].size() / sizeof(float))},
+                       io::as_bytes(pieces[i])});
+  }
+  return io::build_safetensors(tensors);
+}
+
+// The layouts that were written before there were chunks: a file a shard, and one in all.
+TEST_F(TrainerTest, CheckpointsOfEarlierFormatsAreRead) {
+  Recorder whole(4);
+  for (const int format : {1, 2, 3}) {
+    TrainConfig c = config("run" + std::to_string(format));
+    c.schedule.steps = 6;
+    Recorder first(4);
+    run_into(first, c, context(), clock_);
+    const std::string at = c.run.out + "/checkpoints/step-00000004/";
+    if (format < 3) {
+      const std::string file = as_file(c.run.out + "/checkpoints/chunks/shard-0000", {4, 1});
+      io::Json state = io::load_json(at + "state.json");
+      io::Json shard = io::load_json(at + "shard-0000.json");
+      state["format"] = format;
+      shard["checksum"] = checksum64(io::as_bytes(file));
+      if (format == 1) state["checksum"] = shard["checksum"];
+      io::write_file_atomic(at + "state.json", io::dump_json(state));
+      io::write_file_atomic(at + "shard-0000.json", io::dump_json(shard));
+      io::write_file_atomic(at + (format == 1 ? "state" : "shard-0000") + ".safetensors", file);
+      std::filesystem::remove_all(c.run.out + "/checkpoints/chunks");
+    }
+    Recorder second;
+    run_into(second, c, context(), clock_);
+    EXPECT_EQ(second.steps.front().step, 5) << format;
+    if (format == 1) whole = second;
+    EXPECT_EQ(second.steps.back().loss, whole.steps.back().loss) << format;
+  }
+}
+
+// What does not change from checkpoint to checkpoint is written once, what is numbers is packed.
+TEST_F(TrainerTest, AChunkThatDidNotChangeIsNotWrittenAgain) {
   TrainConfig c = config("run");
   c.schedule.steps = 6;
+  c.run.checkpoint_every = 2;
+  c.optimizer.learning_rate = 1e-30;
+  c.optimizer.weight_decay = 0;
+  Recorder recorder;
+  run_into(recorder, c, context(), clock_);
+  ASSERT_EQ(recorder.checkpoints.size(), 3U);
+  const CheckpointReport &first = recorder.checkpoints[0], &last = recorder.checkpoints[2];
+  EXPECT_LT(first.stored, first.bytes * 95 / 100);
+  // The moments change, the weights do not.
+  EXPECT_LT(last.stored, first.stored * 75 / 100);
+  EXPECT_GT(last.stored, first.stored / 3);
+}
+
+// Versions that no checkpoint names any more are gone, and so is what an earlier run left.
+TEST_F(TrainerTest, ChunksOfOldCheckpointsGo) {
+  TrainConfig c = config("run");
+  c.schedule.steps = 9;
+  c.run.checkpoint_every = 3;
+  c.run.checkpoints_kept = 2;
   Recorder first(4);
   run_into(first, c, context(), clock_);
-  const std::string at = c.run.out + "/checkpoints/step-00000004/";
-  io::Json state = io::load_json(at + "state.json");
-  state["format"] = 1;
-  state["checksum"] = io::load_json(at + "shard-0000.json")["checksum"];
-  io::write_file_atomic(at + "state.json", io::dump_json(state));
-  std::filesystem::rename(at + "shard-0000.safetensors", at + "state.safetensors");
+  c.run.checkpoint_every = 1;
+  const std::string chunks = c.run.out + "/checkpoints/chunks/shard-0000";
+  std::filesystem::copy_file(chunks + "/4.1.pack", chunks + "/2.7.pack");
+  std::filesystem::copy_file(chunks + "/4.1.image", chunks + "/2.7.image");
   Recorder second;
   run_into(second, c, context(), clock_);
-  EXPECT_EQ(second.steps.front().step, 5);
+  const std::vector<io::ChunkVersion> left = io::ChunkStore(chunks, 1).versions();
+  EXPECT_EQ(left, (std::vector<io::ChunkVersion>{{8, 1}, {9, 1}}));
+  EXPECT_FALSE(io::file_exists(chunks + "/2.7.pack"));
 }
 
 TEST_F(TrainerTest, CheckpointOfOtherDataIsRefused) {

@@ -74,6 +74,83 @@ test('a job is seen, explained and cancelled; a node is drained and resumed', as
   await done();
 });
 
+const halls = `
+[[region]]
+name = "north"
+[[kind]]
+name = "cpu"
+[[cluster]]
+name = "hall-1"
+region = "north"
+[[cluster]]
+name = "hall-2"
+region = "north"
+[[virtual_cluster]]
+name = "all"
+guarantee = 8
+`;
+
+// The text of one fact in a job's panel.
+const fact = (panel, name, value) => panel.locator('dl div').filter({ hasText: name }).getByText(value, { exact: true });
+
+test('a job is resized and moved: the page says before what will happen, and why it may not', async () => {
+  const two = await startForge(4, halls, [{ node: 'bench-2', cluster: 'hall-2' }]);
+  try {
+    const submit = (name, changes) => two.ask('POST', 'jobs', { name, command: ['bash', '-c', 'trap "exit 3" TERM; sleep 600 & wait'], stop: { grace_s: 1 }, ...changes });
+    await submit('elastic', { workers: { min: 2, max: 2 } });
+    await submit('as-it-is', { workers: { min: 5, max: 5, process: 'per-node' }, place: { locality: 'node' }, checkpoint: { by: 'process' } });
+    for (const colorScheme of ['dark', 'light']) {
+      const { page, done } = await visitAs(browser, { url: two.url, at: `/#token=${two.token}`, colorScheme });
+      await page.getByLabel(/^bench-2, cpu: up/).waitFor();
+      await page.getByRole('button', { name: 'elastic', exact: true }).click();
+      const job = page.getByRole('complementary', { name: 'elastic' });
+      const foretold = (words) => job.locator('.foretold').filter({ hasText: words }).waitFor();
+      const [from, to, least] = colorScheme === 'dark' ? ['hall-1', 'hall-2', 1] : ['hall-2', 'hall-1', 3];
+      const workers = colorScheme === 'dark' ? 2 : 1;
+      await fact(job, 'where', from === 'hall-1' ? 'bench-1' : 'bench-2').waitFor({ timeout: 20_000 });
+      await fact(job, 'workers', `${workers}, of ${workers} to ${workers}`).waitFor();
+
+      await job.getByRole('button', { name: 'Resize', exact: true }).click();
+      const resize = job.getByRole('form', { name: 'Resize' });
+      await foretold(/It goes on as it is/);
+      await resize.getByLabel('Workers at least').fill('9');
+      await foretold(/less than the least/);
+      assert.ok(await resize.getByRole('button', { name: 'Resize' }).isDisabled());
+      await resize.getByLabel('Workers at least').fill(String(least));
+      await resize.getByLabel('and at most').fill(String(least));
+      await foretold(least < workers ? /asked to save itself and gets 1 second for that, gives 1 device back and goes on with 1\./ : /goes on with 3 workers as soon as they are free/);
+      await picture(page, `fleet-resize-${colorScheme}`);
+      await resize.getByRole('button', { name: 'Resize' }).click();
+      await job.getByRole('status').getByText(`Asked: ${least} workers.`).waitFor();
+      await fact(job, 'workers', `${least}, of ${least} to ${least}`).waitFor({ timeout: 20_000 });
+
+      await job.getByRole('button', { name: 'Move', exact: true }).click();
+      const move = job.getByRole('form', { name: 'Move' });
+      await foretold(/It stays where it is/);
+      if (await move.getByLabel(to).isChecked() === false) await move.getByLabel(to).check();
+      await move.getByLabel(from).uncheck();
+      await foretold(new RegExp(`leaves ${from}, and goes on in ${to} as soon as ${least} devices? (is|are) free there`));
+      await picture(page, `fleet-move-${colorScheme}`);
+      await move.getByLabel(to).uncheck();
+      assert.ok(await move.getByRole('button', { name: 'Move' }).isDisabled());
+      await move.getByLabel(to).check();
+      await move.getByRole('button', { name: 'Move' }).click();
+      await fact(job, 'where', to === 'hall-1' ? 'bench-1' : 'bench-2').waitFor({ timeout: 20_000 });
+
+      await page.getByRole('button', { name: 'as-it-is', exact: true }).click();
+      const fixed = page.getByRole('complementary', { name: 'as-it-is' });
+      await fixed.getByRole('button', { name: 'Resize', exact: true }).click();
+      await fixed.getByLabel('Workers at least').fill('2');
+      await fixed.getByRole('form').getByRole('button', { name: 'Resize' }).click();
+      await fixed.getByRole('alert').getByText(/processes that are saved as they are keep their size/).waitFor();
+      await picture(page, `fleet-refused-${colorScheme}`);
+      await done();
+    }
+  } finally {
+    await two.stop();
+  }
+});
+
 test('a telephone shows the fleet without sideways scrolling', async () => {
   const { page, done } = await visit(`/#token=${forge.token}`, { width: 390, height: 800, colorScheme: 'light' });
   await page.getByLabel(/^bench-1/).waitFor();

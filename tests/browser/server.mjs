@@ -45,12 +45,17 @@ export async function startServer(...flags) {
   return { url, stop };
 }
 
-export async function startForge(devices) {
+// A server and an agent; `others` are agents of clusters besides the first.
+export async function startForge(devices, fleet = '', others = []) {
   const port = await freePort();
   const dataDir = fs.mkdtempSync(path.join(os.tmpdir(), 'hearth-browser-'));
   const url = `http://127.0.0.1:${port}`;
-  const end = await start(['forge', 'up', '--port', String(port), '--data', dataDir, '--node', 'bench-1', '--devices', String(devices), '--lease-ms', '4000'], url, '/healthz');
+  const list = path.join(dataDir, 'fleet.toml');
+  if (fleet) fs.writeFileSync(list, fleet);
+  const end = await start(['forge', 'up', '--port', String(port), '--data', dataDir, '--node', 'bench-1', '--devices', String(devices), '--lease-ms', '4000', ...(fleet ? ['--fleet', list] : [])], url, '/healthz');
   const token = fs.readFileSync(path.join(dataDir, 'forge.token'), 'utf8').trim();
+  const agents = others.map(({ node, cluster }) => spawn(process.env.HEARTH, ['--log-level', 'warn', 'forge', 'agent', '--url', url, '--token-file', path.join(dataDir, 'forge.token'),
+    '--node', node, '--cluster', cluster, '--devices', String(devices), '--state', path.join(dataDir, node)], { stdio: ['ignore', 'ignore', 'inherit'] }));
   const ask = async (method, where, body) => {
     const answer = await fetch(`${url}/v1/forge/${where}`, { method, headers: { Authorization: `Bearer ${token}` }, body: body && JSON.stringify(body) });
     return answer.json();
@@ -58,6 +63,7 @@ export async function startForge(devices) {
   const stop = async () => {
     for (const job of (await ask('GET', 'jobs')).jobs ?? []) await ask('POST', `jobs/${job.id}/cancel`, {});
     for (const end = Date.now() + 10_000; Date.now() < end && (await ask('GET', 'jobs')).jobs.length > 0;) await new Promise((resolve) => setTimeout(resolve, 100));
+    for (const agent of agents) agent.kill('SIGKILL');
     await end();
     fs.rmSync(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   };

@@ -121,6 +121,40 @@ test('images made on the way: agent and keeper killed, it goes on from the last 
   assert.equal(written(folder), plain.written);
 }));
 
+test('an image that a loss of power has damaged: it goes on from the one before', { skip }, () => inHouse([], async (house) => {
+  const command = ['python3', '-c', interpreter(250)];
+  const plain = undisturbed(house, command);
+  house.startAgent('one', 1, images(house));
+  const { id, folder } = await submitProgram(house, command, { checkpoint: { by: 'process', every_s: 0.5 } });
+  await until('an image on the way', 60000, async () => (await house.job(id)).image?.number >= 2);
+  house.cli('drain', 'one');
+  await until('it to wait', 60000, async () => (await house.job(id)).state === 'queued');
+  assert.match(house.cli('events', String(id)), /ended on one: saved/);
+  const { image } = await house.job(id);
+  const pack = path.join(house.dir, 'images', String(id), `${image.epoch}.${image.number}.pack`);
+  const bytes = fs.readFileSync(pack);
+  assert.ok(bytes.length > 0, 'the last image has chunks of its own');
+  fs.writeFileSync(pack, Buffer.alloc(bytes.length));
+  house.cli('resume', 'one');
+  const job = await house.over(id, 120000);
+  assert.equal(job.state, 'succeeded', printed(house, id));
+  assert.equal(job.failures, 0);
+  assert.equal(written(folder), plain.written);
+  await until('a word in its log', 10000, () => new RegExp(`its image ${image.epoch}\\.${image.number} is damaged, it goes on from ${image.epoch}\\.${image.number - 1}: `).test(printed(house, id)));
+}));
+
+test('what its images took stands in the log of the agents', { skip }, () => inHouse([], async (house) => {
+  for (const name of ['one', 'two']) house.startAgent(name, 1, images(house));
+  const { id } = await submitProgram(house, ['sleep', '600']);
+  await until('it to run', 30000, async () => (await house.job(id)).state === 'running');
+  const { where } = await house.job(id);
+  house.cli('drain', where);
+  await until('it to run elsewhere', 60000, async () => { const job = await house.job(id); return job.state === 'running' && job.where !== where; });
+  assert.match(house.log(`${where}.log`), new RegExp(`job=${id} epoch=1 image=1\\.1 began=[\\d.]+ dump_s=[\\d.]+ pack_s=[\\d.]+ disk_s=0\\.000 bytes=\\d+`), 'nobody waited for the disk');
+  await until('the rest', 20000, () => /restore=1\.1 began=[\d.]+ unpack_s=[\d.]+[\s\S]* restored at=/.test(house.log(`${where === 'one' ? 'two' : 'one'}.log`)));
+  house.cli('cancel', String(id));
+}));
+
 test('an open connection is a reason not to be saved, unless the job says that it may be closed', { skip }, () => inHouse([], async (house) => {
   const server = net.createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
   try {

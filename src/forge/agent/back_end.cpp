@@ -28,7 +28,7 @@ class PlainBackEnd final : public CheckpointBackEnd {
            status == program->saved_exit;
   }
   std::string restore_failure() const override { return {}; }
-  void clean_up() override {}
+  void clean_up(const ImageRef&) override {}
 
  private:
   const RunOrder& order_;

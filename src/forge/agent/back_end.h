@@ -38,8 +38,9 @@ class CheckpointBackEnd {
   virtual bool is_saved(int32_t status) const = 0;
   // Why it never came back from its image; empty: it did, or it had none.
   virtual std::string restore_failure() const = 0;
-  // Nothing of the run lives any more.
-  virtual void clean_up() = 0;
+  // Nothing of the run lives any more, and its end is written down. May take as long as a disk
+  // takes for its image.
+  virtual void clean_up(const ImageRef& newest) = 0;
 };
 
 std::unique_ptr<CheckpointBackEnd> make_back_end(const RunOrder& order, const std::string& folder);

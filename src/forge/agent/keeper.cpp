@@ -76,8 +76,8 @@ class Keeper {
     sweep();
     for (Kept& worker : workers_) copy_log(worker);
     report_restore();
-    back_end_->clean_up();
     write_exit(folder_, {outcome(), statuses(), note_, image_});
+    clean_up();
     return 0;
   }
 
@@ -143,6 +143,19 @@ class Keeper {
     for (const Kept& worker : workers_)
       say(worker, fmt::format("its image {}.{} could not be brought back: {}", from.epoch,
                               from.number, why));
+  }
+
+  // Its agent waits for the end of this process, and somebody for the devices; a child has time.
+  void clean_up() {
+    const pid_t pid = fork();
+    if (pid > 0) return;
+    if (pid == 0) setsid();
+    try {
+      back_end_->clean_up(image_);
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "cleaning up: %s\n", error.what());
+    }
+    if (pid == 0) _exit(0);
   }
 
   void note_end(const std::string& why) {

@@ -25,13 +25,17 @@ class ProcessBackEnd final : public CheckpointBackEnd {
   void kill(const WorkerProcess& worker) override;
   bool is_saved(int32_t) const override { return false; }
   std::string restore_failure() const override;
-  void clean_up() override;
+  void clean_up(const ImageRef& newest) override;
 
  private:
   // The first process of the namespace; 0: there is none yet, or none any more.
+  pid_t first_process(const WorkerProcess& worker) const;
+  // The same; 0 also as long as what came back is not whole.
   pid_t root(const WorkerProcess& worker) const;
+  void give_gpus_back(pid_t first) const;
   WorkerProcess restore();
   [[noreturn]] void bring_back(const Pipe& output, const Pipe& status);
+  std::string unpack(const Pipe& output) const;
   void write_down(pid_t root, AfterSave after, const ImageRef& image);
   std::string scratch_name(const char* what) const;
 

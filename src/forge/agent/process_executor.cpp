@@ -49,7 +49,7 @@ bool bury_orphans(const std::string& folder, const RunOrder& order) {
       kill_marked(run_mark(start.job, start.epoch, start.incarnation), kKillPatienceMs) &&
       !is_alive(root);
   if (dead) kill_cgroup(order);  // empty now, so it goes
-  if (dead) make_back_end(order, folder)->clean_up();
+  if (dead) make_back_end(order, folder)->clean_up({});
   if (dead && !read_exit(folder))
     write_exit(folder, {Outcome::kKilled, {}, "its keeper was killed", read_image(folder)});
   close(lock);
@@ -133,7 +133,8 @@ void ProcessExecutor::start(const Start& order) {
   std::error_code ignored;
   fs::create_directories(folder, ignored);
   write_order(folder, {order, options_.node, options_.state_dir + "/fence", options_.cgroup,
-                       options_.device_variable, options_.state_dir + "/criu", options_.images});
+                       options_.device_variable, options_.state_dir + "/criu", options_.images,
+                       options_.cuda_driver});
   io::sync_folder(runs_dir());
   running_[{order.job, order.epoch}] = {.keeper = spawn_keeper(folder)};
 }
@@ -179,6 +180,11 @@ void ProcessExecutor::signal(const Key& key, const Run& run) const {
   if (keeper > 0) kill(keeper, run.mode == StopMode::kCheckpoint ? SIGTERM : SIGINT);
 }
 
+void ProcessExecutor::retell(const Key& key, Run& run) const {
+  for (const std::string& line : told(run_dir(key.first, key.second), run.told))
+    log::info("job={} epoch={} {}", key.first, key.second, line);
+}
+
 void ProcessExecutor::bury(JobId job, Epoch epoch) {
   const std::string folder = run_dir(job, epoch);
   std::error_code ignored;
@@ -195,6 +201,7 @@ std::vector<Exit> ProcessExecutor::poll(Millis now) {
     const auto [job, epoch] = run->first;
     const std::string folder = run_dir(job, epoch);
     std::optional<RunExit> exit = read_exit(folder);
+    retell(run->first, run->second);
     const bool own = run->second.keeper > 0;
     if (own && waitpid(run->second.keeper, nullptr, WNOHANG) == run->second.keeper)
       run->second.keeper = 0, exit = read_exit(folder);

@@ -10,8 +10,8 @@
 //     order                      what to run; here before the keeper is
 //     lock                       locked by the keeper as long as it lives (its pid: F_GETLK)
 //     exit                       how it ended; here once all its processes are dead
-//     root, image                where processes are saved as they are: the first one of them, and
-//                                the newest image
+//     root, image, story         where processes are saved as they are: the first one of them, the
+//                                newest image, and what took how long
 //     RANK.log
 #pragma once
 
@@ -33,6 +33,7 @@ struct ProcessExecutorOptions {
   std::string cgroup;               // a cgroup v2 folder of this agent's own; empty: none
   std::string device_variable;      // lists a worker's devices besides HEARTH_DEVICES; or empty
   std::string images;               // where images of processes are kept (checkpoint/image_store.h)
+  std::string cuda_driver;          // the library, or where it is (checkpoint/cuda.h)
 };
 
 class ProcessExecutor final : public Executor {
@@ -59,12 +60,14 @@ class ProcessExecutor final : public Executor {
     Millis halted_at = -1;
     StopMode mode = StopMode::kCheckpoint;
     ImageRef image = {};
+    size_t told = 0;  // so much of its story is in this agent's log
   };
   using Key = std::pair<JobId, Epoch>;
 
   std::string runs_dir() const;
   pid_t spawn_keeper(const std::string& folder) const;
   void signal(const Key& key, const Run& run) const;
+  void retell(const Key& key, Run& run) const;
 
   ProcessExecutorOptions options_;
   Incarnation incarnation_ = 0;

@@ -21,6 +21,7 @@ namespace hearth::forge {
 namespace {
 
 constexpr Millis kLookAgainMs = 10;
+constexpr const char* kStory = "/story";
 
 template <typename T>
 void write_record(const std::string& path, const T& value) {
@@ -79,7 +80,8 @@ T read_record(const std::string& path) {
 
 template <typename A, Is<RunOrder> T>
 void fields(A& a, T& v) {
-  a(v.start, v.node, v.fence_path, v.cgroup, v.device_variable, v.criu_path, v.images);
+  a(v.start, v.node, v.fence_path, v.cgroup, v.device_variable, v.criu_path, v.images,
+    v.cuda_driver);
 }
 template <typename A, Is<RunExit> T>
 void fields(A& a, T& v) {
@@ -131,6 +133,23 @@ void write_image(const std::string& folder, const ImageRef& image) {
 }
 
 ImageRef read_image(const std::string& folder) { return read_record<ImageRef>(folder + "/image"); }
+
+void tell(const std::string& folder, const std::string& line) {
+  const int fd = open((folder + kStory).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+  if (fd < 0) return;
+  const std::string whole = line + "\n";
+  (void)!write(fd, whole.data(), whole.size());
+  close(fd);
+}
+
+std::vector<std::string> told(const std::string& folder, size_t& offset) {
+  std::vector<std::string> out;
+  if (!io::file_exists(folder + kStory)) return out;
+  const std::string all = io::read_file(folder + kStory);
+  for (size_t end = 0; (end = all.find('\n', offset)) != std::string::npos; offset = end + 1)
+    out.push_back(all.substr(offset, end - offset));
+  return out;
+}
 
 RunRoot root_of(pid_t pid) {
   const std::vector<std::string> stat = stat_of(pid);

@@ -16,8 +16,9 @@ struct RunOrder {
   std::string fence_path;
   std::string cgroup;
   std::string device_variable;
-  std::string criu_path;  // what the agent's probe of CRIU found (checkpoint/criu.h)
-  std::string images;     // the folder of all jobs' images
+  std::string criu_path;    // what the agent's probe of CRIU found (checkpoint/criu.h)
+  std::string images;       // the folder of all jobs' images
+  std::string cuda_driver;  // the library that takes GPUs off processes (checkpoint/cuda.h)
 };
 // The runs that have a folder in `dir`, which is named by them.
 struct RunName {
@@ -42,6 +43,12 @@ std::optional<RunExit> read_exit(const std::string& folder);
 // The newest image of a run that is on disk, while it runs.
 void write_image(const std::string& folder, const ImageRef& image);
 ImageRef read_image(const std::string& folder);
+
+// A line about what became of the run's images, with the time it took; for the agent's log and for
+// whoever looks for lost seconds.
+void tell(const std::string& folder, const std::string& line);
+// The whole lines from `offset` on.
+std::vector<std::string> told(const std::string& folder, size_t& offset);
 
 // The first process of a run in a namespace, and when it started: numbers of processes come again.
 // The run is dead when it is.

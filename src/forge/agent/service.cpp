@@ -78,7 +78,8 @@ struct AgentService::Impl {
   [[noreturn]] void run() {
     // Before anything else: whoever is alive from an earlier program is looked after.
     ProcessExecutor hands({options.state_dir, options.keeper, options.name,
-                           cgroup_for(options.name), options.device_variable, options.images});
+                           cgroup_for(options.name), options.device_variable, options.images,
+                           options.cuda_driver});
     // It waits for no server, and no job for it but those whose processes it is about.
     std::thread([this] { probe(); }).detach();
     enroll();

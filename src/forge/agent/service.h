@@ -29,6 +29,7 @@ struct AgentOptions {
   std::string baselines;            // what such hardware does (baselines.h)
   std::string images;               // of processes; shared by the nodes between which jobs move
   std::string criu = "criu";        // the program, or where it is
+  std::string cuda_driver = "libcuda.so.1";  // its library (checkpoint/cuda.h)
   std::vector<std::string> prober;  // the command that tries it; where to write comes behind it
 };
 

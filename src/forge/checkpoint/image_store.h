@@ -1,36 +1,31 @@
-// Images of jobs on disk: folders of files, cut into chunks of which each is kept once.
-//
-//   IMAGES/JOB/EPOCH.NUMBER.image   its files as lists of chunks; here once the pack is on disk
-//              EPOCH.NUMBER.pack    the chunks that no earlier image of this job had
-//
-// Chunks end where their content says so, at pages of 4 KiB: memory that moved by some pages is
-// still the same chunks. They are known by SHA-256 and packed with zstd. An image may need packs
-// of earlier ones, but of few: from time to time one is written whole. The folder may be shared by
-// the nodes of a cluster; of one job only one process writes at a time.
+// Images of jobs on disk: folders of files as versions of a chunk store (io/chunk_store.h), one
+// store a job, in IMAGES/JOB. The folder may be shared by the nodes of a cluster; of one job only
+// one process writes at a time.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "forge/core/types.h"
+#include "io/chunk_store.h"
 
 namespace hearth::forge {
-
-struct PackReport {
-  int64_t bytes = 0;   // of all files
-  int64_t fresh = 0;   // of chunks that were new
-  int64_t stored = 0;  // what those take on disk
-};
 
 class ImageStore {
  public:
   explicit ImageStore(std::string folder) : folder_(std::move(folder)) {}
 
-  // Everything in `from`, a flat folder, as the image of this epoch and number; on disk when it
-  // returns. Older images of the job go, but not the last ones.
-  PackReport pack(JobId job, Epoch epoch, int32_t number, const std::string& from) const;
+  // Everything in `from`, a flat folder, as the image of this epoch and number. Older images of the
+  // job go, but not the last ones.
+  io::ChunkReport pack(JobId job, Epoch epoch, int32_t number, const std::string& from,
+                       io::Durable durable = io::Durable::kNow) const;
+  // Of an image that was packed with kLater; an older one that has gone meanwhile is none.
+  void settle(JobId job, Epoch epoch, int32_t number) const;
   // Into `to`, which is there. Throws Error kNotFound, or kDataLoss when a byte is not what it was.
   void unpack(JobId job, Epoch epoch, int32_t number, const std::string& to) const;
+  // One that turned out to be damaged: nothing is based on it any more. The newest before it;
+  // none: 0.0.
+  io::ChunkVersion discard(JobId job, Epoch epoch, int32_t number) const;
   // The job is over. What it has left in its own folder goes, too.
   void forget(JobId job) const;
   // That have images or a folder here.
@@ -39,6 +34,8 @@ class ImageStore {
   std::string job_folder(JobId job) const;
 
  private:
+  io::ChunkStore store(JobId job) const { return {job_folder(job), io::chunk_threads()}; }
+
   std::string folder_;
 };
 

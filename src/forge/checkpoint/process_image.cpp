@@ -21,7 +21,7 @@ requires std::is_same_v<std::remove_const_t<T>, WrittenFile>
 void fields(A& a, T& v) { a(v.path, v.size); }
 template <typename A, typename T>
 requires std::is_same_v<std::remove_const_t<T>, ImageFacts>
-void fields(A& a, T& v) { a(v.output_pipe, v.status_pipe, v.written); }
+void fields(A& a, T& v) { a(v.output_pipe, v.status_pipe, v.written, v.gpu_users); }
 
 namespace {
 

@@ -19,6 +19,7 @@ struct ImageFacts {
   int64_t output_pipe = 0;  // inodes of what leads to the keeper
   int64_t status_pipe = 0;
   std::vector<WrittenFile> written;
+  std::vector<int32_t> gpu_users;  // by their numbers inside (cuda.h); they wait for their GPUs
 };
 
 // From CRIU's list of open files (files.img), those without a name any more included. Throws

@@ -64,7 +64,7 @@ function Signed({ caller, theme, onOut }: { caller: Caller; theme: string; onOut
         </div>
       </div>
       {node && <NodePanel key={node.name} node={node} jobs={all} caller={caller} onJob={onJob} onClose={close} onChange={state.refresh} />}
-      {job && <JobPanel key={job.id} job={job} now={fleet.now} caller={caller} onClose={close} onChange={jobs.refresh} />}
+      {job && <JobPanel key={job.id} job={job} state={fleet} caller={caller} onClose={close} onChange={() => { jobs.refresh(); state.refresh(); }} />}
     </main>
   );
 }

@@ -54,6 +54,16 @@ export interface JobLine {
   failures: number;
 }
 
+// One job with what its owner asked for.
+export interface JobDetail {
+  spec: {
+    place: { clusters: string[] };
+    stop?: { grace_s: number };
+    checkpoint?: { by: string };
+  };
+  placed: { node: string }[];
+}
+
 export interface Span {
   job: number;
   name: string;

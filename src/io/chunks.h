@@ -1,10 +1,10 @@
-// Where one chunk of an image ends and the next begins.
+// Where one chunk of some bytes ends and the next begins.
 #pragma once
 
 #include <cstddef>
 #include <span>
 
-namespace hearth::forge {
+namespace hearth::io {
 
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kChunkBytesMax = 64 * kPageBytes;
@@ -13,4 +13,4 @@ constexpr size_t kChunkBytesMax = 64 * kPageBytes;
 // on the average sixteen.
 size_t next_chunk(std::span<const std::byte> rest);
 
-}  // namespace hearth::forge
+}  // namespace hearth::io
