@@ -229,7 +229,7 @@ std::string as_file(const std::string& chunks, const io::ChunkVersion& version) 
 
 // The layouts that were written before there were chunks: a file a shard, and one in all.
 TEST_F(TrainerTest, CheckpointsOfEarlierFormatsAreRead) {
-  Recorder whole(4);
+  double last_loss = 0;
   for (const int format : {1, 2, 3}) {
     TrainConfig c = config("run" + std::to_string(format));
     c.schedule.steps = 6;
@@ -251,8 +251,8 @@ TEST_F(TrainerTest, CheckpointsOfEarlierFormatsAreRead) {
     Recorder second;
     run_into(second, c, context(), clock_);
     EXPECT_EQ(second.steps.front().step, 5) << format;
-    if (format == 1) whole = second;
-    EXPECT_EQ(second.steps.back().loss, whole.steps.back().loss) << format;
+    if (format == 1) last_loss = second.steps.back().loss;
+    EXPECT_EQ(second.steps.back().loss, last_loss) << format;
   }
 }
 

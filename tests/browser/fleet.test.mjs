@@ -121,7 +121,7 @@ test('a job is resized and moved: the page says before what will happen, and why
       await foretold(least < workers ? /asked to save itself and gets 1 second for that, gives 1 device back and goes on with 1\./ : /goes on with 3 workers as soon as they are free/);
       await picture(page, `fleet-resize-${colorScheme}`);
       await resize.getByRole('button', { name: 'Resize' }).click();
-      await job.getByRole('status').getByText(`Asked: ${least} workers.`).waitFor();
+      await job.getByRole('status').getByText(`Asked: ${least} worker${least === 1 ? '' : 's'}.`).waitFor();
       await fact(job, 'workers', `${least}, of ${least} to ${least}`).waitFor({ timeout: 20_000 });
 
       await job.getByRole('button', { name: 'Move', exact: true }).click();

@@ -3,6 +3,8 @@ import { JobDetail, JobLine, State } from './forge';
 
 const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;
 
+export const workersIn = (low: number, high: number) => (low === high ? counted(low, 'worker') : `${low} to ${high} workers`);
+
 // How it leaves its devices, by how its work outlives its workers.
 function leaves(detail: JobDetail): string {
   const by = detail.spec.checkpoint?.by ?? 'library';
@@ -17,7 +19,7 @@ const runs = (job: JobLine) => job.workers > 0 && (job.state === 'running' || jo
 export function ofResize(job: JobLine, detail: JobDetail, low: number, high: number): string {
   if (!Number.isInteger(low) || !Number.isInteger(high) || low < 1) return 'It needs at least one worker.';
   if (high < low) return 'The most it may take is less than the least it needs.';
-  const range = low === high ? counted(low, 'worker') : `${low} to ${high} workers`;
+  const range = workersIn(low, high);
   if (!runs(job)) return `It waits. From its next start on it runs with ${range}.`;
   if (job.workers > high) return `${leaves(detail)}, gives ${counted(job.workers - high, 'device')} back and goes on with ${high}.`;
   if (job.workers < low) return `${leaves(detail)} and goes on with ${range} as soon as they are free; until then it waits.`;

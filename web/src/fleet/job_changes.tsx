@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks';
 import { Caller, ask } from '../api';
 import { Problem } from '../parts';
 import { Action, useAction } from '../poll';
-import { ofCancel, ofMove, ofResize } from './changes';
+import { ofCancel, ofMove, ofResize, workersIn } from './changes';
 import { JobDetail, JobLine, State, api } from './forge';
 
 interface Changing {
@@ -54,7 +54,7 @@ function ResizeForm(changing: Changing) {
   return (
     <ChangeForm
       label="Resize" submit="Resize" changing={changing} disabled={!sound} foretold={ofResize(job, detail, low, high)}
-      onSubmit={() => send('resize', { min: low, max: high }, `Asked: ${low === high ? low : `${low} to ${high}`} workers.`)}
+      onSubmit={() => send('resize', { min: low, max: high }, `Asked: ${workersIn(low, high)}.`)}
     >
       <div class="pair">{field('Workers at least', low, setLow)}{field('and at most', high, setHigh)}</div>
     </ChangeForm>

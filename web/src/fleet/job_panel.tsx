@@ -1,4 +1,6 @@
 // One job: why it is where it is, in a sentence and a table, and what can be done about it.
+import { useEffect } from 'preact/hooks';
+
 import { Caller, ask } from '../api';
 import { duration, moment } from '../format';
 import { Command, Pill, Problem } from '../parts';
@@ -16,7 +18,8 @@ const savedBy: Record<string, string> = { library: 'the program itself', process
 
 export function JobPanel({ job, state, caller, onClose, onChange }: { job: JobLine; state: State; caller: Caller; onClose: () => void; onChange: () => void }) {
   const why = usePoll((signal) => ask<Explanation>(caller, `${api}/jobs/${job.id}/explain`, { signal }), 2000, [job.id, job.state]);
-  const detail = usePoll((signal) => ask<JobDetail>(caller, `${api}/jobs/${job.id}`, { signal }), 2000, [job.id, job.state, job.where]);
+  const detail = usePoll((signal) => ask<JobDetail>(caller, `${api}/jobs/${job.id}`, { signal }), 2000, [job.id]);
+  useEffect(detail.refresh, [job.state, job.where]);
   const over = ['succeeded', 'failed', 'cancelled'].includes(job.state);
   const changed = () => { onChange(); detail.refresh(); why.refresh(); };
   return (
