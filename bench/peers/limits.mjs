@@ -1,10 +1,10 @@
 // What the machine can do, as `./dev bench kernels` measures it: reading memory, and products of 8-bit and bf16 numbers on
-// registers, with so many threads. The best of a few times, since other work only ever takes from it.
+// registers, with so many threads. The better of two times, since other work only ever takes from it.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
-const times = 3;
+const times = 2;
 const names = { 'limit read': 'read', 'limit bf16 products': 'bf16', 'limit int8 products': 'int8' };
 
 // GB/s and GOP/s; a name is missing where the bench was not built beside the program, or the machine has no such products.
