@@ -16,7 +16,7 @@ constexpr const char* kForgeExamples =
     "  hearth forge submit job.toml              then, from another terminal\n"
     "  hearth forge server --host 0.0.0.0 --fleet fleet.toml\n"
     "  hearth forge agent --url http://SERVER:8100 --token-file forge.token\n"
-    "  hearth forge server --etcd http://E1:2379,http://E2:2379   one of several servers\n\n"
+    "  hearth forge server --etcd http://E:2379  one of several servers\n\n"
     "Every job is on disk before `submit` says so. The server, an agent or a job may "
     "be killed at any time: nothing is lost, and nothing runs twice. docs/forge.md "
     "has it all.";
