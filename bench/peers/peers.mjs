@@ -70,7 +70,11 @@ const median = (list) => {
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 };
-const gapsOf = (runs) => runs.flatMap(({ times }) => times.slice(1).map((time, i) => time - times[i]));
+// Times between tokens while all of these streams, which were asked for at once, generate: not while their own prompts are computed.
+function gapsOf(runs) {
+  const begin = Math.max(...runs.map(({ times }) => times[0]));
+  return runs.flatMap(({ times }) => times.slice(1).map((time, i) => time - times[i]).filter((_, i) => times[i] >= begin));
+}
 const tokensOf = (runs) => runs.reduce((sum, run) => sum + run.tokens, 0);
 
 async function promptRate(peer, length) {

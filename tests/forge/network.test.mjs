@@ -14,10 +14,12 @@ const seed = Number(process.env.HEARTH_SEED ?? Date.now() % 100000);
 function why() {
   if (process.getuid() !== 0) return 'network namespaces need root';
   const name = `hearth-try-${process.pid}`;
-  const made = spawnSync('ip', ['netns', 'add', name], { encoding: 'utf8' });
-  if (made.status !== 0) return `no network namespaces here: ${(made.stderr ?? String(made.error)).trim()}`;
+  const needed = [['netns', 'add', name], ['-n', name, 'link', 'add', 'br0', 'type', 'bridge'],
+    ['-n', name, 'link', 'add', 'p1', 'type', 'veth', 'peer', 'name', 'p2']];
+  const tried = needed.map((words) => spawnSync('ip', words, { encoding: 'utf8' }));
+  const refused = tried.find((done) => done.status !== 0);
   spawnSync('ip', ['netns', 'del', name]);
-  return null;
+  return refused ? `no network namespaces here: ${(refused.stderr || String(refused.error)).trim()}` : null;
 }
 const reason = why();
 if (reason) console.log(`  skipped: ${reason}`);
