@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <sstream>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -152,6 +153,23 @@ std::string kernel() {
   return name.release;
 }
 
+// Two CRIUs that learn at once what the kernel can do get in each other's way: the agents of one
+// machine try it one after the other.
+class ProbeTurn {
+ public:
+  ProbeTurn() : file_(open("/run/hearth-criu.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {
+    if (file_ >= 0) flock(file_, LOCK_EX);
+  }
+  ~ProbeTurn() {
+    if (file_ >= 0) close(file_);
+  }
+  ProbeTurn(const ProbeTurn&) = delete;
+  ProbeTurn& operator=(const ProbeTurn&) = delete;
+
+ private:
+  int file_;
+};
+
 }  // namespace
 
 Criu probe_criu(const std::string& program, const std::string& folder) {
@@ -163,6 +181,7 @@ Criu probe_criu(const std::string& program, const std::string& folder) {
                                 "package criu, or name one with --criu",
                                 program)};
   }
+  const ProbeTurn turn;
   const std::string version = version_of(found), shim = find_shim();
   std::string why;
   for (const bool shimmed : {false, true}) {
