@@ -1,20 +1,10 @@
 // Starts `hearth serve`, or `hearth forge up`, on a free port and waits until it is ready.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = net.createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
-}
+import { freePort } from '../ports.mjs';
 
 // Runs the program until `stop`; ready when `isReady` says so of its address.
 async function start(words, url, isReady) {

@@ -1,11 +1,11 @@
 // Several servers over a real etcd of the test's own: Debian's package unpacked into a folder (nothing is installed), one member or
 // three. Every process is known by its id and ended at the end.
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 
+import { unpacked } from '../debian.mjs';
+import { freePort } from '../ports.mjs';
 import { hearth, House, sleep, until } from './house.mjs';
 
 // The program, or a line that says why there is none. `download`: it may be fetched.
@@ -13,27 +13,8 @@ export function findEtcd(download) {
   if (process.env.HEARTH_ETCD) return { program: process.env.HEARTH_ETCD };
   const installed = (process.env.PATH ?? '').split(':').map((folder) => path.join(folder, 'etcd')).find((file) => fs.existsSync(file));
   if (installed) return { program: installed };
-  const version = spawnSync('apt-cache', ['show', '--no-all-versions', 'etcd-server'], { encoding: 'utf8' }).stdout?.match(/^Version: (.*)$/m)?.[1];
-  if (!version) return { why: 'no etcd here, and apt knows no package etcd-server (apt-get update?)' };
-  const root = path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'hearth-tests', `etcd-${version.replaceAll(':', '_')}`);
-  const program = path.join(root, 'usr/bin/etcd');
-  if (fs.existsSync(path.join(root, 'complete'))) return { program };
-  if (!download) return { why: 'no etcd here; the slow tier fetches one' };
-  fs.rmSync(root, { recursive: true, force: true });
-  fs.mkdirSync(root, { recursive: true });
-  const fetched = spawnSync('apt-get', ['download', '-qq', 'etcd-server'], { cwd: root, encoding: 'utf8' });
-  if (fetched.status !== 0) return { why: `the package cannot be had: ${fetched.stderr.trim().split('\n')[0]}` };
-  for (const file of fs.readdirSync(root)) execFileSync('dpkg', ['-x', path.join(root, file), root]);
-  fs.writeFileSync(path.join(root, 'complete'), '');
-  return { program };
-}
-
-async function freePort() {
-  const server = net.createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  const { root, why } = unpacked('etcd', ['etcd-server'], { fetch: download });
+  return root ? { program: path.join(root, 'usr/bin/etcd') } : { why };
 }
 
 export class EtcdCluster {

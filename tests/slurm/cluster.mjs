@@ -2,31 +2,22 @@
 // slurmctld and several slurmd with made-up GPUs on this machine. Every process is known by its id and ended at the end.
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
 
+import { unpacked } from '../debian.mjs';
 import { sleep, until } from '../forge/house.mjs';
+import { freePort } from '../ports.mjs';
 
-const packages = ['munge', 'slurm-client', 'slurm-wlm-basic-plugins', 'slurmctld', 'slurmd'];
+const packages = ['slurmctld', 'munge', 'slurm-client', 'slurm-wlm-basic-plugins', 'slurmd'];
 
 // The folder with the packages' files, or a line that says why there is none.
 export function unpackSlurm() {
   if (process.getuid() !== 0) return { why: 'slurmd needs root' };
-  const version = spawnSync('apt-cache', ['show', '--no-all-versions', 'slurmctld'], { encoding: 'utf8' }).stdout?.match(/^Version: (.*)$/m)?.[1];
-  if (!version) return { why: "apt knows no package slurmctld (apt-get update?)" };
-  const root = path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'hearth-tests', `slurm-${version.replaceAll(':', '_')}`);
-  const done = path.join(root, 'complete');
-  if (fs.existsSync(done)) return { root };
-  fs.rmSync(root, { recursive: true, force: true });
-  fs.mkdirSync(root, { recursive: true });
-  const download = spawnSync('apt-get', ['download', '-qq', ...packages], { cwd: root, encoding: 'utf8' });
-  if (download.status !== 0) return { why: `the packages cannot be had: ${download.stderr.trim().split('\n')[0]}` };
-  for (const file of fs.readdirSync(root)) execFileSync('dpkg', ['-x', path.join(root, file), root]);
   // By which name they are called decides what they read.
-  for (const program of ['slurmctld', 'slurmd', 'slurmstepd']) fs.symlinkSync(`${program}-wlm`, path.join(root, 'usr/sbin', program));
-  fs.writeFileSync(done, '');
-  return { root };
+  const prepare = (root) => {
+    for (const program of ['slurmctld', 'slurmd', 'slurmstepd']) fs.symlinkSync(`${program}-wlm`, path.join(root, 'usr/sbin', program));
+  };
+  return unpacked('slurm', packages, { prepare });
 }
 
 export class Munge {
@@ -48,14 +39,6 @@ export class Munge {
   stop() {
     this.child?.kill('SIGKILL');
   }
-}
-
-async function freePort() {
-  const server = net.createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 // One region: a controller and its nodes, each with so many GPUs.
