@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <memory>
+#include <vector>
 
 #include "apps/forge.h"
 #include "base/error.h"
@@ -63,15 +64,16 @@ void print_json(const std::string& job, const forge::CheckpointCost& c) {
 }
 
 void run_cost(const CostFlags& flags) {
+  std::vector<forge::CheckpointCost> costs;  // of all, before anything is said
+  for (const std::string& job : flags.jobs)
+    costs.push_back(forge::checkpoint_cost(input_of(job, flags.input)));
   if (!flags.json) {
     fmt::print("{:<12} {:>9} {:>8} {:>8} {:>10} {:>10} {:>10} {:>8} {:>10} {:>8} {:>10}\n", "job",
                "state GB", "stall s", "write s", "interval s", "steady", "fails / h", "lost s",
                "lost", "best s", "both, best");
   }
-  for (const std::string& job : flags.jobs) {
-    const forge::CheckpointCost cost = forge::checkpoint_cost(input_of(job, flags.input));
-    flags.json ? print_json(job, cost) : print_row(job, cost);
-  }
+  for (size_t i = 0; i < costs.size(); ++i)
+    flags.json ? print_json(flags.jobs[i], costs[i]) : print_row(flags.jobs[i], costs[i]);
 }
 
 constexpr const char* kCostExplained =

@@ -50,12 +50,13 @@ void ServerStreams::read_commands() {
   });
 }
 
-// What is lost on the way is said again: the brains repeat what was not acknowledged.
+// What did not arrive is said again at once: a heartbeat among it may be all that keeps the lease.
 void ServerStreams::send_events() {
   ServerLink link(place_);
+  std::vector<Event> said;
   keep_trying("sending events", [&] {
-    for (;;) {
-      const std::vector<Event> said = events.take(kLongestSilence);
+    for (;; said.clear()) {
+      if (said.empty()) said = events.take(kLongestSilence);
       if (!said.empty()) link.send_events(nodes_.front(), said);
     }
   });

@@ -14,11 +14,18 @@ using transport::HttpResponse;
 namespace {
 
 constexpr int kHopsMax = 4;
+// A server that did not answer is passed over so many times: where nobody decides for a while, the
+// ones that say so are asked every moment, and the silent one costs its whole silence only now and
+// then.
+constexpr int kPassesOver = 12;
 
 class LeaderClient final : public HttpClient {
  public:
   LeaderClient(const std::string& urls, std::unique_ptr<HttpClient> http)
-      : servers_(server_list(urls)), place_(servers_[0]), http_(std::move(http)) {}
+      : servers_(server_list(urls)),
+        passes_(servers_.size()),
+        place_(servers_[0]),
+        http_(std::move(http)) {}
 
   void stream(const ClientRequest& request, const ClientStream& sink) override {
     size_t silent = 0;
@@ -30,7 +37,7 @@ class LeaderClient final : public HttpClient {
         http_->stream(there, visit.sink());
       } catch (const Error& error) {
         if (error.code != ErrorCode::kIo) throw;
-        next();
+        leave_silent();
         if (visit.answered() || ++silent >= servers_.size()) throw;
         continue;
       }
@@ -74,12 +81,31 @@ class LeaderClient final : public HttpClient {
     std::string leader_;
   };
 
+  void leave_silent() {
+    const auto known = std::find(servers_.begin(), servers_.end(), place_);
+    if (known != servers_.end())
+      passes_[static_cast<size_t>(known - servers_.begin())] = kPassesOver;
+    next();
+  }
+
+  // The next one that is not passed over; where all are, the one that has been silent longest.
   void next() {
-    at_ = (at_ + 1) % servers_.size();
+    for (size_t tried = 0; tried < servers_.size(); ++tried) {
+      at_ = (at_ + 1) % servers_.size();
+      if (passes_[at_] == 0) return go();
+      --passes_[at_];
+    }
+    at_ = static_cast<size_t>(std::min_element(passes_.begin(), passes_.end()) - passes_.begin());
+    go();
+  }
+
+  void go() {
+    passes_[at_] = 0;
     place_ = servers_[at_];
   }
 
   std::vector<std::string> servers_;
+  std::vector<int> passes_;  // how often each one is still passed over
   size_t at_ = 0;
   std::string place_;  // of the list, or where one of it sent us
   std::unique_ptr<HttpClient> http_;

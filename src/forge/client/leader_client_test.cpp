@@ -76,6 +76,25 @@ TEST(LeaderClient, WhereNobodyDecidesItMayBeAskedAgain) {
   EXPECT_EQ(house.ask(), "no job 7");  // an answer, if not a glad one
 }
 
+TEST(LeaderClient, WhileNobodyDecidesTheSilentOneIsPassedOver) {
+  LeaderClientHouse house("http://a:1,http://b:1");
+  house.servers->answers["http://b:1"] = follower_of(kNoLeader);
+  const auto try_to_ask = [&] {
+    try {
+      house.ask();
+    } catch (const Error&) {
+    }
+    return std::exchange(house.servers->asked, {});
+  };
+  EXPECT_THAT(try_to_ask(), ElementsAre("http://a:1", "http://b:1"));
+  for (int i = 0; i < 10; ++i) EXPECT_THAT(try_to_ask(), ElementsAre("http://b:1"));
+  // It may be back, and the other one cut off from etcd.
+  std::vector<std::string> asked;
+  for (int i = 0; i < 4; ++i)
+    for (const std::string& place : try_to_ask()) asked.push_back(place);
+  EXPECT_THAT(asked, testing::Contains("http://a:1"));
+}
+
 TEST(LeaderClient, ServersThatSendEachOtherEndTheRound) {
   LeaderClientHouse house("http://a:1,http://b:1");
   house.servers->answers["http://a:1"] = follower_of("http://b:1");
