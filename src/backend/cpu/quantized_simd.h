@@ -2,7 +2,8 @@
 //
 // A vector of weights holds four elements of each of 16 outputs (8 with 256 bits); it meets the
 // same four elements of a row of x, repeated in every lane. With 512 bits a tile is 6 rows by 2
-// vectors: 12 integer and 12 floating-point sums of the 32 registers, 12 products for 8 loads.
+// vectors: 12 integer sums and 12 of the span in 32 registers, 12 products for 8 loads; the sums of
+// the spans before rest in memory.
 #pragma once
 
 #include <cstring>
@@ -30,6 +31,7 @@ inline I to_int(F x) { return _mm512_cvtps_epi32(x); }
 inline I greater(I a, I b) { return _mm512_max_epi32(a, b); }
 inline I bits(F x) { return _mm512_castps_si512(x); }
 inline int32_t greatest_i(I x) { return _mm512_reduce_max_epi32(x); }
+inline I add_i(I a, I b) { return _mm512_add_epi32(a, b); }
 inline int32_t sum_i(I x) { return _mm512_reduce_add_epi32(x); }
 inline void store_i8(int8_t* p, I x) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(x));
@@ -56,6 +58,7 @@ inline int32_t greatest_i(I x) {
   m = _mm_max_epi32(m, halves(m));
   return _mm_cvtsi128_si32(_mm_max_epi32(m, pairs(m)));
 }
+inline I add_i(I a, I b) { return _mm256_add_epi32(a, b); }
 inline int32_t sum_i(I x) {
   __m128i s = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
   s = _mm_add_epi32(s, halves(s));
@@ -198,36 +201,46 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
     }
   }
   const QuantizedGroup* x = b.x + b.begin * kRows;
-  for (int64_t g = b.begin; g < b.end; ++g, x += kRows) {
-    I sum[kRows][kVectors];
+  for (int64_t g = b.begin; g < b.end;) {
+    const int64_t span_end = g + kQuantizedSpan < b.end ? g + kQuantizedSpan : b.end;
+    F part[kRows][kVectors];  // of the sums: those of a span, without its scale
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-      for (int c = 0; c < kVectors; ++c) sum[r][c] = Format::Dot::start(x[r].offset);
+      for (int c = 0; c < kVectors; ++c) part[r][c] = zero();
     }
-#pragma GCC unroll 2
-    for (int block = 0; block < kBlocks; ++block) {
-      const uint8_t* const line = ahead + block * b.w_stride;
-      for (int64_t at = b.ahead_begin; at < b.ahead_end; at += 64) __builtin_prefetch(line + at);
-      if (b.ahead_begin == 0) __builtin_prefetch(scales_ahead + block * b.scales_stride);
-    }
-    ahead += Format::kBytes;
-    scales_ahead += kQuantizedOuts;
-    Format::add_group(sum, w, x);
-    F scale[kVectors];
-#pragma GCC unroll 2
-    for (int c = 0; c < kVectors; ++c) {
-      scale[c] = f16_to_f32(load_u16(scales[c]));
-      scales[c] += kQuantizedOuts;
-      w[c] += Format::kBytes;
-    }
+    for (; g < span_end; ++g, x += kRows) {
+      I sum[kRows][kVectors];
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const F x_scale = broadcast(x[r].scale);
+      for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+        for (int c = 0; c < kVectors; ++c) sum[r][c] = Format::Dot::start(x[r].offset);
+      }
+#pragma GCC unroll 2
+      for (int block = 0; block < kBlocks; ++block) {
+        const uint8_t* const line = ahead + block * b.w_stride;
+        for (int64_t at = b.ahead_begin; at < b.ahead_end; at += 64) __builtin_prefetch(line + at);
+        if (b.ahead_begin == 0) __builtin_prefetch(scales_ahead + block * b.scales_stride);
+      }
+      ahead += Format::kBytes;
+      scales_ahead += kQuantizedOuts;
+      Format::add_group(sum, w, x);
 #pragma GCC unroll 2
       for (int c = 0; c < kVectors; ++c) {
-        total[r][c] = fma(to_float(sum[r][c]), mul(scale[c], x_scale), total[r][c]);
+        const F scale = f16_to_f32(load_u16(scales[c]));
+        scales[c] += kQuantizedOuts;
+        w[c] += Format::kBytes;
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) {
+          part[r][c] = fma(to_float(sum[r][c]), scale, part[r][c]);
+        }
       }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const F scale = broadcast(x[r - kRows].scale);
+#pragma GCC unroll 2
+      for (int c = 0; c < kVectors; ++c) total[r][c] = fma(part[r][c], scale, total[r][c]);
     }
   }
   const bool last = b.end == b.groups;
@@ -256,44 +269,55 @@ void quantized_block(const QuantizedBlock& b) {
   if (o < b.outs) quantized_columns<Format, kRows, 1>(b, o);
 }
 
-// The greatest magnitude of a group becomes level 127. Magnitudes are compared as integers, among
+// The greatest magnitude of a span becomes level 127. Magnitudes are compared as integers, among
 // which a NaN is the greatest: it becomes the scale, and so every result.
-inline void quantize_group(const float* x, int64_t left, int32_t zero_level,
-                           QuantizedGroup& group) {
-  constexpr int kParts = static_cast<int>(kQuantizedGroup / kLanes);
-  F v[kParts];
+struct SpanScale {
+  float scale;
+  F inverse;
+};
+
+inline SpanScale span_scale(const float* x, int64_t n) {
   I most = repeat(0);
-  for (int i = 0; i < kParts; ++i) {
-    const int64_t n = left - i * kLanes;
-    v[i] = n >= kLanes ? load(x + i * kLanes) : n > 0 ? load(x + i * kLanes, Part(n)) : zero();
-    most = greater(most, bits(absolute(v[i])));
-  }
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) most = greater(most, bits(absolute(load(x + i))));
+  if (i < n) most = greater(most, bits(absolute(load(x + i, Part(n - i)))));
   const int32_t most_bits = greatest_i(most);
   float magnitude;
   std::memcpy(&magnitude, &most_bits, sizeof(magnitude));
-  group.scale = magnitude / 127.0f;
-  const F inverse = broadcast(magnitude < kQuantizedTiny ? 0.0f : 127.0f / magnitude);
+  const float inverse = magnitude < kQuantizedTiny ? 0.0f : 127.0f / magnitude;
+  return {magnitude / 127.0f, broadcast(inverse)};
+}
+
+// The first n of x, which may be fewer than a group.
+inline void quantize_group(const float* x, int64_t n, SpanScale by, int32_t zero_level,
+                           QuantizedGroup& group) {
   I sum = repeat(0);
-  for (int i = 0; i < kParts; ++i) {
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < kQuantizedGroup; i += kLanes) {
+    const int64_t left = n - i;
+    const F v = left >= kLanes ? load(x + i) : left > 0 ? load(x + i, Part(left)) : zero();
     // The inverse of an infinity or a NaN gives NaNs; levels stay in range all the same.
-    const F scaled = smaller(larger(mul(v[i], inverse), broadcast(-127.0f)), broadcast(127.0f));
+    const F scaled = smaller(larger(mul(v, by.inverse), broadcast(-127.0f)), broadcast(127.0f));
     const I levels = to_int(scaled);
-    store_i8(group.levels + i * kLanes, levels);
-#if defined(__AVX512VNNI__)
-    sum = _mm512_add_epi32(sum, levels);
-#else
-    sum = _mm256_add_epi32(sum, levels);
-#endif
+    store_i8(group.levels + i, levels);
+    sum = add_i(sum, levels);
   }
+  group.scale = by.scale;
   group.offset = -zero_level * sum_i(sum);
 }
 
 void pack_quantized_rows(const float* x, int64_t x_stride, int64_t rows, int64_t in,
                          int32_t zero_level, QuantizedGroup* packed) {
+  constexpr int64_t kSpan = kQuantizedSpan * kQuantizedGroup;
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t i = 0; i < in; i += kQuantizedGroup) {
-      quantize_group(x + r * x_stride + i, in - i, zero_level,
-                     packed[i / kQuantizedGroup * rows + r]);
+    const float* const row = x + r * x_stride;
+    QuantizedGroup* group = packed + r;
+    for (int64_t span = 0; span < in; span += kSpan) {
+      const int64_t end = span + kSpan < in ? span + kSpan : in;
+      const SpanScale by = span_scale(row + span, end - span);
+      for (int64_t i = span; i < end; i += kQuantizedGroup, group += rows) {
+        quantize_group(row + i, end - i, by, zero_level, *group);
+      }
     }
   }
 }

@@ -9,32 +9,36 @@ namespace hearth::backend::cpu {
 // As in ops/quantize.h, which files of one instruction set do not include.
 constexpr int64_t kQuantizedGroup = 32;
 constexpr int64_t kQuantizedOuts = 16;
+// Groups of a row of x that share a scale: a span. The last of a row may have fewer.
+constexpr int64_t kQuantizedSpan = 4;
 
-// A group whose greatest magnitude is below this counts as zero: the inverse of its scale could
+// A span whose greatest magnitude is below this counts as zero: the inverse of its scale could
 // overflow.
 constexpr float kQuantizedTiny = 1e-30f;
 
-// A group of a row of x: x[i] = level[i] * scale, levels within ±127. `offset` is minus the sum of
-// the levels times the weights' level of zero: a sum of unsigned levels of weights starts from it.
+// A group of a row of x: x[i] = level[i] * scale, levels within ±127; `scale` is that of its span.
+// `offset` is minus the sum of the levels times the weights' level of zero: a sum of unsigned
+// levels of weights starts from it.
 struct QuantizedGroup {
   int8_t levels[kQuantizedGroup];
   float scale;
   int32_t offset;
 };
 
-// y[r][o] = sum over groups g, in order, of float(levels of x · levels of w) * (w scale * x scale),
-// each added with one rounding; then plus bias[o]. Integers are exact, and no sum crosses lanes:
-// all variants, the reference too, give the same bits.
+// y[r][o] = sum over spans s, in order, of x scale * sum over the groups of s, in order, of
+// w scale * float(levels of x · levels of w), all added with one rounding; then plus bias[o].
+// Integers are exact, and no sum crosses lanes: all variants, the reference too, give the same
+// bits.
 //
-// One call adds the groups [begin, end) of up to two blocks of sixteen outputs to one tile of rows.
-// Between calls the sums rest in `sums`, which may be y.
+// One call adds the groups [begin, end), whole spans, of up to two blocks of sixteen outputs to one
+// tile of rows. Between calls the sums rest in `sums`, which may be y.
 struct QuantizedBlock {
   const QuantizedGroup* x = nullptr;  // [groups][rows]
   const uint8_t* w = nullptr;         // levels of the first block of outputs
   int64_t w_stride = 0;               // bytes from block to block
   const uint16_t* scales = nullptr;   // f16, of the first block
   int64_t scales_stride = 0;          // elements from block to block
-  int64_t begin = 0, end = 0;         // groups
+  int64_t begin = 0, end = 0;         // groups; begin is that of a span, and end, or the last
   // To have in the cache soon: of each group, bytes [ahead_begin, ahead_end) of the one that lies
   // as far from `ahead` as it does from `begin`, in each block.
   const uint8_t* ahead = nullptr;
