@@ -127,11 +127,12 @@ void run_together(const Product& p, int64_t out, int64_t begin, int64_t end, int
     b.ahead = inside ? weights + b.end * p.group_bytes() : weights + 2 * b.w_stride;
     b.scales_ahead = inside ? b.scales + b.end * kQuantizedOuts : b.scales + 2 * b.scales_stride;
     b.sums = p.sums.row<float>(worker);
-    b.ahead_end = 0;
-    int64_t due = 0;  // of the lines of a group, in parts of a tile: the share of the tiles so far
     for (int64_t i = begin; i < end; ++i, b.sums += sums_of_tile) {
-      b.ahead_begin = b.ahead_end;
-      for (due += lines; due >= tiles; due -= tiles) b.ahead_end += kLineBytes;
+      // Where tiles are more than lines, some fetch what one before did: always one is a branch
+      // less for the tile to guess.
+      const int64_t from = lines * (i - begin) / tiles, to = lines * (i - begin + 1) / tiles;
+      b.ahead_begin = from * kLineBytes;
+      b.ahead_end = std::max(to, from + 1) * kLineBytes;
       p.run_tile(i, out, b);
     }
   }

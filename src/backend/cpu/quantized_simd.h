@@ -201,29 +201,33 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
     }
   }
   const QuantizedGroup* x = b.x + b.begin * kRows;
-  for (int64_t g = b.begin; g < b.end;) {
-    const int64_t span_end = g + kQuantizedSpan < b.end ? g + kQuantizedSpan : b.end;
-    F part[kRows][kVectors];  // of the sums: those of a span, without its scale
+  const auto fetch_ahead = [&] {
+#pragma GCC unroll 2
+    for (int block = 0; block < kBlocks; ++block) {
+      const uint8_t* const line = ahead + block * b.w_stride;
+      int64_t at = b.ahead_begin;
+      do __builtin_prefetch(line + at);
+      while ((at += 64) < b.ahead_end);
+      if (b.ahead_begin == 0) __builtin_prefetch(scales_ahead + block * b.scales_stride);
+    }
+    ahead += Format::kBytes;
+    scales_ahead += kQuantizedOuts;
+  };
+  const auto add_span = [&](int64_t groups) __attribute__((always_inline)) {
+    F part[kRows][kVectors];  // without the scale of x
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
       for (int c = 0; c < kVectors; ++c) part[r][c] = zero();
     }
-    for (; g < span_end; ++g, x += kRows) {
+    for (int64_t g = 0; g < groups; ++g, x += kRows) {
       I sum[kRows][kVectors];
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
         for (int c = 0; c < kVectors; ++c) sum[r][c] = Format::Dot::start(x[r].offset);
       }
-#pragma GCC unroll 2
-      for (int block = 0; block < kBlocks; ++block) {
-        const uint8_t* const line = ahead + block * b.w_stride;
-        for (int64_t at = b.ahead_begin; at < b.ahead_end; at += 64) __builtin_prefetch(line + at);
-        if (b.ahead_begin == 0) __builtin_prefetch(scales_ahead + block * b.scales_stride);
-      }
-      ahead += Format::kBytes;
-      scales_ahead += kQuantizedOuts;
+      fetch_ahead();
       Format::add_group(sum, w, x);
 #pragma GCC unroll 2
       for (int c = 0; c < kVectors; ++c) {
@@ -231,9 +235,7 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
         scales[c] += kQuantizedOuts;
         w[c] += Format::kBytes;
 #pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) {
-          part[r][c] = fma(to_float(sum[r][c]), scale, part[r][c]);
-        }
+        for (int r = 0; r < kRows; ++r) part[r][c] = fma(to_float(sum[r][c]), scale, part[r][c]);
       }
     }
 #pragma GCC unroll 8
@@ -242,7 +244,11 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
 #pragma GCC unroll 2
       for (int c = 0; c < kVectors; ++c) total[r][c] = fma(part[r][c], scale, total[r][c]);
     }
-  }
+  };
+  // Of whole spans the compiler knows the number of groups: worth a tenth to a single row.
+  int64_t g = b.begin;
+  for (; g + kQuantizedSpan <= b.end; g += kQuantizedSpan) add_span(kQuantizedSpan);
+  if (g < b.end) add_span(b.end - g);
   const bool last = b.end == b.groups;
   float* const results = last ? b.y : b.sums;
   const int64_t stride = last ? b.y_stride : b.sums_stride;

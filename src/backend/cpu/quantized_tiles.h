@@ -40,7 +40,7 @@ struct QuantizedBlock {
   int64_t scales_stride = 0;          // elements from block to block
   int64_t begin = 0, end = 0;         // groups; begin is that of a span, and end, or the last
   // To have in the cache soon: of each group, bytes [ahead_begin, ahead_end) of the one that lies
-  // as far from `ahead` as it does from `begin`, in each block.
+  // as far from `ahead` as it does from `begin`, in each block; at least a line.
   const uint8_t* ahead = nullptr;
   int64_t ahead_begin = 0, ahead_end = 0;
   // The same of scales.
