@@ -53,6 +53,15 @@ class Share {
     apply();
   }
 
+  void run_among(const std::vector<JobId>& jobs) {
+    count_devices();
+    for (JobId id : jobs) add(id);
+    for (Candidate& candidate : candidates_) start_with_fewest(candidate);
+    find_prices();
+    choose();
+    apply_where_it_fits();
+  }
+
  private:
   void count_devices() {
     const FleetSpec& spec = planner_.spec();
@@ -95,6 +104,18 @@ class Share {
       free_[static_cast<size_t>(candidate.current.kind)] += candidate.current.workers;
     }
     if (!candidate.choices.empty()) candidates_.push_back(std::move(candidate));
+  }
+
+  // Its fewest workers are its own, whatever others would make of them.
+  void start_with_fewest(Candidate& candidate) {
+    const JobSpec& spec = planner_.job(candidate.id).spec;
+    for (const Choice& choice : candidate.choices) {
+      if (choice.kind != candidate.current.kind) continue;
+      if (candidate.chosen.workers > 0 && choice.workers >= candidate.chosen.workers) continue;
+      candidate.chosen = choice;
+    }
+    candidate.chosen.workers = std::max(candidate.chosen.workers, spec.min_workers);
+    free_[static_cast<size_t>(candidate.current.kind)] -= candidate.chosen.workers;
   }
 
   double value(const Job& job, KindId kind, int32_t workers, double slowest,
@@ -179,13 +200,36 @@ class Share {
     }
   }
 
+  // Who gives devices up goes first; who moves waits for the one that is where it goes.
+  void apply_where_it_fits() {
+    std::vector<const Candidate*> changed;
+    for (const Candidate& c : candidates_) {
+      const bool same_kind = c.chosen.kind == c.current.kind;
+      if (same_kind && c.chosen.workers == c.current.workers) continue;
+      if (same_kind && c.chosen.workers < c.current.workers) {
+        planner_.shrink(c.id, c.chosen.workers, -1, Reason::kShared);
+      } else {
+        changed.push_back(&c);
+      }
+    }
+    for (size_t before = changed.size() + 1; changed.size() < before;) {
+      before = changed.size();
+      std::erase_if(changed, [&](const Candidate* c) {
+        return planner_.replace(c->id, c->chosen.workers, Reason::kShared, c->chosen.kind);
+      });
+    }
+  }
+
+  static Reason reason_of(const Candidate& c) {
+    if (c.current.workers == 0) return Reason::kBestFit;
+    if (c.chosen.kind != c.current.kind) return Reason::kMigrated;
+    return c.chosen.workers < c.current.workers ? Reason::kShrunk : Reason::kGrown;
+  }
+
   // Where holes are too small, the job takes the largest size that fits.
   void put(const Candidate& c) {
     const Job& job = planner_.job(c.id);
-    const Reason reason = c.current.workers == 0                 ? Reason::kBestFit
-                          : c.chosen.kind != c.current.kind      ? Reason::kMigrated
-                          : c.chosen.workers < c.current.workers ? Reason::kShrunk
-                                                                 : Reason::kGrown;
+    const Reason reason = reason_of(c);
     for (int32_t w = c.chosen.workers; w >= job.spec.min_workers; w /= 2) {
       if (planner_.place(c.id, w, reason, c.chosen.kind)) return;
     }
@@ -211,6 +255,10 @@ class Share {
 }  // namespace
 
 void share_out(Planner& planner) { Share(planner).run(); }
+
+void share_out_among(Planner& planner, const std::vector<JobId>& jobs) {
+  Share(planner).run_among(jobs);
+}
 
 // Who got no share, or takes none, is placed by arrival in what is left.
 void plan_sia(Planner& planner) {

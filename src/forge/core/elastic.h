@@ -11,4 +11,8 @@ namespace hearth::forge {
 // Only jobs with rates and a whole device a worker take part; the others keep what they have.
 void share_out(Planner& planner);
 
+// The same for these jobs alone, which have a place: each keeps its fewest workers at least, and
+// where a move finds no room nothing changes.
+void share_out_among(Planner& planner, const std::vector<JobId>& jobs);
+
 }  // namespace hearth::forge

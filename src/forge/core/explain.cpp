@@ -110,6 +110,9 @@ std::string placed_because(const Scheduler& scheduler, const Job& job) {
       return "its owner asked for this size";
     case Reason::kHung:
       return "it did nothing any more, and was started again here";
+    case Reason::kShared:
+      return "this is its share, by what devices of each kind are worth to it and to other elastic "
+             "jobs";
     default:
       return "this was the tightest free place that it may use";
   }
@@ -167,10 +170,11 @@ const char* to_string(JobState state) {
 }
 
 const char* to_string(Reason reason) {
-  constexpr const char* kNames[] = {
-      "new",       "no such place", "no room", "over quota", "in order",    "best fit",
-      "reclaimed", "preempted",     "shrunk",  "grown",      "migrated",    "node lost",
-      "drained",   "exited",        "moved",   "resized",    "over budget", "hung"};
+  constexpr const char* kNames[] = {"new",         "no such place", "no room",   "over quota",
+                                    "in order",    "best fit",      "reclaimed", "preempted",
+                                    "shrunk",      "grown",         "migrated",  "node lost",
+                                    "drained",     "exited",        "moved",     "resized",
+                                    "over budget", "hung",          "shared"};
   return kNames[static_cast<int>(reason)];
 }
 

@@ -31,6 +31,7 @@ enum class Reason {
   kResized,     // its owner asked for another size
   kOverBudget,  // its own budget, or that of its virtual cluster, is used up
   kHung,        // it ran and did nothing, by the word of whoever watches it
+  kShared,      // what there is was shared out anew among elastic jobs
 };
 const char* to_string(Reason reason);
 

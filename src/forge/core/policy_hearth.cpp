@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "forge/core/clearing.h"
+#include "forge/core/elastic.h"
 #include "forge/core/policy.h"
 #include "forge/core/quota.h"
 
@@ -26,6 +27,11 @@ namespace {
 // A job that has just been (re)started is left alone for so many times its stop cost, unless a
 // guarantee needs its devices: otherwise two jobs could chase each other for ever.
 constexpr int32_t kRestCosts = 10;
+
+// What a change of its share costs an elastic job is counted against it; so long it has peace.
+constexpr int32_t kShareRestCosts = 1;
+// Jobs among which shares are found; the work grows with their square.
+constexpr size_t kShareMax = 256;
 
 // A job that waits for one node may have so much of its own size moved out of its way.
 constexpr int32_t kMovedMax = 2;  // one worker in two
@@ -84,6 +90,7 @@ class Round {
   int64_t capacity() const { return planner_.fleet().present_milli(); }
   Millis ran(const Brief& b) const { return planner_.now() - b.changed_at; }
   bool rested(const Brief& b) const { return ran(b) >= kRestCosts * b.stop_cost; }
+  bool rested_enough(const Brief& b) const { return ran(b) >= kShareRestCosts * b.stop_cost; }
   // What stopping it now would waste: the move itself, the start it has just paid for, and its work
   // where nothing saves that.
   Millis cost(const Brief& b) const {
@@ -312,9 +319,21 @@ class Round {
     std::sort(movable_.begin(), movable_.end());
   }
 
-  // One worker's worth of speed-up for each job in turn, the largest gain first.
+  // What nobody waits for goes to the elastic jobs by what it is worth to each. Where there are
+  // very many of them that takes too long, and each in turn takes what helps it.
   void grow() {
     if (without_place_ > 0) return;
+    std::vector<JobId> elastic;
+    for (const Entry* entry : order_) {
+      const Brief& b = *entry->brief;
+      const bool may_change = b.share_milli == kWholeDevice && job(b.id).spec.kinds.empty();
+      if (!b.waits() && b.has_rates && may_change && rested_enough(b)) elastic.push_back(b.id);
+    }
+    if (elastic.size() > kShareMax) return grow_in_turn();
+    if (!elastic.empty()) share_out_among(planner_, elastic);
+  }
+
+  void grow_in_turn() {
     for (const Entry* entry : order_) {
       const Brief& b = *entry->brief;
       if (b.waits() || !b.has_rates || !rested(b)) continue;
