@@ -1,10 +1,19 @@
 #include "forge/core/fleet.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/check.h"
 
 namespace hearth::forge {
+
+namespace {
+
+// Slots that have to come or go before prices are found anew: so many, and one in eight of all.
+constexpr int64_t kChangedMin = 64;
+constexpr int64_t kChangedPart = 8;
+
+}  // namespace
 
 int32_t nodes_of(const Placement& slots) {
   int32_t nodes = 0;
@@ -168,17 +177,29 @@ std::optional<Placement> Fleet::find_in_pool(const JobSpec& job, const Pool& poo
   return out;
 }
 
-// One part of one device. What is left of a device is lost to all sizes that are larger, so each
-// choice changes what is expected to be lost; the smallest change, then the fullest device.
+const DevicePrices& Fleet::prices() const {
+  if (changed_ >= kChangedMin && changed_ * kChangedPart >= slots_taken_) {
+    prices_ = parts_taken_ > 0 ? DevicePrices(taken_) : DevicePrices();
+    changed_ = 0;
+  }
+  return prices_;
+}
+
+// One part of one device: where it costs least. Among equals, since what is left of a device is
+// lost to all sizes that are larger, each choice changes what is expected to be lost; the smallest
+// change, then the fullest device.
 std::optional<Placement> Fleet::find_part(const JobSpec& job,
                                           std::span<const Pool* const> pools) const {
   std::array<int64_t, kWholeDevice + 2> larger{};
   for (size_t size = kWholeDevice; size > 0; --size) larger[size] = larger[size + 1] + taken_[size];
   const auto lost = [&](int32_t free) { return free * larger[static_cast<size_t>(free) + 1]; };
   const Pool* best = nullptr;
-  std::pair<int64_t, int32_t> least{INT64_MAX, 0};  // change of what is lost; free
+  const DevicePrices& worth = prices();
+  // Cost; change of what is lost; free.
+  std::tuple<int64_t, int64_t, int32_t> least{INT64_MAX, 0, 0};
   const auto consider = [&](const Pool* pool, int32_t free) {
-    const std::pair change{lost(free - job.share_milli) - lost(free), free};
+    const std::tuple change{worth.loss(free, job.share_milli),
+                            lost(free - job.share_milli) - lost(free), free};
     if (change < least) best = pool, least = change;
   };
   for (const Pool* pool : pools) {
@@ -189,8 +210,9 @@ std::optional<Placement> Fleet::find_part(const JobSpec& job,
     if (pool->whole > 0) consider(pool, kWholeDevice);
   }
   if (!best) return std::nullopt;
-  const auto part = best->parts.lower_bound({least.second, 0, 0});
-  if (least.second < kWholeDevice) return Placement{{part->node, part->device, job.share_milli}};
+  const int32_t free = std::get<2>(least);
+  const auto part = best->parts.lower_bound({free, 0, 0});
+  if (free < kWholeDevice) return Placement{{part->node, part->device, job.share_milli}};
   Placement out;
   for (size_t bucket = 1; out.empty(); ++bucket) {
     if (!best->buckets[bucket].empty()) append_devices(*best->buckets[bucket].begin(), 1, out);
@@ -303,6 +325,9 @@ void Fleet::change(const Placement& slots, int32_t sign) {
     if (here) unindex(node);
     for (; i < slots.size() && slots[i].node == node; ++i) {
       taken_[static_cast<size_t>(slots[i].milli)] -= sign;
+      slots_taken_ -= sign;
+      parts_taken_ -= slots[i].milli < kWholeDevice ? sign : 0;
+      ++changed_;
       if (!here) continue;
       const int32_t by = sign * slots[i].milli;
       int32_t& free = device_free_[static_cast<size_t>(first_device(node) + slots[i].device)];

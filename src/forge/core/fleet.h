@@ -3,7 +3,9 @@
 // Nodes of one cluster and kind form a pool; a pool keeps its nodes in buckets by their number of
 // wholly free devices, and the devices that are partly used by what is left of them. Best fit: the
 // fullest node that still fits, so that large holes stay large. A part of a device goes where it
-// leaves the least that nobody will ask for, by the sizes that are in use (after Weng et al. 2023).
+// costs the least of what devices can still be filled with, by the sizes that are in use
+// (device_prices.h); among equals where it leaves the least that nobody will ask for (after Weng et
+// al. 2023).
 // Owned by the scheduler.
 #pragma once
 
@@ -14,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "forge/core/device_prices.h"
 #include "forge/core/types.h"
 
 namespace hearth::forge {
@@ -109,6 +112,7 @@ class Fleet {
                                                 int32_t workers) const;
   std::optional<Placement> find_across(const JobSpec& job, std::span<const Pool* const> pools,
                                        int32_t workers) const;
+  const DevicePrices& prices() const;
   void append_devices(NodeId node, int32_t count, Placement& out) const;
   // Adds `sign` times what the slots take; those on nodes that are away are skipped.
   void change(const Placement& slots, int32_t sign);
@@ -124,6 +128,11 @@ class Fleet {
   std::vector<int32_t> device_free_;  // milli, by first_device + index
   std::vector<Pool> pools_;
   std::array<int64_t, kWholeDevice + 1> taken_{};  // slots, by size
+  int64_t slots_taken_ = 0;
+  int64_t parts_taken_ = 0;  // of these, parts of devices
+  // Found again when they are looked at and the mix of sizes has changed by so much.
+  mutable DevicePrices prices_;
+  mutable int64_t changed_ = 0;  // slots, since then
   int64_t free_milli_ = 0;
   int64_t present_milli_ = 0;
   int32_t closed_nodes_ = 0;
