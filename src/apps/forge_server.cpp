@@ -24,6 +24,7 @@ constexpr int64_t kBodyBytesMax = int64_t{8} << 20;
 
 struct ForgeServer {
   forge::ServerOptions options;
+  std::string etcd_password_file;
   std::string fleet_file;
 };
 
@@ -60,6 +61,23 @@ void add_etcd_flags(CLI::App& command, ForgeServer& server) {
       .add_option("--etcd-prefix", etcd.prefix,
                   "Of its keys there; servers with the same one are one Forge")
       ->capture_default_str();
+  command.add_option("--etcd-user", etcd.user, "Of an etcd with authentication");
+  command
+      .add_option("--etcd-password-file", server.etcd_password_file,
+                  "A file with that user's password")
+      ->check(CLI::ExistingFile);
+  command
+      .add_option("--etcd-ca,--etcd-cacert", etcd.tls.ca_file,
+                  "Authorities (PEM) that are to be trusted for an etcd at https://; default: the "
+                  "system's")
+      ->check(CLI::ExistingFile);
+  CLI::Option* cert =
+      command
+          .add_option("--etcd-cert", etcd.tls.cert_file, "The certificate (PEM) that etcd is shown")
+          ->check(CLI::ExistingFile);
+  CLI::Option* key = command.add_option("--etcd-key", etcd.tls.key_file, "And its key (PEM)")
+                         ->check(CLI::ExistingFile);
+  cert->needs(key), key->needs(cert);
   command
       .add_option("--etcd-lease-s", etcd.lease_s,
                   "So long after the server that decides was last heard, another one takes over; "
@@ -71,9 +89,18 @@ void add_etcd_flags(CLI::App& command, ForgeServer& server) {
                      "http://HOST:PORT, with 0.0.0.0 by this machine's name");
 }
 
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find_first_of("\r\n"));
+}
+
 void check_etcd(forge::ServerOptions& options) {
   forge::EtcdOptions& etcd = options.etcd;
   for (const std::string& url : etcd.urls) transport::parse_url(url);
+  if (etcd.user.empty() != etcd.password.empty()) {
+    throw_error(ErrorCode::kInvalidArgument,
+                etcd.user.empty() ? "--etcd-user" : "--etcd-password-file",
+                "expected a user and a file with its password, found one of them");
+  }
   if (!options.advertise.empty()) transport::parse_url(options.advertise);
   if (!etcd.urls.empty() && etcd.lease_s * 4'000 > options.terms.lease_ms) {
     throw_error(ErrorCode::kInvalidArgument, "--etcd-lease-s",
@@ -114,6 +141,8 @@ std::unique_ptr<forge::Server> start_server(const ForgeServer& flags, const Cloc
   std::signal(SIGPIPE, SIG_IGN);
   forge::ServerOptions options = flags.options;
   set_terms(options.terms);
+  if (!flags.etcd_password_file.empty())
+    options.etcd.password = first_line(io::read_file(flags.etcd_password_file));
   check_etcd(options);
   options.fleet = flags.fleet_file.empty() ? forge::single_fleet() : load_fleet(flags.fleet_file);
   options.page = {web_files(), HEARTH_VERSION};

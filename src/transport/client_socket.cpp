@@ -10,6 +10,9 @@
 #include <boost/beast/ssl/ssl_stream.hpp>
 #include <chrono>
 #include <optional>
+#include <string>
+
+#include "base/error.h"
 
 namespace hearth::transport {
 
@@ -47,8 +50,28 @@ struct ClientSocket::State {
     io.restart();
   }
 
-  error_code handshake(const Url& url, int64_t timeout_ms) {
-    tls_context.set_default_verify_paths();
+  void load(const ClientTls& files) {
+    error_code error;
+    const auto expect = [&error](const std::string& file, const std::string& what) {
+      if (!error) return;
+      throw_error(ErrorCode::kInvalidArgument, file, "expected {} in PEM: {}", what,
+                  error.message());
+    };
+    if (files.ca_file.empty()) {
+      tls_context.set_default_verify_paths();
+    } else {
+      tls_context.load_verify_file(files.ca_file, error);
+      expect(files.ca_file, "certificates of authorities");
+    }
+    if (files.cert_file.empty()) return;
+    tls_context.use_certificate_chain_file(files.cert_file, error);
+    expect(files.cert_file, "a certificate");
+    tls_context.use_private_key_file(files.key_file, asio::ssl::context::pem, error);
+    expect(files.key_file, "the key of " + files.cert_file);
+  }
+
+  error_code handshake(const Url& url, const ClientTls& files, int64_t timeout_ms) {
+    load(files);
     tls.emplace(plain, tls_context);
     tls->set_verify_mode(asio::ssl::verify_peer);
     tls->set_verify_callback(asio::ssl::host_name_verification(url.host));
@@ -62,7 +85,7 @@ struct ClientSocket::State {
 ClientSocket::ClientSocket() : state_(std::make_unique<State>()) {}
 ClientSocket::~ClientSocket() = default;
 
-error_code ClientSocket::connect(const Url& url, int64_t timeout_ms) {
+error_code ClientSocket::connect(const Url& url, const ClientTls& tls, int64_t timeout_ms) {
   State& state = *state_;
   error_code error;
   const auto endpoints = tcp::resolver(state.io).resolve(url.host, url.port, error);
@@ -71,7 +94,7 @@ error_code ClientSocket::connect(const Url& url, int64_t timeout_ms) {
                      [&](auto done) { state.plain.async_connect(endpoints, std::move(done)); });
   if (error) return error;
   state.plain.socket().set_option(tcp::no_delay(true));
-  return url.scheme == "https" ? state.handshake(url, timeout_ms) : error_code{};
+  return url.scheme == "https" ? state.handshake(url, tls, timeout_ms) : error_code{};
 }
 
 size_t ClientSocket::read(asio::mutable_buffer into, error_code& error) {

@@ -18,8 +18,9 @@ class ClientSocket {
   ClientSocket();
   ~ClientSocket();
 
-  // TLS for https, with the host's name and certificate verified.
-  error_code connect(const Url& url, int64_t timeout_ms);
+  // TLS for https, with the host's name and certificate verified. Throws Error that names a file of
+  // `tls` that cannot be used.
+  error_code connect(const Url& url, const ClientTls& tls, int64_t timeout_ms);
   // How long a read or write may take from here on.
   void set_patience(int64_t milliseconds) { patience_ms_ = milliseconds; }
 

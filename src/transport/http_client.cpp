@@ -23,6 +23,8 @@ struct Connection {
 
 class SocketClient final : public HttpClient {
  public:
+  explicit SocketClient(ClientTls tls) : tls_(std::move(tls)) {}
+
   void stream(const ClientRequest& request, const ClientStream& sink) override {
     const Url url = parse_url(request.url);
     const std::string place = url.scheme + "://" + url.host + ":" + url.port;
@@ -45,7 +47,7 @@ class SocketClient final : public HttpClient {
   void connect(const Url& url, const std::string& place, const ClientRequest& request) {
     connection_ = std::make_unique<Connection>();
     place_ = place;
-    const error_code error = connection_->socket.connect(url, request.connect_timeout_ms);
+    const error_code error = connection_->socket.connect(url, tls_, request.connect_timeout_ms);
     if (error) {
       connection_.reset();
       throw_error(ErrorCode::kIo, request.url, "cannot connect to {}: {}", place, error.message());
@@ -113,6 +115,7 @@ class SocketClient final : public HttpClient {
     return head;
   }
 
+  const ClientTls tls_;
   std::unique_ptr<Connection> connection_;
   std::string place_;
   bool answered_ = false;
@@ -132,7 +135,11 @@ HttpResponse HttpClient::send(const ClientRequest& request) {
   return response;
 }
 
-std::unique_ptr<HttpClient> make_http_client() { return std::make_unique<SocketClient>(); }
+std::unique_ptr<HttpClient> make_http_client() { return make_https_client({}); }
+
+std::unique_ptr<HttpClient> make_https_client(ClientTls tls) {
+  return std::make_unique<SocketClient>(std::move(tls));
+}
 
 Url parse_url(const std::string& text) {
   Url url;

@@ -38,7 +38,15 @@ class HttpClient {
   HttpResponse send(const ClientRequest& request);
 };
 
+// Files in PEM, for servers of https. Empty: what the system trusts, and no certificate to show.
+struct ClientTls {
+  std::string ca_file;    // whom to trust instead of whom the system does
+  std::string cert_file;  // this client's own certificate, with those above it
+  std::string key_file;   // and its key
+};
+
 std::unique_ptr<HttpClient> make_http_client();
+std::unique_ptr<HttpClient> make_https_client(ClientTls tls);
 
 struct Url {
   std::string scheme;  // http or https

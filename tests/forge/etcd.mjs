@@ -2,6 +2,8 @@
 // three. Every process is known by its id and ended at the end.
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
 import path from 'node:path';
 
 import { unpacked } from '../debian.mjs';
@@ -17,9 +19,27 @@ export function findEtcd(download) {
   return root ? { program: path.join(root, 'usr/bin/etcd') } : { why };
 }
 
+// What a site's own authority would hand out: a certificate for the members, and one for Forge's servers. etcd's gateway talks to its
+// own member, so the members' serves both ways.
+function makeCertificates(dir) {
+  const file = (name) => path.join(dir, name);
+  const openssl = (...words) => execFileSync('openssl', words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  openssl('req', '-x509', ...newKey, '-days', '2', '-subj', '/CN=test authority', '-keyout', file('ca.key'), '-out', file('ca.pem'));
+  for (const [name, names] of [['member', 'subjectAltName=IP:127.0.0.1,DNS:localhost'], ['forge', 'subjectAltName=DNS:forge']]) {
+    openssl('req', ...newKey, '-subj', '/O=test', '-keyout', file(`${name}.key`), '-out', file(`${name}.csr`));
+    fs.writeFileSync(file(`${name}.ext`), `${names}\nextendedKeyUsage=serverAuth,clientAuth\n`);
+    openssl('x509', '-req', '-in', file(`${name}.csr`), '-CA', file('ca.pem'), '-CAkey', file('ca.key'), '-CAcreateserial', '-days', '2',
+      '-extfile', file(`${name}.ext`), '-out', file(`${name}.pem`));
+  }
+  return { ca: file('ca.pem'), member: [file('member.pem'), file('member.key')], forge: [file('forge.pem'), file('forge.key')] };
+}
+
 export class EtcdCluster {
-  constructor(program, dir, size) {
+  // `secured`: members take nobody without a certificate, and nobody without a password.
+  constructor(program, dir, size, secured = false) {
     Object.assign(this, { program, dir, members: new Map() });
+    if (secured) this.certificates = makeCertificates(dir);
     this.names = Array.from({ length: size }, (_, i) => `etcd${i}`);
   }
 
@@ -31,7 +51,8 @@ export class EtcdCluster {
   }
 
   url(name, kind = 'client') {
-    return `http://127.0.0.1:${this.ports.get(name)[kind]}`;
+    const scheme = this.certificates && kind === 'client' ? 'https' : 'http';
+    return `${scheme}://127.0.0.1:${this.ports.get(name)[kind]}`;
   }
 
   get urls() {
@@ -44,14 +65,59 @@ export class EtcdCluster {
       '--listen-client-urls', this.url(name), '--advertise-client-urls', this.url(name),
       '--listen-peer-urls', this.url(name, 'peer'), '--initial-advertise-peer-urls', this.url(name, 'peer'),
       '--initial-cluster', this.names.map((each) => `${each}=${this.url(each, 'peer')}`).join(','),
-      '--heartbeat-interval', '100', '--election-timeout', '1000'], { stdio: ['ignore', out, out] });
+      '--heartbeat-interval', '100', '--election-timeout', '1000', ...this.memberFlags()], { stdio: ['ignore', out, out] });
     fs.closeSync(out);
     this.members.set(name, child);
   }
 
+  memberFlags() {
+    if (!this.certificates) return [];
+    const { ca, member: [cert, key] } = this.certificates;
+    return ['--cert-file', cert, '--key-file', key, '--client-cert-auth', '--trusted-ca-file', ca];
+  }
+
+  // What a server of Forge has to be told.
+  get flags() {
+    if (!this.certificates) return ['--etcd', this.urls];
+    const { ca, forge: [cert, key] } = this.certificates;
+    return ['--etcd', this.urls, '--etcd-ca', ca, '--etcd-cert', cert, '--etcd-key', key,
+      '--etcd-user', 'forge', '--etcd-password-file', path.join(this.dir, 'password')];
+  }
+
+  // With Forge's certificate, where one is wanted.
+  ask(name, where, body) {
+    const tls = this.certificates && {
+      ca: fs.readFileSync(this.certificates.ca), cert: fs.readFileSync(this.certificates.forge[0]), key: fs.readFileSync(this.certificates.forge[1]),
+    };
+    return new Promise((resolve, reject) => {
+      const { request } = tls ? https : http;
+      const ask = request(`${this.url(name)}${where}`, { method: body ? 'POST' : 'GET', timeout: 2000, ...tls }, (answer) => {
+        let text = '';
+        answer.on('data', (part) => { text += part; }).on('error', reject).on('end', () => {
+          if (answer.statusCode >= 300) return reject(new Error(`${where}: ${answer.statusCode} ${text}`));
+          return resolve(JSON.parse(text));
+        });
+      });
+      ask.on('timeout', () => ask.destroy(new Error('timeout'))).on('error', reject);
+      ask.end(body && JSON.stringify(body));
+    });
+  }
+
+  // A user for Forge who may read and write Forge's own keys and nothing else.
+  async demandPasswords(password) {
+    fs.writeFileSync(path.join(this.dir, 'password'), `${password}\n`, { mode: 0o600 });
+    const base64 = (text) => Buffer.from(text).toString('base64');
+    const [name] = this.names;
+    const auth = (what, body) => this.ask(name, `/v3/auth/${what}`, body);
+    for (const [user, word] of [['root', 'of the test'], ['forge', password]]) await auth('user/add', { name: user, password: word });
+    for (const role of ['root', 'forge']) await auth('role/add', { name: role });
+    await auth('role/grant', { name: 'forge', perm: { permType: 'READWRITE', key: base64('/hearth/forge/'), range_end: base64('/hearth/forge0') } });
+    for (const user of ['root', 'forge']) await auth('user/grant', { user, role: user });
+    await auth('enable', {});
+  }
+
   async health() {
-    const answers = await Promise.all(this.names.map((name) =>
-      fetch(`${this.url(name)}/health`, { signal: AbortSignal.timeout(2000) }).then((answer) => answer.json()).catch(() => null)));
+    const answers = await Promise.all(this.names.map((name) => this.ask(name, '/health').catch(() => null)));
     return answers.filter((answer) => answer?.health === 'true').length;
   }
 
@@ -71,9 +137,10 @@ export class Council extends House {
     this.servers = new Map();
   }
 
-  async open(program, members, servers) {
-    this.etcd = new EtcdCluster(program, this.dir, members);
+  async open(program, members, servers, password) {
+    this.etcd = new EtcdCluster(program, this.dir, members, password !== undefined);
     await this.etcd.start();
+    if (password) await this.etcd.demandPasswords(password);
     for (let i = 0; i < servers; ++i) await this.startOne(`server${i}`);
     this.data = path.join(this.dir, 'server0');
     this.token = fs.readFileSync(path.join(this.data, 'forge.token'), 'utf8').trim();
@@ -84,7 +151,7 @@ export class Council extends House {
   async startOne(name) {
     const data = path.join(this.dir, name);
     const port = this.servers.get(name)?.port ?? 0;
-    const child = this.start(['forge', 'server', '--data', data, '--port', String(port), '--etcd', this.etcd.urls, ...this.flags], `${name}.log`);
+    const child = this.start(['forge', 'server', '--data', data, '--port', String(port), ...this.etcd.flags, ...this.flags], `${name}.log`);
     const url = await until(`${name} to listen`, 20000, async () => {
       if (child.exitCode !== null) throw new Error(`${name} ended:\n${this.log(`${name}.log`)}`);
       const file = path.join(data, 'forge.url');
@@ -135,10 +202,10 @@ export class Council extends House {
 }
 
 // A council for the length of `body`; what its programs said last goes with an error.
-export async function inCouncil({ program, members = 1, servers = 3, flags = [] }, body) {
+export async function inCouncil({ program, members = 1, servers = 3, flags = [], password }, body) {
   const council = new Council(flags);
   try {
-    await council.open(program, members, servers);
+    await council.open(program, members, servers, password);
     await body(council);
   } catch (error) {
     const tail = (name) => council.log(name).split('\n').slice(-12).join('\n');

@@ -19,7 +19,14 @@ constexpr int64_t kRowsAtOnce = 4'096;
 
 // gRPC's numbers for what a member says when its cluster is not whole at the moment.
 constexpr int kDeadlineExceeded = 4, kNotFoundStatus = 5, kExhausted = 8, kOutOfRange = 11,
-              kNotAvailable = 14;
+              kNotAvailable = 14, kUnauthenticated = 16;
+
+// A user's token is forgotten after some minutes, and when its members were started again; one
+// that was given before users or roles changed is too old.
+bool wants_new_token(const std::string& text) {
+  return text.find("invalid auth token") != std::string::npos ||
+         text.find("revision in header is old") != std::string::npos;
+}
 
 std::string base64(std::string_view bytes) {
   std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
@@ -72,20 +79,27 @@ Json condition(const EtcdGuard& guard, const std::string& key) {
   return out;
 }
 
-std::string words_of_refusal(const Json& answer, const std::string& body) {
+std::string words_of_refusal(const Json& answer, const std::string& body, const std::string& user) {
   const std::string text = answer.is_object() ? answer.value("message", body) : body;
   if (text.find("database space exceeded") != std::string::npos)
     return text +
            " (compact and defragment it, then `etcdctl alarm disarm`; or a larger "
            "--quota-backend-bytes)";
-  if (text.find("user name is empty") != std::string::npos)
-    return text + " (Forge speaks to an etcd without passwords: keep it on a network of your own)";
+  const bool denied = text.find("permission denied") != std::string::npos;
+  if (text.find("user name is empty") != std::string::npos || (denied && user.empty()))
+    return text + " (it wants a user: --etcd-user and --etcd-password-file)";
+  if (denied)
+    return text +
+           " (this user's role needs readwrite on the keys below --etcd-prefix: `etcdctl role "
+           "grant-permission ROLE readwrite PREFIX/ --prefix`)";
+  if (text.find("authentication failed") != std::string::npos)
+    return text + " (correct --etcd-user or what is in --etcd-password-file)";
   return text;
 }
 
 }  // namespace
 
-Etcd::Etcd(EtcdOptions options) : Etcd(std::move(options), transport::make_http_client()) {}
+Etcd::Etcd(EtcdOptions options) : Etcd(options, transport::make_https_client(options.tls)) {}
 
 Etcd::Etcd(EtcdOptions options, std::unique_ptr<transport::HttpClient> http)
     : options_(std::move(options)), http_(std::move(http)) {}
@@ -96,10 +110,12 @@ std::string Etcd::full(const std::string& key) const { return options_.prefix + 
 std::optional<Json> Etcd::ask_member(const std::string& path, const std::string& body) {
   const std::string& url = options_.urls[member_];
   transport::HttpResponse answer;
+  transport::Headers headers{{"Content-Type", "application/json"}};
+  if (!token_.empty()) headers.add("Authorization", token_);
   try {
     answer = http_->send({.method = "POST",
                           .url = url + "/v3/" + path,
-                          .headers = {{"Content-Type", "application/json"}},
+                          .headers = headers,
                           .body = body,
                           .connect_timeout_ms = options_.patience_ms,
                           .silence_timeout_ms = options_.patience_ms});
@@ -111,15 +127,17 @@ std::optional<Json> Etcd::ask_member(const std::string& path, const std::string&
   Json json = Json::parse(answer.body, nullptr, false);
   if (answer.status == 200 && json.is_object()) return json;
   const int code = json.is_object() ? json.value("code", 0) : 0;
-  const std::string text = words_of_refusal(json, answer.body);
+  const std::string text = words_of_refusal(json, answer.body, options_.user);
   if (code == kNotAvailable || code == kDeadlineExceeded || answer.status >= 502) {
     trouble_ = fmt::format("{}: {}", url, text);
     return std::nullopt;
   }
   const ErrorCode kind = code == kExhausted                               ? ErrorCode::kTooLarge
                          : code == kNotFoundStatus || code == kOutOfRange ? ErrorCode::kNotFound
-                         : answer.status == 404                           ? ErrorCode::kUnsupported
-                                                                          : ErrorCode::kInternal;
+                         : code == kUnauthenticated || wants_new_token(text)
+                             ? ErrorCode::kUnauthorized
+                         : answer.status == 404 ? ErrorCode::kUnsupported
+                                                : ErrorCode::kInternal;
   throw_error(
       kind, url, "etcd answers {} with {}: {}", path, answer.status,
       kind == ErrorCode::kUnsupported ? "no JSON gateway there; it takes etcd 3.4 or later" : text);
@@ -127,6 +145,26 @@ std::optional<Json> Etcd::ask_member(const std::string& path, const std::string&
 
 Json Etcd::ask(const std::string& path, const Json& body) {
   const std::string text = io::dump_json(body);
+  if (options_.user.empty()) return ask_members(path, text);
+  if (token_.empty()) authenticate();
+  try {
+    return ask_members(path, text);
+  } catch (const Error& error) {
+    if (error.code != ErrorCode::kUnauthorized) throw;
+  }
+  authenticate();
+  return ask_members(path, text);
+}
+
+void Etcd::authenticate() {
+  token_.clear();
+  const Json answer =
+      ask_members("auth/authenticate",
+                  io::dump_json({{"name", options_.user}, {"password", options_.password}}));
+  token_ = io::json_get(answer, "token", std::string(), "etcd");
+}
+
+Json Etcd::ask_members(const std::string& path, const std::string& text) {
   for (size_t tried = 0; tried < options_.urls.size(); ++tried) {
     if (auto answer = ask_member(path, text)) return std::move(*answer);
     member_ = (member_ + 1) % options_.urls.size();
@@ -200,7 +238,7 @@ std::optional<int64_t> Etcd::keep_alive(int64_t lease) {
   const Json& result = answer.contains("result") ? answer["result"] : answer;
   if (answer.contains("error")) {
     throw_error(ErrorCode::kUnavailable, "etcd", "a lease is not kept: {}",
-                words_of_refusal(answer["error"], io::dump_json(answer)));
+                words_of_refusal(answer["error"], io::dump_json(answer), options_.user));
   }
   if (integer(result, "TTL") <= 0) return std::nullopt;
   return revision_of(result);

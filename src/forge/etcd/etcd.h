@@ -20,6 +20,9 @@ namespace hearth::forge {
 struct EtcdOptions {
   std::vector<std::string> urls;         // of its members, http://host:2379; empty: no etcd is used
   std::string prefix = "/hearth/forge";  // the servers that share it are one Forge
+  std::string user;                      // of an etcd with authentication; empty: none
+  std::string password;                  // that user's
+  transport::ClientTls tls{};            // for members at https://
   int64_t lease_s = 5;                   // a server that etcd has not heard for so long is deposed
   int64_t patience_ms = 1'250;           // for a member's answer, before the next one is asked
   int64_t compact_ms = 300'000;          // revisions older than this are given up
@@ -75,6 +78,8 @@ class Etcd {
 
  private:
   io::Json ask(const std::string& path, const io::Json& body);
+  io::Json ask_members(const std::string& path, const std::string& body);
+  void authenticate();
   std::optional<io::Json> ask_member(const std::string& path, const std::string& body);
   std::string full(const std::string& key) const;
   EtcdRow row_of(const io::Json& pair) const;
@@ -82,6 +87,7 @@ class Etcd {
   EtcdOptions options_;
   std::unique_ptr<transport::HttpClient> http_;
   size_t member_ = 0;    // that answered last
+  std::string token_;    // what etcd gave this user; empty: not asked yet, or nobody
   std::string trouble_;  // of the last one that did not
 };
 
