@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kPauseMs = 200;
 constexpr int64_t kSilenceMs = 300'000;
 constexpr int64_t kSilenceAmongSeveralMs = 5'000;
-constexpr int64_t kDayMs = 24LL * 3'600'000;
+constexpr int64_t kSilenceOfNotesMs = 10'000;  // servers say so when there is nothing new
 
 ErrorCode code_of(int status) {
   if (status == 401) return ErrorCode::kUnauthorized;
@@ -83,10 +83,11 @@ void Client::follow(int64_t after, const std::function<bool(const Json&)>& on_no
                                  parser.feed(bytes);
                                  return more;
                                }};
-  http_->stream({.url = "/v1/forge/events?follow=1&after=" + std::to_string(after),
-                 .headers = {{"Authorization", "Bearer " + options_.token}},
-                 .silence_timeout_ms = kDayMs},
-                sink);
+  http_->stream(
+      {.url = "/v1/forge/events?follow=1&after=" + std::to_string(after),
+       .headers = {{"Authorization", "Bearer " + options_.token}},
+       .silence_timeout_ms = silence_of(options_.url, kSilenceOfNotesMs, kSilenceAmongSeveralMs)},
+      sink);
 }
 
 }  // namespace hearth::forge

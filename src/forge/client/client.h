@@ -25,7 +25,8 @@ class Client {
   io::Json get(const std::string& path);
   io::Json post(const std::string& path, const io::Json& body);
   transport::HttpResponse get_text(const std::string& path);
-  // Events as they happen, until `on_note` returns false or the connection breaks.
+  // Events as they happen, until `on_note` returns false or the connection breaks, as that to a
+  // server does which is silent for too long.
   void follow(int64_t after, const std::function<bool(const io::Json&)>& on_note);
 
  private:

@@ -14,6 +14,7 @@ namespace {
 constexpr auto kLongestWait = std::chrono::milliseconds(250);
 constexpr Millis kSampleMs = 10'000;
 constexpr int kNotesAtOnce = 1'000;
+constexpr Millis kLongestSilence = 2'000;  // of a stream of notes, to which nothing happens
 
 }  // namespace
 
@@ -103,19 +104,24 @@ void Loop::follow_notes(int64_t after, std::shared_ptr<transport::HttpExchange> 
     const std::vector<NumberedNote> last = history_.notes(-1, -1, 1);
     after = last.empty() ? 0 : last.back().number;
   }
-  followers_.push_back({after, std::move(stream)});
+  followers_.push_back({after, 0, std::move(stream)});
 }
 
+// A server that is merely stopped keeps its connections: who follows knows it by its silence.
 void Loop::tell_followers() {
-  std::erase_if(followers_, [this](Follower& follower) {
+  const Millis now = clock_.now() / kMillisecond;
+  std::erase_if(followers_, [&](Follower& follower) {
     for (const NumberedNote& note : history_.notes(follower.after, -1, kNotesAtOnce)) {
       const std::string text = io::dump_json(note_view(control_.scheduler(), note));
       const auto state = follower.stream->send(transport::sse_frame("note", text));
       if (state == transport::SendState::kClosed) return true;
       follower.after = note.number;
+      follower.told_at = now;
       if (state == transport::SendState::kFull) break;
     }
-    return false;
+    if (now < follower.told_at + kLongestSilence) return false;
+    follower.told_at = now;
+    return follower.stream->send(": nothing new\n\n") == transport::SendState::kClosed;
   });
 }
 

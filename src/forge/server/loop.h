@@ -44,6 +44,7 @@ class Loop {
  private:
   struct Follower {
     int64_t after = 0;
+    Millis told_at = 0;  // by the clock that nobody sets
     std::shared_ptr<transport::HttpExchange> stream;
   };
 
