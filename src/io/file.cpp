@@ -57,6 +57,7 @@ void write_all(int file, const std::string& path, std::string_view contents) {
   }
 }
 
+constexpr size_t kPartBytes = size_t{4} << 10;  // of a file that does not say its size
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 bool has_huge_pages() {
@@ -114,14 +115,19 @@ std::string read_file(const std::string& path, size_t bytes_max) {
   if (size > bytes_max) {
     throw_error(ErrorCode::kTooLarge, path, "{} bytes are over the limit of {}", size, bytes_max);
   }
-  std::string contents(size, '\0');
+  // What the kernel writes while it is read, in /proc, says that it is empty.
+  const bool unknown = size == 0;
+  std::string contents(unknown ? kPartBytes : size, '\0');
   size_t filled = 0;
-  while (filled < size) {
-    const ssize_t got = ::read(file.get(), contents.data() + filled, size - filled);
+  while (filled < contents.size()) {
+    const ssize_t got = ::read(file.get(), contents.data() + filled, contents.size() - filled);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw_errno(path, "read");
     if (got == 0) break;
     filled += static_cast<size_t>(got);
+    if (unknown && filled > bytes_max)
+      throw_error(ErrorCode::kTooLarge, path, "is over the limit of {} bytes", bytes_max);
+    if (unknown && filled == contents.size()) contents.resize(filled + kPartBytes);
   }
   contents.resize(filled);
   return contents;

@@ -87,5 +87,10 @@ TEST(MappedFile, AMoveThatIsStoppedLeavesItWhole) {
   EXPECT_EQ(std::memcmp(file.bytes().data(), contents.data(), contents.size()), 0);
 }
 
+TEST(ReadFile, WhatTheKernelWritesWhileItIsReadIsWhole) {
+  EXPECT_NE(read_file("/proc/self/status").find("Pid:"), std::string::npos);
+  EXPECT_FALSE(read_file("/proc/sys/kernel/random/boot_id").empty());
+}
+
 }  // namespace
 }  // namespace hearth::io
