@@ -83,6 +83,11 @@ void add_node_flags(CLI::App& command, ForgeNode& node) {
                   "Between two rounds of health checks, on the average")
       ->check(CLI::Range(100, 86'400'000))
       ->capture_default_str();
+  command
+      .add_option("--link-port", agent.link_port,
+                  "Where other nodes try how quick the way to this one is; 0: a free port (default "
+                  "with --address), -1: links are not checked (default without)")
+      ->check(CLI::Range(-1, 65535));
   command.add_option(
       "--baselines", agent.baselines,
       "File with what such hardware does, which nodes may share; default: in --state, "
@@ -104,6 +109,9 @@ void add_node_flags(CLI::App& command, ForgeNode& node) {
 
 void run_forge_node(ForgeNode node, const Clock& clock) {
   std::signal(SIGPIPE, SIG_IGN);
+  // A node that others can find has ways to them, too.
+  if (node.agent.link_port == forge::AgentOptions::kLinksByAddress)
+    node.agent.link_port = node.agent.address.empty() ? -1 : 0;
   if (node.agent.address.empty()) node.agent.address = "127.0.0.1";
   node.agent.state_dir = std::filesystem::absolute(node.state_dir).string();
   node.agent.keeper = {"/proc/self/exe", "--log-level", "warn", "forge", "keeper"};

@@ -416,9 +416,11 @@ class ForgeHistory {
   void report_health(NodeId node) {
     if (!random_.chance(0.02)) return;
     const bool good = !storm() || !random_.chance(0.3);
-    const Incarnation incarnation = machine(node).agent->agent().incarnation();
-    post(to_server_,
-         {node, codec::encode_events({Checked{node, incarnation, {{"disk", good, "read"}}}})});
+    Checked round{node, machine(node).agent->agent().incarnation(), {{"disk", good, "read"}}, {}};
+    const auto peer = static_cast<NodeId>(random_.below(machines_.size()));
+    const bool bad_link = storm() && random_.chance(0.3);
+    if (peer != node) round.links.push_back({peer, !bad_link, "slow"});
+    post(to_server_, {node, codec::encode_events({round})});
   }
 
   bool over(const Job& job) const {

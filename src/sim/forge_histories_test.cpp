@@ -32,7 +32,7 @@ class PlantedForgeBug : public testing::TestWithParam<ForgeFault> {};
 
 TEST_P(PlantedForgeBug, IsFound) {
   const ForgeHistoryReport report = run_forge_histories(
-      {.seed = 1, .policy = &forge::policy_named("hearth"), .fault = GetParam()}, 500);
+      {.seed = 1, .policy = &forge::policy_named("hearth"), .fault = GetParam()}, 3'000);
   EXPECT_FALSE(report.ok()) << "no law noticed it";
 }
 

@@ -11,8 +11,7 @@
 namespace hearth::forge {
 namespace {
 
-constexpr size_t kLearnt = 5;     // rounds
-constexpr double kPartMin = 0.2;  // of the median: other work on the node takes its share, too
+constexpr size_t kLearnt = 5;  // rounds
 constexpr const char* kBetween = " | ";
 
 double median(std::vector<double> values) {
@@ -35,7 +34,8 @@ Baselines::Baselines(std::string path, std::string hardware)
   }
 }
 
-CheckResult Baselines::judge(const std::string& name, double value, const std::string& unit) {
+CheckResult Baselines::judge(const std::string& name, double value, const std::string& unit,
+                             double part_min) {
   std::vector<double>& known = known_[{hardware_, name}];
   if (known.size() < kLearnt) {
     known.push_back(value);
@@ -43,7 +43,7 @@ CheckResult Baselines::judge(const std::string& name, double value, const std::s
     return {name, true, fmt::format("{:.1f} {}, learnt", value, unit)};
   }
   const double usual = median(known);
-  return {name, value >= kPartMin * usual,
+  return {name, value >= part_min * usual,
           fmt::format("{:.1f} {}; this hardware does {:.1f}", value, unit, usual)};
 }
 

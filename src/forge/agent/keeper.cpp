@@ -292,8 +292,7 @@ class Keeper {
 
   // Nothing of the run lives when this returns: every orphan has become a child of this process.
   void sweep() {
-    const std::string mark =
-        run_mark(order_.start.job, order_.start.epoch, order_.start.incarnation);
+    const std::string mark = run_mark(order_);
     for (;;) {
       int status = 0;
       const pid_t pid = waitpid(-1, &status, WNOHANG);

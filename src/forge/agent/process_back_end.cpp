@@ -147,8 +147,7 @@ void ProcessBackEnd::bring_back(const Pipe& output, const Pipe& status) {
   try {
     join_cgroup(order_);
     // What CRIU has not finished to bring back when it is killed can be found by this.
-    const std::string mark =
-        run_mark(order_.start.job, order_.start.epoch, order_.start.incarnation);
+    const std::string mark = run_mark(order_);
     setenv("HEARTH_FENCE", mark.substr(mark.find('=') + 1).c_str(), 1);
     const Criu criu = found_criu(order_.criu_path);
     const std::string scratch = unpack(output);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -36,18 +37,28 @@ std::string boot_id() {
   return id;
 }
 
+// A word of this folder, for ever. Other Forges, and other agents, have jobs of the same numbers on
+// the same machine, whose processes are none of this agent's.
+std::string home_in(const std::string& dir) {
+  const std::string path = dir + "/home";
+  if (!io::file_exists(path)) {
+    uint32_t word = 0;
+    if (getrandom(&word, sizeof word, 0) != static_cast<ssize_t>(sizeof word))
+      throw_error(ErrorCode::kIo, path, "the machine gives no randomness");
+    io::write_file_atomic(path, fmt::format("{:08x}", word));
+  }
+  return io::read_file(path);
+}
+
 // A run whose keeper is gone: what it left alive dies, and its end is written down. False: some
 // process does not die yet.
 bool bury_orphans(const std::string& folder, const RunOrder& order) {
   const int lock = lock_run(folder);
   if (lock < 0) return false;
   kill_cgroup(order);
-  const Start& start = order.start;
   const RunRoot root = read_root(folder);
   if (is_alive(root)) kill(root.pid, SIGKILL);
-  const bool dead =
-      kill_marked(run_mark(start.job, start.epoch, start.incarnation), kKillPatienceMs) &&
-      !is_alive(root);
+  const bool dead = kill_marked(run_mark(order), kKillPatienceMs) && !is_alive(root);
   if (dead) kill_cgroup(order);  // empty now, so it goes
   if (dead) make_back_end(order, folder)->clean_up({});
   if (dead && !read_exit(folder))
@@ -77,6 +88,10 @@ ProcessExecutor::ProcessExecutor(ProcessExecutorOptions options) : options_(std:
                 "another agent works there; stop it, or give this one its own --state");
   }
   fence_.emplace(dir + "/fence");
+  home_ = home_in(dir);
+  if (options_.cgroups.empty()) return;
+  cgroup_ = fmt::format("{}/hearth-{}-{}", options_.cgroups, options_.node, home_);
+  mkdir(cgroup_.c_str(), 0755);
 }
 
 ProcessExecutor::~ProcessExecutor() { close(lock_); }
@@ -132,9 +147,9 @@ void ProcessExecutor::start(const Start& order) {
   if (io::file_exists(folder + "/order") || read_exit(folder)) return;
   std::error_code ignored;
   fs::create_directories(folder, ignored);
-  write_order(folder, {order, options_.node, options_.state_dir + "/fence", options_.cgroup,
+  write_order(folder, {order, options_.node, options_.state_dir + "/fence", cgroup_,
                        options_.device_variable, options_.state_dir + "/criu", options_.images,
-                       options_.cuda_driver});
+                       options_.cuda_driver, home_});
   io::sync_folder(runs_dir());
   running_[{order.job, order.epoch}] = {.keeper = spawn_keeper(folder)};
 }

@@ -4,6 +4,7 @@
 // watches.
 //
 //   STATE/incarnation            number and boot; another boot, and everything has died
+//   STATE/home                   a word that no other agent on this machine has
 //   STATE/criu                   what can be done to save processes; written by a probe
 //   STATE/fence                  when all must be dead, on the clock of boot_millis()
 //   STATE/runs/INCARNATION/JOB.EPOCH/
@@ -30,7 +31,7 @@ struct ProcessExecutorOptions {
   std::string state_dir;            // of this agent alone
   std::vector<std::string> keeper;  // the command of a keeper; its folder comes as the last word
   std::string node;                 // its name, for the workers' environment
-  std::string cgroup;               // a cgroup v2 folder of this agent's own; empty: none
+  std::string cgroups;              // a cgroup v2 folder in which it may make its own; empty: none
   std::string device_variable;      // lists a worker's devices besides HEARTH_DEVICES; or empty
   std::string images;               // where images of processes are kept (checkpoint/image_store.h)
   std::string cuda_driver;          // the library, or where it is (checkpoint/cuda.h)
@@ -72,6 +73,8 @@ class ProcessExecutor final : public Executor {
   ProcessExecutorOptions options_;
   Incarnation incarnation_ = 0;
   int lock_ = -1;
+  std::string home_;                // a word that no other agent on this machine has
+  std::string cgroup_;              // of all its runs; empty: none
   std::optional<FenceFile> fence_;  // there once the state folder is
   std::map<Key, Run> running_;
   std::vector<NewImage> images_;

@@ -81,7 +81,7 @@ T read_record(const std::string& path) {
 template <typename A, Is<RunOrder> T>
 void fields(A& a, T& v) {
   a(v.start, v.node, v.fence_path, v.cgroup, v.device_variable, v.criu_path, v.images,
-    v.cuda_driver);
+    v.cuda_driver, v.home);
 }
 template <typename A, Is<RunExit> T>
 void fields(A& a, T& v) {
@@ -191,8 +191,10 @@ std::string log_path(const std::string& folder, int32_t rank) {
   return fmt::format("{}/{}.log", folder, rank);
 }
 
-std::string run_mark(JobId job, Epoch epoch, Incarnation incarnation) {
-  return fmt::format("HEARTH_FENCE={}.{}.{}", job, epoch, incarnation);
+std::string run_mark(const RunOrder& order) {
+  const Start& start = order.start;
+  return fmt::format("HEARTH_FENCE={}{}.{}.{}", order.home.empty() ? "" : order.home + ".",
+                     start.job, start.epoch, start.incarnation);
 }
 
 std::vector<pid_t> marked_processes(const std::string& mark) {

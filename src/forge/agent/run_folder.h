@@ -19,6 +19,7 @@ struct RunOrder {
   std::string criu_path;    // what the agent's probe of CRIU found (checkpoint/criu.h)
   std::string images;       // the folder of all jobs' images
   std::string cuda_driver;  // the library that takes GPUs off processes (checkpoint/cuda.h)
+  std::string home;         // of the agent: numbers of jobs are not the only ones on a machine
 };
 // The runs that have a folder in `dir`, which is named by them.
 struct RunName {
@@ -70,7 +71,7 @@ std::string log_path(const std::string& folder, int32_t rank);
 
 // Every process of this run that is alive, found by the mark in its environment, whatever sessions
 // and parents it gave itself.
-std::string run_mark(JobId job, Epoch epoch, Incarnation incarnation);
+std::string run_mark(const RunOrder& order);
 std::vector<pid_t> marked_processes(const std::string& mark);
 // Until there are none. What hangs in the kernel is waited for up to `patience_ms`.
 bool kill_marked(const std::string& mark, Millis patience_ms);

@@ -53,7 +53,8 @@ Enrolled ServerLink::enroll(const NodeCard& card) {
   const io::Json body = {{"devices", card.devices},
                          {"cluster", card.cluster},
                          {"kind", card.kind},
-                         {"address", card.address}};
+                         {"address", card.address},
+                         {"link_port", card.link_port}};
   for (bool waited = false;; waited = true) {
     try {
       const transport::HttpResponse answer =

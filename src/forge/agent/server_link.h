@@ -29,6 +29,7 @@ struct NodeCard {
   std::string kind;
   int32_t devices = 1;
   std::string address;
+  int32_t link_port = 0;  // of its link_door.h; 0: none
 };
 
 class ServerLink {

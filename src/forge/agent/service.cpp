@@ -18,6 +18,8 @@
 #include "base/random.h"
 #include "forge/agent/checks.h"
 #include "forge/agent/host.h"
+#include "forge/agent/link_checks.h"
+#include "forge/agent/link_door.h"
 #include "forge/agent/log_shipper.h"
 #include "forge/agent/mailbox.h"
 #include "forge/agent/process_executor.h"
@@ -42,16 +44,14 @@ constexpr auto kForgetAgain = 60s;  // between two looks for images that nobody 
 constexpr int kAsks = 5;            // of a server, for the shortest way to it
 constexpr int64_t kAnswerMs = 10'000;
 
-std::string cgroup_for(const std::string& node) {
-  const std::string root = find_cgroup();
+std::string look_for_cgroups() {
+  std::string root = find_cgroup();
   if (root.empty()) {
     log::info("no cgroup v2 that may be written: workers are held together by session and mark");
-    return {};
+  } else {
+    log::info("workers get cgroups under {}", root);
   }
-  const std::string own = root + "/hearth-" + node;
-  mkdir(own.c_str(), 0755);
-  log::info("workers get cgroups under {}", own);
-  return own;
+  return root;
 }
 
 // Waits for it. The agent has threads, so it is spawned, not forked.
@@ -77,9 +77,8 @@ struct AgentService::Impl {
 
   [[noreturn]] void run() {
     // Before anything else: whoever is alive from an earlier program is looked after.
-    ProcessExecutor hands({options.state_dir, options.keeper, options.name,
-                           cgroup_for(options.name), options.device_variable, options.images,
-                           options.cuda_driver});
+    ProcessExecutor hands({options.state_dir, options.keeper, options.name, look_for_cgroups(),
+                           options.device_variable, options.images, options.cuda_driver});
     // It waits for no server, and no job for it but those whose processes it is about.
     std::thread([this] { probe(); }).detach();
     enroll();
@@ -93,26 +92,39 @@ struct AgentService::Impl {
         host.receive(boot_millis(), command);
       host.advance(boot_millis());
       std::vector<Event> said = host.take_events();
-      for (std::vector<CheckResult>& round : checks.take(0ms))
-        said.emplace_back(Checked{node, host.agent().incarnation(), std::move(round)});
+      for (Round& round : checks.take(0ms))
+        said.emplace_back(Checked{node, host.agent().incarnation(), std::move(round.results),
+                                  std::move(round.links)});
       if (!said.empty()) streams.events.put(std::move(said));
     }
   }
 
   void enroll() {
+    open_door();
     const Enrolled enrolled = ServerLink({options.url, options.token})
                                   .enroll({options.name, options.cluster, options.kind,
-                                           options.devices, options.address});
+                                           options.devices, options.address, door_port()});
     node = enrolled.node;
     terms = enrolled.terms;
     log::info("enrolled node={} server={} lease_ms={}", options.name, options.url, terms.lease_ms);
   }
+
+  // On all its addresses, since the one that others know need not be one of its own.
+  void open_door() {
+    if (options.link_port < 0) return;
+    const bool alone = options.address == "127.0.0.1" || options.address == "localhost";
+    door.emplace(alone ? "127.0.0.1" : "0.0.0.0", static_cast<uint16_t>(options.link_port),
+                 link_key(options.token, options.name), clock);
+    log::info("other nodes may try the way to this one port={}", door->port());
+  }
+  int32_t door_port() const { return door ? door->port() : 0; }
 
   // Never all nodes at once: each waits for half to one and a half of the time. After a failure
   // the next rounds come sooner.
   [[noreturn]] void check_health() {
     Random random(static_cast<uint64_t>(clock.wall()));
     const auto http = make_leader_client(options.url);
+    LinkChecks links({options.name, options.token, options.baselines}, *http, clock);
     int hurried = 0;
     for (;;) {
       const double wait = (0.5 + random.uniform()) * static_cast<double>(options.check_ms);
@@ -128,7 +140,13 @@ struct AgentService::Impl {
         log::warn("a health check failed check={} text=\"{}\"", result.name, result.text);
         hurried = kHurriedRounds;
       }
-      checks.put({std::move(round)});
+      std::vector<LinkResult> ways = door ? links.round() : std::vector<LinkResult>{};
+      for (const LinkResult& way : ways) {
+        if (way.good) continue;
+        log::warn("a link is bad {}", way.text);
+        hurried = kHurriedRounds;
+      }
+      checks.put({{std::move(round), std::move(ways)}});
     }
   }
 
@@ -218,7 +236,13 @@ struct AgentService::Impl {
   NodeId node = 0;
   LeaseTerms terms;
   ServerStreams streams;
-  Mailbox<std::vector<CheckResult>> checks;
+  // Of health checks.
+  struct Round {
+    std::vector<CheckResult> results;
+    std::vector<LinkResult> links;
+  };
+  std::optional<LinkDoor> door;
+  Mailbox<Round> checks;
 };
 
 AgentService::AgentService(AgentOptions options, const Clock& clock)

@@ -25,10 +25,14 @@ struct AgentOptions {
   std::string device_variable;      // say CUDA_VISIBLE_DEVICES; lists a worker's devices
   std::string check;                // a site's own health check: 0 when all is well
   int64_t check_ms = 60'000;        // between two rounds of checks, on the average
-  int32_t gpus = -1;                // that there must be; -1: none are looked for
-  std::string baselines;            // what such hardware does (baselines.h)
-  std::string images;               // of processes; shared by the nodes between which jobs move
-  std::string criu = "criu";        // the program, or where it is
+  // Where other nodes try the way to this one; 0: a free port; kLinksByAddress: that, where it has
+  // an address; -1: nowhere, and it tries none.
+  static constexpr int32_t kLinksByAddress = -2;
+  int32_t link_port = kLinksByAddress;
+  int32_t gpus = -1;          // that there must be; -1: none are looked for
+  std::string baselines;      // what such hardware does (baselines.h)
+  std::string images;         // of processes; shared by the nodes between which jobs move
+  std::string criu = "criu";  // the program, or where it is
   std::string cuda_driver = "libcuda.so.1";  // its library (checkpoint/cuda.h)
   std::vector<std::string> prober;  // the command that tries it; where to write comes behind it
 };

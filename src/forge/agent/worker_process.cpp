@@ -140,7 +140,7 @@ std::vector<std::string> worker_environment(const RunOrder& order, int32_t rank,
   // A process that goes on elsewhere takes its environment along, and a later run of the job must
   // not be mistaken for this one: a namespace holds it together instead.
   if (!start.program || start.program->checkpoint != CheckpointBy::kProcess)
-    out.push_back(run_mark(start.job, start.epoch, start.incarnation));
+    out.push_back(run_mark(order));
   if (start.program) {
     out.insert(out.end(), start.program->environment.begin(), start.program->environment.end());
   }

@@ -15,6 +15,7 @@ RunOrder order_of(std::vector<std::string> command) {
   order.start.program = std::make_shared<Program>(
       Program{.command = std::move(command), .environment = {"HEARTH_NODE=mine", "A=b=c"}});
   order.device_variable = "CUDA_VISIBLE_DEVICES";
+  order.home = "5eed";
   return order;
 }
 
@@ -31,7 +32,7 @@ TEST(WorkerProcess, AWorkerKnowsItsPlaceAndItsToken) {
   const RunOrder order = order_of({"x"});
   const auto environment = worker_environment(order, 7, {&order.start.slots[1], 1});
   for (const char* entry :
-       {"HEARTH_JOB=4", "HEARTH_EPOCH=2", "HEARTH_FENCE=4.2.9", "HEARTH_RANK=7",
+       {"HEARTH_JOB=4", "HEARTH_EPOCH=2", "HEARTH_FENCE=5eed.4.2.9", "HEARTH_RANK=7",
         "HEARTH_WORLD_SIZE=8", "HEARTH_LOCAL_RANK=1", "HEARTH_LOCAL_WORKERS=2", "HEARTH_WORKERS=1",
         "HEARTH_DEVICES=3", "CUDA_VISIBLE_DEVICES=3", "HEARTH_MEET_AT=10.0.0.1", "A=b=c"}) {
     EXPECT_THAT(environment, Contains(entry));

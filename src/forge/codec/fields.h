@@ -31,7 +31,7 @@ void fields(A& a, T& v) {
 }
 template <typename A, Is<Node> T>
 void fields(A& a, T& v) {
-  a(v.name, v.cluster, v.kind, v.devices, v.address);
+  a(v.name, v.cluster, v.kind, v.devices, v.address, v.link_port);
 }
 template <typename A, Is<VirtualCluster> T>
 void fields(A& a, T& v) {
@@ -115,9 +115,13 @@ template <typename A, Is<CheckResult> T>
 void fields(A& a, T& v) {
   a(v.name, v.good, v.text);
 }
+template <typename A, Is<LinkResult> T>
+void fields(A& a, T& v) {
+  a(v.peer, v.good, v.text);
+}
 template <typename A, Is<Checked> T>
 void fields(A& a, T& v) {
-  a(v.node, v.incarnation, v.results);
+  a(v.node, v.incarnation, v.results, v.links);
 }
 template <typename A, Is<Start> T>
 void fields(A& a, T& v) {

@@ -56,6 +56,13 @@ void checked(NodeHealth& health, Millis now, const std::vector<CheckResult>& res
   failed(health, now, room, terms);
 }
 
+void doubted(NodeHealth& health, const std::string& why) {
+  health.why = why;
+  if (health.state == Health::kHealthy) health.state = Health::kSuspect;
+  // Such a round proves nothing.
+  if (health.state == Health::kValidating) health.proofs = std::max(0, health.proofs - 1);
+}
+
 void trouble(NodeHealth& health, Millis now, const HealthTerms& terms) {
   health.lemon = lemon_score(health, now, terms) + 1;
   health.lemon_at = now;

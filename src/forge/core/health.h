@@ -51,6 +51,8 @@ struct CheckResult {
 // One round of checks. `empty`: no worker is on the node; `room`: one more node may be taken out.
 void checked(NodeHealth& health, Millis now, const std::vector<CheckResult>& results, bool empty,
              bool room, const HealthTerms& terms);
+// A link of the node is bad, and it may be the other end's fault: it is suspect, and no more.
+void doubted(NodeHealth& health, const std::string& why);
 // The node was lost: trouble, whatever its checks say.
 void trouble(NodeHealth& health, Millis now, const HealthTerms& terms);
 // A person says that it has been seen to: it has to prove itself.

@@ -5,18 +5,18 @@
 namespace hearth::forge {
 namespace {
 
-const std::vector<CheckResult> kGood = {{"disk", true, ""}, {"memory", true, ""}};
-const std::vector<CheckResult> kBad = {{"disk", true, ""}, {"memory", false, "a bit flipped"}};
+const std::vector<CheckResult> kAllGood = {{"disk", true, ""}, {"memory", true, ""}};
+const std::vector<CheckResult> kOneBad = {{"disk", true, ""}, {"memory", false, "a bit flipped"}};
 
 TEST(Health, OneBadCheckIsASuspicionAndTwoAreAQuarantine) {
   NodeHealth health;
-  checked(health, 0, kBad, false, true, {});
+  checked(health, 0, kOneBad, false, true, {});
   EXPECT_EQ(health.state, Health::kSuspect);
   EXPECT_FALSE(health.out());
-  checked(health, 1, kGood, false, true, {});
+  checked(health, 1, kAllGood, false, true, {});
   EXPECT_EQ(health.state, Health::kHealthy);
-  checked(health, 2, kBad, false, true, {});
-  checked(health, 3, kBad, false, true, {});
+  checked(health, 2, kOneBad, false, true, {});
+  checked(health, 3, kOneBad, false, true, {});
   EXPECT_EQ(health.state, Health::kQuarantined);
   EXPECT_EQ(health.why, "memory: a bit flipped");
   EXPECT_NEAR(lemon_score(health, 3, {}), 1, 1e-9);
@@ -24,30 +24,30 @@ TEST(Health, OneBadCheckIsASuspicionAndTwoAreAQuarantine) {
 
 TEST(Health, ItComesBackEmptyAndProven) {
   NodeHealth health{.state = Health::kQuarantined, .strikes = 2};
-  checked(health, 0, kGood, false, true, {});
+  checked(health, 0, kAllGood, false, true, {});
   EXPECT_EQ(health.state, Health::kQuarantined) << "jobs are still there";
-  for (int i = 0; i < 2; ++i) checked(health, i, kGood, true, true, {});
+  for (int i = 0; i < 2; ++i) checked(health, i, kAllGood, true, true, {});
   EXPECT_EQ(health.state, Health::kValidating);
-  checked(health, 2, kGood, true, true, {});
+  checked(health, 2, kAllGood, true, true, {});
   EXPECT_EQ(health.state, Health::kHealthy);
 }
 
 TEST(Health, WhoKeepsFailingIsForAPerson) {
   NodeHealth health{.state = Health::kQuarantined};
-  for (int i = 0; i < 3; ++i) checked(health, i, kBad, true, true, {});
+  for (int i = 0; i < 3; ++i) checked(health, i, kOneBad, true, true, {});
   EXPECT_EQ(health.state, Health::kRepair);
-  for (int i = 0; i < 9; ++i) checked(health, i, kGood, true, true, {});
+  for (int i = 0; i < 9; ++i) checked(health, i, kAllGood, true, true, {});
   EXPECT_EQ(health.state, Health::kRepair);
   seen_to(health);
-  for (int i = 0; i < 3; ++i) checked(health, i, kGood, true, true, {});
+  for (int i = 0; i < 3; ++i) checked(health, i, kAllGood, true, true, {});
   EXPECT_EQ(health.state, Health::kHealthy);
 }
 
 TEST(Health, TheCapKeepsASuspectIn) {
   NodeHealth health;
-  for (int i = 0; i < 5; ++i) checked(health, i, kBad, false, false, {});
+  for (int i = 0; i < 5; ++i) checked(health, i, kOneBad, false, false, {});
   EXPECT_EQ(health.state, Health::kSuspect);
-  checked(health, 6, kBad, false, true, {});
+  checked(health, 6, kOneBad, false, true, {});
   EXPECT_EQ(health.state, Health::kQuarantined);
 }
 

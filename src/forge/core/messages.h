@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "forge/core/health.h"
+#include "forge/core/links.h"
 #include "forge/core/types.h"
 
 namespace hearth::forge {
@@ -112,6 +113,7 @@ struct Checked {
   NodeId node = 0;
   Incarnation incarnation = 0;
   std::vector<CheckResult> results;
+  std::vector<LinkResult> links = {};  // with a few others; none where nobody was asked
 };
 
 using Event =

@@ -125,6 +125,7 @@ void Scheduler::on(const Undrain& event) {
   if (!node.drained && !node.health.out()) return;
   node.drained = false;
   seen_to(node.health);
+  links_.forget(event.node);
   note(NoteKind::kUndrained, event.node);
   open_or_close(event.node);
 }
@@ -147,13 +148,48 @@ void Scheduler::on(const Checked& event) {
   if (!current(event.node, event.incarnation)) return;
   NodeState& node = nodes_[static_cast<size_t>(event.node)];
   const NodeHealth before = node.health;
-  checked(node.health, now_, event.results, node.jobs.empty(), may_take_out_one_more(),
-          health_terms_);
+  learn_links(event);
+  const LinkVerdict verdict = link_verdict(event.node);
+  std::vector<CheckResult> results = event.results;
+  if (verdict == LinkVerdict::kBad)
+    results.push_back({"links", false, links_.text(now_, event.node)});
+  checked(node.health, now_, results, node.jobs.empty(), may_take_out_one_more(), health_terms_);
+  if (verdict == LinkVerdict::kDoubtful)
+    doubted(node.health, "links: " + links_.text(now_, event.node));
+  tell_health(event.node, before);
+}
+
+// The other end of a bad link is in doubt from now on, too. More than that it becomes by its own
+// rounds.
+void Scheduler::learn_links(const Checked& event) {
+  for (const LinkResult& link : event.links) {
+    if (link.peer < 0 || link.peer == event.node ||
+        static_cast<size_t>(link.peer) >= nodes_.size()) {
+      continue;
+    }
+    links_.record(now_, event.node, link);
+    if (link.good || link_verdict(link.peer) == LinkVerdict::kGood) continue;
+    NodeHealth& other = nodes_[static_cast<size_t>(link.peer)].health;
+    const NodeHealth before = other;
+    if (other.state == Health::kHealthy) doubted(other, "links: " + links_.text(now_, link.peer));
+    tell_health(link.peer, before);
+  }
+}
+
+LinkVerdict Scheduler::link_verdict(NodeId node) const {
+  return links_.judge(now_, node, [this](NodeId other) {
+    const NodeState& state = nodes_[static_cast<size_t>(other)];
+    return state.up && !state.health.out();
+  });
+}
+
+void Scheduler::tell_health(NodeId id, const NodeHealth& before) {
+  const NodeHealth& health = nodes_[static_cast<size_t>(id)].health;
   // Most rounds find a healthy node as it was, and need no row.
-  if (node.health != before) mark(event.node);
-  if (node.health.state == before.state) return;
-  note(NoteKind::kHealth, event.node);
-  open_or_close(event.node);
+  if (health != before) mark(id);
+  if (health.state == before.state) return;
+  note(NoteKind::kHealth, id);
+  open_or_close(id);
 }
 
 void Scheduler::on(const Measured& event) {
@@ -210,7 +246,9 @@ void Scheduler::on(const Enroll& event) {
   const auto id = static_cast<NodeId>(spec_.nodes.size());
   const auto [known, fresh] = node_names_.try_emplace(event.node.name, id);
   if (!fresh) {
-    spec_.nodes[static_cast<size_t>(known->second)].address = event.node.address;
+    Node& node = spec_.nodes[static_cast<size_t>(known->second)];
+    node.address = event.node.address;
+    node.link_port = event.node.link_port;
     return mark(known->second);
   }
   spec_.nodes.push_back(event.node);
@@ -271,6 +309,7 @@ void Scheduler::on(const Joined& event) {
   if (event.incarnation <= node.incarnation) return;
   if (node.up) lose_node(event.node);
   node.incarnation = event.incarnation;
+  links_.forget(event.node);
   // Longer than the agent's own lease by what a first answer may take.
   node.lease_until = now_ + terms_.lease_ms;
   node.up = true;

@@ -104,6 +104,9 @@ class Scheduler {
   void lose_node(NodeId node);
   void open_or_close(NodeId node);
   bool may_take_out_one_more() const;
+  void learn_links(const Checked& event);
+  LinkVerdict link_verdict(NodeId node) const;
+  void tell_health(NodeId id, const NodeHealth& before);
   void end_part(Job& job, NodeId node, Outcome outcome);
   void begin_stop(Job& job, StopMode mode);
   void send_start(Job& job, NodeId node);
@@ -123,6 +126,7 @@ class Scheduler {
   const Policy* policy_;
   LeaseTerms terms_;
   HealthTerms health_terms_;
+  LinkBook links_;
   Millis now_ = 0;
   Millis planned_at_ = 0;
   bool dirty_ = false;

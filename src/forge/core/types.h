@@ -56,7 +56,8 @@ struct Node {
   ClusterId cluster = 0;
   KindId kind = 0;
   int32_t devices = 0;
-  std::string address;  // where the workers of a gang find each other; empty: nowhere
+  std::string address;    // where the workers of a gang find each other; empty: nowhere
+  int32_t link_port = 0;  // there its agent lets others try the way to it; 0: nowhere
 };
 
 // A share of the fleet. The guarantee is for the whole subtree, in whole devices.

@@ -16,6 +16,7 @@ using io::Json;
 namespace {
 
 constexpr int kListMax = 10'000;
+constexpr int kPeersMax = 16;
 constexpr size_t kLogPartBytes = size_t{1} << 20;
 
 NodeId known_node(const Scheduler& scheduler, const std::string& name) {
@@ -266,6 +267,14 @@ bool Api::route_agents(const Exchange& exchange, const Words& words) {
   const std::string name = words[1];
   if (method == "POST" && words[2] == "enroll") {
     enroll(exchange, name);
+  } else if (method == "GET" && words[2] == "peers") {
+    const int64_t from = query_number(exchange->request(), "from", 0);
+    const int64_t count = query_number(exchange->request(), "count", 1);
+    answer(exchange, [this, name, from, count] {
+      const Scheduler& scheduler = loop_.control().scheduler();
+      return peers_view(scheduler, known_node(scheduler, name), from,
+                        static_cast<int>(std::min<int64_t>(count, kPeersMax)));
+    });
   } else if (method == "POST" && words[2] == "events") {
     const auto events =
         std::make_shared<std::vector<Event>>(codec::decode_events(exchange->take_body()));
@@ -299,8 +308,12 @@ void Api::enroll(const Exchange& exchange, const std::string& name) {
   loop_.post([=, this](std::vector<Request>& requests) {
     guarded(*exchange, [&] {
       const FleetSpec& spec = loop_.control().scheduler().spec();
-      Node node{name, 0, 0, io::json_require<int32_t>(*body, "devices", "enroll"),
-                io::json_get(*body, "address", std::string(), "enroll")};
+      Node node{name,
+                0,
+                0,
+                io::json_require<int32_t>(*body, "devices", "enroll"),
+                io::json_get(*body, "address", std::string(), "enroll"),
+                io::json_get(*body, "link_port", 0, "enroll")};
       const auto cluster = io::json_get(*body, "cluster", std::string(), "enroll");
       const auto kind = io::json_get(*body, "kind", std::string(), "enroll");
       if (!cluster.empty()) node.cluster = index_of(spec.clusters, cluster, "cluster");

@@ -220,6 +220,39 @@ Json replicas_view(const Scheduler& scheduler, JobId deployment) {
   return {{"deployment", deployment}, {"replicas", list}};
 }
 
+// They are taken from all over the cluster, so that what neighbours share is not all that is tried.
+Json peers_view(const Scheduler& scheduler, NodeId node, int64_t from, int count) {
+  const std::vector<Node>& nodes = scheduler.spec().nodes;
+  const auto all = static_cast<int64_t>(nodes.size());
+  const auto fit = [&](NodeId id) {
+    const Node& other = node_of(scheduler, id);
+    const NodeImage image = scheduler.node_image(id);
+    return id != node && other.link_port > 0 && image.up && !image.health.out() &&
+           other.cluster == node_of(scheduler, node).cluster;
+  };
+  std::vector<NodeId> chosen;
+  for (int turn = 0; turn < count; ++turn) {
+    const int64_t begin = std::max<int64_t>(0, from) % all + turn * all / count;
+    for (int64_t tried = 0; tried < all; ++tried) {
+      const auto id = static_cast<NodeId>((begin + tried) % all);
+      if (!fit(id) || std::find(chosen.begin(), chosen.end(), id) != chosen.end()) continue;
+      chosen.push_back(id);
+      break;
+    }
+  }
+  Json list = Json::array();
+  for (NodeId id : chosen) {
+    const Node& other = node_of(scheduler, id);
+    const bool six = other.address.find(':') != std::string::npos;
+    const std::string host = six ? "[" + other.address + "]" : other.address;
+    list.push_back({{"node", id},
+                    {"name", other.name},
+                    {"kind", scheduler.spec().kinds[static_cast<size_t>(other.kind)].name},
+                    {"url", fmt::format("http://{}:{}", host, other.link_port)}});
+  }
+  return {{"peers", list}};
+}
+
 Json explain_view(const Scheduler& scheduler, JobId job) {
   const Explanation why = explain(scheduler, job);
   Json pools = Json::array();

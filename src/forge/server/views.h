@@ -26,4 +26,8 @@ io::Json note_view(const Scheduler& scheduler, const NumberedNote& note);
 // In the text format of Prometheus.
 std::string metrics_text(const Scheduler& scheduler);
 
+// `count` nodes of the same cluster that are up and have a door for it (agent/link_door.h),
+// counted on from the `from`-th: the ways to them are to be tried.
+io::Json peers_view(const Scheduler& scheduler, NodeId node, int64_t from, int count);
+
 }  // namespace hearth::forge

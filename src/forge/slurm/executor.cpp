@@ -138,7 +138,10 @@ void SlurmExecutor::start(const Start& order) {
   std::error_code ignored;
   fs::create_directories(folder, ignored);
   io::write_file_atomic(folder + "/script", script_for(folder, terms_.keeper));
-  write_order(folder, {order, terms_.node, terms_.state_dir + "/fence", "", ""});
+  write_order(folder, {.start = order,
+                       .node = terms_.node,
+                       .fence_path = terms_.state_dir + "/fence",
+                       .home = terms_.id + "-" + terms_.node});
   io::sync_folder(runs_dir());
   const Key key{order.job, order.epoch};
   runs_[key] = {};
