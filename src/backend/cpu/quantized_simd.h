@@ -187,6 +187,9 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
   const uint16_t* scales_ahead = b.scales_ahead + first / kQuantizedOuts * b.scales_stride;
   const uint8_t* w[kVectors];
   const U16* scales[kVectors];
+  const bool last = b.end == b.groups;
+  float* const results = last ? b.y : b.sums;
+  const int64_t stride = last ? b.y_stride : b.sums_stride;
   F total[kRows][kVectors];
 #pragma GCC unroll 2
   for (int c = 0; c < kVectors; ++c) {
@@ -198,6 +201,8 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       total[r][c] = b.begin == 0 ? zero() : load(b.sums + r * b.sums_stride + o, part);
+      // A prompt's y lies in memory, and a store would wait for its line.
+      __builtin_prefetch(results + r * stride + o, 1);
     }
   }
   const QuantizedGroup* x = b.x + b.begin * kRows;
@@ -249,9 +254,6 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
   int64_t g = b.begin;
   for (; g + kQuantizedSpan <= b.end; g += kQuantizedSpan) add_span(kQuantizedSpan);
   if (g < b.end) add_span(b.end - g);
-  const bool last = b.end == b.groups;
-  float* const results = last ? b.y : b.sums;
-  const int64_t stride = last ? b.y_stride : b.sums_stride;
 #pragma GCC unroll 2
   for (int c = 0; c < kVectors; ++c) {
     const int64_t o = first + c * kLanes;
