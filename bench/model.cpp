@@ -9,8 +9,9 @@
 // generate, each after `context` tokens, and a prompt; with --chunks also steps of `streams` that
 // generate and a chunk of a prompt of which `before` tokens are computed. A line says tokens/s, the
 // share of the read bandwidth that the weights alone make up, and the time of each op; one JSON
-// line each on stdout. Times are those of the best step: on a shared machine the one that was
-// disturbed least.
+// line each on stdout. What memory gives changes from one moment to the next on a shared machine,
+// so it is read before each step: a share is of medians over the same seconds, and once more of the
+// best step and the best reading. GOP/s and ops are of the best step, which was disturbed least.
 #include "models/model.h"
 
 #include <algorithm>
@@ -72,22 +73,31 @@ Options parse(int argc, char** argv) {
 // --- the measurement
 // --------------------------------------------------------------------------------------------
 
-double read_gbytes(ops::Workers& workers) {
-  const backend::cpu::MachineLimits loops = backend::cpu::machine_limits();
-  if (loops.read == nullptr) return 0;
-  constexpr int64_t kBytes = int64_t{256} << 20, kPieces = 64;
-  Tensor memory(DType::kU8, {kBytes});
-  std::memset(memory->data, 1, kBytes);
-  double best = 1e30;
-  for (int i = 0; i < 10; ++i) {
+// Reads more memory than any cache holds, in pieces, as often as it is asked.
+class MemoryReader {
+ public:
+  MemoryReader() : memory_(DType::kU8, {kBytes}) { std::memset(memory_->data, 1, kBytes); }
+
+  // GB/s; 0: the machine has no such loop.
+  double gbytes(ops::Workers& workers) {
+    if (loops_.read == nullptr) return 0;
     const double begin = bench::now();
     workers.run(kPieces, [&](int64_t piece, int) {
       static_cast<void>(
-          loops.read(memory->as<char>() + piece * (kBytes / kPieces), kBytes / kPieces));
+          loops_.read(memory_->as<char>() + piece * (kBytes / kPieces), kBytes / kPieces));
     });
-    best = std::min(best, bench::now() - begin);
+    return kBytes / (bench::now() - begin) * 1e-9;
   }
-  return kBytes / best * 1e-9;
+
+ private:
+  static constexpr int64_t kBytes = int64_t{256} << 20, kPieces = 64;
+  const backend::cpu::MachineLimits loops_ = backend::cpu::machine_limits();
+  Tensor memory_;
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
 }
 
 class Bench {
@@ -109,9 +119,8 @@ class Bench {
       weights_ += each.out * each.in;
     }
     head_bytes_ = model_->head_weight().bytes();
-    read_ = read_gbytes(ctx_.workers);
-    fmt::print(stderr, "{} threads, {:.1f} GB/s read, {:.0f} MB of projections, {:.0f} of head\n",
-               ctx_.workers.count(), read_, double(weight_bytes_) / 1e6, double(head_bytes_) / 1e6);
+    fmt::print(stderr, "{} threads, {:.0f} MB of projections, {:.0f} of head\n",
+               ctx_.workers.count(), double(weight_bytes_) / 1e6, double(head_bytes_) / 1e6);
   }
 
   void generate(int64_t rows) {
@@ -149,6 +158,11 @@ class Bench {
   }
 
  private:
+  struct Samples {
+    std::vector<double> seconds, read;  // of each step, and GB/s just before it
+    std::array<double, bench::kOps.size()> parts{};
+  };
+
   static int64_t longest(const Options& options) {
     int64_t tokens = std::max(options.context, options.prompt) + 1;
     for (const int64_t chunk : options.chunks) tokens = std::max(tokens, options.before + chunk);
@@ -170,37 +184,45 @@ class Bench {
   void measure(const std::string& name, int64_t rows, std::span<const int32_t> positions,
                std::span<const ops::KvSequence> sequences, int64_t logits) {
     const std::vector<int32_t> tokens(static_cast<size_t>(rows), 5);
+    Samples samples;
     double best = 1e30, total = 0;
-    std::array<double, bench::kOps.size()> parts{};
     step(tokens, positions, sequences, logits);
     for (int i = 0; i < 3 || total < options_.seconds; ++i) {
+      samples.read.push_back(reader_.gbytes(ctx_.workers));
       bench::op_seconds.fill(0);
       const double begin = bench::now();
       step(tokens, positions, sequences, logits);
       const double seconds = bench::now() - begin;
       total += seconds;
-      if (seconds < best) best = seconds, parts = bench::op_seconds;
+      samples.seconds.push_back(seconds);
+      if (seconds < best) best = seconds, samples.parts = bench::op_seconds;
     }
-    report(name, rows, best, parts);
+    report(name, rows, samples);
   }
 
-  void report(const std::string& name, int64_t rows, double seconds,
-              const std::array<double, bench::kOps.size()>& parts) const {
-    const double gbytes = double(weight_bytes_ + head_bytes_) / seconds * 1e-9;
-    const double gops = 2 * double(weights_) * double(rows) / seconds * 1e-9;
+  void report(const std::string& name, int64_t rows, const Samples& samples) const {
+    const double seconds = median(samples.seconds), read = median(samples.read);
+    const double best = *std::min_element(samples.seconds.begin(), samples.seconds.end());
+    const double best_read = *std::max_element(samples.read.begin(), samples.read.end());
+    const double gbytes = double(weight_bytes_ + head_bytes_) * 1e-9;
+    const double share = read > 0 ? gbytes / seconds / read : 0;
+    const double best_share = read > 0 ? gbytes / best / best_read : 0;
+    const double gops = 2 * double(weights_) * double(rows) / best * 1e-9;
     std::string text, json;
     for (size_t i = 0; i < bench::kOps.size(); ++i) {
-      text += fmt::format(" {} {:.2f}", bench::kOps[i], parts[i] * 1e3);
-      json += fmt::format(R"(,"{}_ms":{:.4f})", bench::kOps[i], parts[i] * 1e3);
+      text += fmt::format(" {} {:.2f}", bench::kOps[i], samples.parts[i] * 1e3);
+      json += fmt::format(R"(,"{}_ms":{:.4f})", bench::kOps[i], samples.parts[i] * 1e3);
     }
+    fmt::print(stderr,
+               "{:<26} {:>8.1f} tokens/s {:>9.3f} ms, best {:>9.3f}  read {:>4.1f} of {:>4.1f} GB/s "
+               "{:>3.0f} %, best {:>3.0f} %  {:>5.0f} GOP/s |{}\n",
+               name, double(rows) / seconds, seconds * 1e3, best * 1e3, gbytes / seconds, read,
+               100 * share, 100 * best_share, gops, text);
     fmt::print(
-        stderr,
-        "{:<26} {:>8.1f} tokens/s {:>9.3f} ms  read {:>4.1f} GB/s {:>3.0f} %  {:>5.0f} GOP/s |{}\n",
-        name, double(rows) / seconds, seconds * 1e3, gbytes, 100 * gbytes / read_, gops, text);
-    fmt::print(
-        R"({{"bench":"model","name":"{}","rows":{},"ms":{:.4f},"tokens_per_s":{:.2f},"read_share":{:.4f},"gops":{:.1f}{}}})"
+        R"({{"bench":"model","name":"{}","rows":{},"ms":{:.4f},"best_ms":{:.4f},"tokens_per_s":{:.2f},"read_gbytes":{:.2f},"read_share":{:.4f},"best_read_share":{:.4f},"gops":{:.1f}{}}})"
         "\n",
-        name, rows, seconds * 1e3, double(rows) / seconds, gbytes / read_, gops, json);
+        name, rows, seconds * 1e3, best * 1e3, double(rows) / seconds, read, share, best_share,
+        gops, json);
     std::fflush(stdout);
   }
 
@@ -213,7 +235,7 @@ class Bench {
   runner::KvStorage kv_;
   std::vector<int32_t> blocks_;
   int64_t weight_bytes_ = 0, head_bytes_ = 0, weights_ = 0;
-  double read_ = 0;
+  MemoryReader reader_;
 };
 
 void run(const Options& options) {
