@@ -213,11 +213,12 @@ class Bench {
       text += fmt::format(" {} {:.2f}", bench::kOps[i], samples.parts[i] * 1e3);
       json += fmt::format(R"(,"{}_ms":{:.4f})", bench::kOps[i], samples.parts[i] * 1e3);
     }
-    fmt::print(stderr,
-               "{:<26} {:>8.1f} tokens/s {:>9.3f} ms, best {:>9.3f}  read {:>4.1f} of {:>4.1f} GB/s "
-               "{:>3.0f} %, best {:>3.0f} %  {:>5.0f} GOP/s |{}\n",
-               name, double(rows) / seconds, seconds * 1e3, best * 1e3, gbytes / seconds, read,
-               100 * share, 100 * best_share, gops, text);
+    fmt::print(
+        stderr,
+        "{:<26} {:>8.1f} tokens/s {:>9.3f} ms, best {:>9.3f}  read {:>4.1f} of {:>4.1f} GB/s "
+        "{:>3.0f} %, best {:>3.0f} %  {:>5.0f} GOP/s |{}\n",
+        name, double(rows) / seconds, seconds * 1e3, best * 1e3, gbytes / seconds, read,
+        100 * share, 100 * best_share, gops, text);
     fmt::print(
         R"({{"bench":"model","name":"{}","rows":{},"ms":{:.4f},"best_ms":{:.4f},"tokens_per_s":{:.2f},"read_gbytes":{:.2f},"read_share":{:.4f},"best_read_share":{:.4f},"gops":{:.1f}{}}})"
         "\n",

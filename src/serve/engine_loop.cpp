@@ -25,11 +25,13 @@ struct EngineLoop::Signal {
 };
 
 EngineLoop::EngineLoop(const engine::EngineConfig& config, engine::Runner& runner,
-                       const Clock& clock, Metrics& metrics, engine::Drafter* drafter)
+                       const Clock& clock, Metrics& metrics, Executor& told,
+                       engine::Drafter* drafter)
     : config_(config),
       runner_(runner),
       clock_(clock),
       metrics_(metrics),
+      told_(told),
       signal_(std::make_unique<Signal>()),
       scheduler_(config, nullptr, drafter) {
   published_ = scheduler_.stats();
@@ -299,6 +301,7 @@ void EngineLoop::step() {
   }
   const Nanos now = clock_.now();
   if (computes && !result.abandoned) metrics_.step_time_seconds.observe(seconds(now - begin));
+  const Gathering news(told_);
   for (const engine::Output& output : scheduler_.commit(result, now)) tell(output, now);
   if (computes && healthy_ && !result.abandoned && work.drafted == 0) learn(work, now - begin);
   publish();

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "engine/scheduler.h"
 #include "flywheel/cost_learner.h"
+#include "serve/executor.h"
 #include "serve/metrics.h"
 
 namespace hearth::serve {
@@ -69,9 +70,10 @@ struct EngineCosts {
 
 class EngineLoop {
  public:
-  // Everything outlives this. Without a drafter, guesses are looked up in the text.
+  // Everything outlives this. `told` is where the sinks post what becomes of news: it begins once a
+  // step's are complete. Without a drafter, guesses are looked up in the text.
   EngineLoop(const engine::EngineConfig& config, engine::Runner& runner, const Clock& clock,
-             Metrics& metrics, engine::Drafter* drafter = nullptr);
+             Metrics& metrics, Executor& told, engine::Drafter* drafter = nullptr);
   ~EngineLoop();  // stop()
 
   // Any thread. A refusal here is at once; one by the scheduler itself comes through the sink.
@@ -161,6 +163,7 @@ class EngineLoop {
   engine::Runner& runner_;
   const Clock& clock_;
   Metrics& metrics_;
+  Executor& told_;
 
   struct Signal;
   const std::unique_ptr<Signal> signal_;

@@ -3,15 +3,26 @@
 #include <functional>
 #include <gtest/gtest.h>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace hearth::serve {
 namespace {
 
-struct NoSink final : EngineSink {
+// Notes what is held, posted and released, and runs nothing.
+struct NotingExecutor final : Executor {
+  void post(Task) override { notes += 'p'; }
+  void hold() override { notes += '('; }
+  void release() override { notes += ')'; }
+  std::string notes;
+};
+
+struct PostingSink final : EngineSink {
+  explicit PostingSink(Executor& to) : executor(to) {}
   void on_admission(engine::Admission admission) override { EXPECT_TRUE(admission.accepted()); }
-  void on_news(News) override {}
+  void on_news(News) override { executor.post({}); }
+  Executor& executor;
 };
 
 // Lets somebody come in the middle of a step of idle work.
@@ -46,7 +57,7 @@ class EngineLoopTest : public testing::Test {
     submission.request.prompt = {1, 2, 3};
     submission.request.max_tokens = 1;
     submission.request.service_class = service_class;
-    submission.sink = std::make_shared<NoSink>();
+    submission.sink = std::make_shared<PostingSink>(executor_);
     const engine::RequestId id = submission.request.id;
     EXPECT_TRUE(loop_.submit(std::move(submission)).accepted());
     return id;
@@ -55,7 +66,8 @@ class EngineLoopTest : public testing::Test {
   FakeClock clock_{kSecond};
   Metrics metrics_{"fake"};
   Interrupted runner_;
-  EngineLoop loop_{{}, runner_, clock_, metrics_};
+  NotingExecutor executor_;
+  EngineLoop loop_{{}, runner_, clock_, metrics_, executor_};
 };
 
 TEST_F(EngineLoopTest, WhoComesDoesNotWaitForAStepOfBatchWork) {
@@ -77,6 +89,13 @@ TEST_F(EngineLoopTest, MoreBatchWorkInterruptsNothing) {
   }
   EXPECT_EQ(runner_.ran, (std::vector{first, second}));
   EXPECT_EQ(loop_.stats().steps_abandoned, 0u);
+}
+
+TEST_F(EngineLoopTest, TheNewsOfAStepBeginTogether) {
+  for (int i = 0; i < 3; ++i) submit(engine::ServiceClass::kStandard);
+  while (loop_.turn()) {
+  }
+  EXPECT_EQ(executor_.notes, "(ppp)") << "one step, three who hear of it";
 }
 
 }  // namespace

@@ -28,15 +28,32 @@ class WorkerPool final : public Executor {
     {
       const std::lock_guard lock(mutex_);
       tasks_.push_back(std::move(task));
+      if (held_ > 0) return;
     }
     wake_.notify_one();
+  }
+
+  void hold() override {
+    const std::lock_guard lock(mutex_);
+    ++held_;
+  }
+
+  void release() override {
+    size_t waiting = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (--held_ > 0) return;
+      waiting = tasks_.size();
+    }
+    if (waiting == 1) wake_.notify_one();
+    if (waiting > 1) wake_.notify_all();
   }
 
  private:
   void work() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+      wake_.wait(lock, [this] { return stopping_ || (held_ == 0 && !tasks_.empty()); });
       if (tasks_.empty()) return;
       Task task = std::move(tasks_.front());
       tasks_.pop_front();
@@ -50,6 +67,7 @@ class WorkerPool final : public Executor {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Task> tasks_;
+  int held_ = 0;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -16,6 +16,22 @@ class Executor {
   virtual ~Executor() = default;
   // Any thread; never blocks. Tasks must not throw.
   virtual void post(Task task) = 0;
+  // Any thread: what is posted from hold() to release() begins at release(); see Gathering.
+  virtual void hold() = 0;
+  virtual void release() = 0;
+};
+
+// Whoever posts many tasks at once, and must not be interrupted by the first: a thread that is
+// woken takes the core of the one that woke it. They begin together when this goes.
+class Gathering {
+ public:
+  explicit Gathering(Executor& executor) : executor_(executor) { executor_.hold(); }
+  ~Gathering() { executor_.release(); }
+  Gathering(const Gathering&) = delete;
+  Gathering& operator=(const Gathering&) = delete;
+
+ private:
+  Executor& executor_;
 };
 
 // A fixed number of threads over one queue. The destructor runs what is still queued.
@@ -25,6 +41,8 @@ std::unique_ptr<Executor> make_worker_pool(int threads);
 class ManualExecutor final : public Executor {
  public:
   void post(Task task) override { tasks_.push_back(std::move(task)); }
+  void hold() override {}
+  void release() override {}
   // False when there was nothing to run.
   bool run_one();
 

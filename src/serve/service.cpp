@@ -90,7 +90,7 @@ struct Service::Impl {
         metrics(model.name),
         ids(options.id_seed != 0 ? options.id_seed : secret_seed()),
         responses(options.data_dir, options.stored_responses_max),
-        engine(model.engine, *model.runner, clock, metrics, model.drafter),
+        engine(model.engine, *model.runner, clock, metrics, executor, model.drafter),
         deployments(options.data_dir, engine, clock),
         feed(engine, metrics, clock),
         adapters(model.adapters, engine, clock, options.adapters.limits),

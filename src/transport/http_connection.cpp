@@ -4,6 +4,7 @@
 #include <chrono>
 #include <ctime>
 #include <optional>
+#include <sys/socket.h>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -148,7 +149,7 @@ SendState Connection::send(uint64_t id, std::string_view bytes) {
     if (chunked_) out_ += fmt::format("{:x}\r\n", bytes.size());
     out_ += bytes;
     if (chunked_) out_ += "\r\n";
-    schedule_flush();
+    write_now();
   }
   if (out_.size() + in_flight_ < hub_->options.stream_buffer_bytes) return SendState::kReady;
   full_ = true;
@@ -208,6 +209,17 @@ void Connection::schedule_flush() {
   if (flush_scheduled_) return;
   flush_scheduled_ = true;
   asio::post(socket_.get_executor(), [self = shared_from_this()] { self->flush(); });
+}
+
+// An event goes out on the thread that made it: to wake another for each would take longer than to
+// write. Nothing else writes meanwhile (a flush is scheduled until all is sent), and the socket
+// stays open: close() takes the mutex first.
+void Connection::write_now() {
+  if (flush_scheduled_) return;
+  const ssize_t wrote =
+      ::send(socket_.native_handle(), out_.data(), out_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (wrote > 0) out_.erase(0, static_cast<size_t>(wrote));
+  if (!out_.empty()) schedule_flush();
 }
 
 void Connection::arm(int64_t ms) {

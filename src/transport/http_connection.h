@@ -60,6 +60,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool accepts(uint64_t id) const { return id == exchange_id_ && !ended_ && !closed_; }
   void append_head(const HttpResponse& response);
   void schedule_flush();
+  // Writes what the socket takes at once; the rest, and what goes wrong, is left to the strand.
+  void write_now();
   void begin_exchange();
 
   // On the strand, as all that follows.

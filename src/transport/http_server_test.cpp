@@ -173,6 +173,32 @@ TEST_F(HttpServerTest, StreamsFromAnotherThread) {
   EXPECT_EQ(got.back(), "99");
 }
 
+// The only I/O thread is held in a handler meanwhile.
+TEST_F(HttpServerTest, AnEventGoesOutWithoutAnIoThread) {
+  HttpServerOptions options = small_options();
+  options.io_threads = 1;
+  std::promise<std::shared_ptr<HttpExchange>> arrived;
+  std::promise<void> held, sent;
+  serve(options, [&](std::shared_ptr<HttpExchange> exchange) {
+    if (exchange->request().path == "/stream") return arrived.set_value(std::move(exchange));
+    held.set_value();
+    sent.get_future().wait();
+    echo(exchange);
+  });
+  RawClient reader(server_->port()), other(server_->port());
+  reader.write("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+  const auto exchange = arrived.get_future().get();
+  exchange->start_stream({200, {}, {}});
+  EXPECT_FALSE(reader.read_until("\r\n\r\n").empty());
+  other.write("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  held.get_future().wait();
+  EXPECT_EQ(exchange->send("data"), SendState::kReady);
+  EXPECT_EQ(reader.read_until("data\r\n"), "4\r\ndata\r\n");
+  sent.set_value();
+  exchange->finish();
+  EXPECT_EQ(reader.read_until("0\r\n\r\n"), "0\r\n\r\n");
+}
+
 // Whoever streams may be kept by nothing but the connection's callbacks.
 TEST_F(HttpServerTest, AnExchangeThatOnlyItsCallbackHoldsEnds) {
   serve(small_options(), [](const std::shared_ptr<HttpExchange>& exchange) {
