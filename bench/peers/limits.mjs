@@ -1,10 +1,9 @@
 // What the machine can do, as `./dev bench kernels` measures it: reading memory, and products of 8-bit and bf16 numbers on
-// registers, with so many threads. The better of two times, since other work only ever takes from it.
+// registers, with so many threads.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
-const times = 2;
 const names = { 'limit read': 'read', 'limit bf16 products': 'bf16', 'limit int8 products': 'int8' };
 
 // GB/s and GOP/s; a name is missing where the bench was not built beside the program, or the machine has no such products.
@@ -12,12 +11,9 @@ export function measureLimits(hearth, threads) {
   const bench = path.join(path.dirname(hearth), 'bench_kernels');
   const limits = {};
   if (!fs.existsSync(bench)) return limits;
-  for (let i = 0; i < times; ++i) {
-    const lines = execFileSync(bench, ['limit'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim().split('\n');
-    for (const { name, threads: its, rate } of lines.map((line) => JSON.parse(line))) {
-      if (its !== threads || !names[name]) continue;
-      limits[names[name]] = Math.max(limits[names[name]] ?? 0, rate);
-    }
+  const lines = execFileSync(bench, ['limit'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim().split('\n');
+  for (const { name, threads: its, rate } of lines.map((line) => JSON.parse(line))) {
+    if (its === threads && names[name]) limits[names[name]] = rate;
   }
   return limits;
 }

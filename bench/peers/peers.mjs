@@ -12,11 +12,13 @@ import { measureLimits } from './limits.mjs';
 import { randomModel, shapes, types, work } from './random_model.mjs';
 
 const help = `./dev bench peers [--shape ${Object.keys(shapes).join('|')}] [--type ${types.join('|')}] [--only NAME,...]
-                  [--repeats 5] [--seconds 60] [--threads 2] [--json FILE] [--models DIR] [--llama-server PROGRAM]
+                  [--repeats 5] [--seconds 60] [--settle 15] [--threads 2] [--json FILE] [--models DIR]
+                  [--llama-server PROGRAM]
 
 Hearth (over HTTP) and llama.cpp (in process, through node-llama-cpp; with --llama-server its own server, over HTTP too)
 on the same file of random weights. A measurement ends after --repeats rounds, or with the round in which it has taken
---seconds; its row says how many rounds that were.
+--seconds; its row says how many rounds that were. All rows but the start are of servers that were started --settle
+seconds before: Hearth moves its weights to huge pages meanwhile.
 
   prompt512, prompt4096   tokens/s of a prompt, and the share of the machine's peak that its products are
   generate                tokens/s of one stream, and the share of the read bandwidth that its weights are
@@ -32,7 +34,7 @@ const { values: flags } = parseArgs({
   options: {
     shape: { type: 'string', default: '0.1b' }, type: { type: 'string', default: 'q8_0' }, only: { type: 'string' },
     repeats: { type: 'string', default: '5' }, seconds: { type: 'string', default: '60' },
-    threads: { type: 'string', default: String(os.availableParallelism()) }, json: { type: 'string' },
+    settle: { type: 'string', default: '15' }, threads: { type: 'string', default: String(os.availableParallelism()) }, json: { type: 'string' },
     models: { type: 'string', default: path.join(os.tmpdir(), 'hearth-bench-models') }, 'llama-server': { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -96,37 +98,38 @@ async function besideNeighbour(work) {
   }
 }
 
-// What a rate is of what the machine can do, in percent: nothing where that is not known. Limits are measured anew beside every
-// round, since what others take of a shared machine changes.
+// What a rate is of what the machine can do, in percent: nothing where that is not known. Limits are measured before and after
+// every sample, and a share is of their mean, since what others take of a shared machine changes within seconds.
 const { projections, bytes } = work(flags.shape, flags.type);
 const limits = { peak: [], read: [] };
-function lookAtLimits() {
+const ofLimits = {
+  prompt512: { row: 'prompt512Share', limit: 'peak', each: 2 * projections },
+  prompt4096: { row: 'prompt4096Share', limit: 'peak', each: 2 * projections },
+  generate: { row: 'generateShare', limit: 'read', each: bytes },
+};
+function limitNow(name) {
   const now = measureLimits(process.env.HEARTH, threads);
   const peak = flags.type === 'bf16' ? now.bf16 : now.int8;
   if (peak) limits.peak.push(peak);
   if (now.read) limits.read.push(now.read);
+  return name === 'read' ? now.read : peak;
 }
-const shareOf = (row, rate, limit) => (limit.length > 0 ? { [row]: (100 * rate) / limit.at(-1) } : {});
-const ofPeak = (row, tokens) => shareOf(row, (2 * projections * tokens) / 1e9, limits.peak);
-const ofRead = (row, tokens) => shareOf(row, (bytes * tokens) / 1e9, limits.read);
-const ofLimits = new Set(['prompt512', 'prompt4096', 'generate']);
+async function besideLimits(name, take) {
+  const { row, limit, each } = ofLimits[name];
+  const before = limitNow(limit);
+  const sample = await take();
+  const after = limitNow(limit);
+  if (!before || !after) return sample;
+  return { ...sample, [row]: (100 * each * sample[name]) / 1e9 / ((before + after) / 2) };
+}
 
 const nine = { sequenceTokens: 4352, sequences: 9 };
 const one = { sequenceTokens: 4352, sequences: 1 };
 // name, room of the peers, and how a sample is taken: an object of rows. Rows are [label, whether more is better].
 const measurements = [
-  ['prompt512', one, async (peer) => {
-    const prompt512 = await promptRate(peer, 512);
-    return { prompt512, ...ofPeak('prompt512Share', prompt512) };
-  }],
-  ['prompt4096', one, async (peer) => {
-    const prompt4096 = await promptRate(peer, 4096);
-    return { prompt4096, ...ofPeak('prompt4096Share', prompt4096) };
-  }],
-  ['generate', one, async (peer) => {
-    const generate = await generateRate(peer);
-    return { generate, ...ofRead('generateShare', generate) };
-  }],
+  ['prompt512', one, async (peer) => ({ prompt512: await promptRate(peer, 512) })],
+  ['prompt4096', one, async (peer) => ({ prompt4096: await promptRate(peer, 4096) })],
+  ['generate', one, async (peer) => ({ generate: await generateRate(peer) })],
   ['neighbour', one, async (peer) => {
     const quiet = await generateRate(peer);
     return { neighbour: (100 * await besideNeighbour(() => generateRate(peer))) / quiet };
@@ -175,8 +178,9 @@ async function rounds(name, take) {
   const end = performance.now() + 1000 * Number(flags.seconds);
   let done = 0;
   while (done === 0 || (done < repeats && performance.now() < end)) {
-    if (ofLimits.has(name)) lookAtLimits();
-    for (const peer of Object.keys(starters)) record(peer, await take(peer));
+    for (const peer of Object.keys(starters)) {
+      record(peer, await (ofLimits[name] ? besideLimits(name, () => take(peer)) : take(peer)));
+    }
     progress(`${name}: round ${++done} of ${repeats}`);
   }
 }
@@ -193,6 +197,7 @@ for (const room of new Set(measurements.map((measurement) => measurement[1]))) {
   if (here.length === 0) continue;
   await withPeers(room, async (peers) => {
     for (const peer of Object.values(peers)) await generateRate(peer); // weights into memory, threads awake
+    await new Promise((resolve) => setTimeout(resolve, 1000 * Number(flags.settle)));
     for (const [name, , take] of here) await rounds(name, (peer) => take(peers[peer]));
   });
 }
