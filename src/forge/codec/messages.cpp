@@ -50,7 +50,8 @@ std::vector<Event> decode_events(std::string_view bytes) {
   for (Reader in(bytes); !in.done();) {
     AgentEvent event;
     in.get(event);
-    if (const auto* ended = std::get_if<Ended>(&event); ended && ended->outcome > Outcome::kFailed)
+    const auto* ended = std::get_if<Ended>(&event);
+    if (ended && (ended->outcome < Outcome::kSaved || ended->outcome > Outcome::kFailed))
       throw_error(ErrorCode::kInvalidArgument, "outcome", "no outcome {}",
                   static_cast<int>(ended->outcome));
     std::visit([&](const auto& e) { events.emplace_back(e); }, event);

@@ -17,7 +17,8 @@ void expect(bool holds, const char* field, const char* expected) {
 
 void check_workers(int32_t min_workers, int32_t max_workers) {
   expect(min_workers >= 1, "min_workers", "at least 1");
-  expect(max_workers >= min_workers, "max_workers", "at least min_workers");
+  expect(max_workers >= min_workers && max_workers <= kWorkersMax, "max_workers",
+         "at least min_workers, at most 100000");
 }
 
 void check_spec(const JobSpec& spec, const FleetSpec& fleet) {

@@ -21,6 +21,7 @@ using Millis = int64_t;
 
 // One device; jobs may ask for a part of one.
 constexpr int32_t kWholeDevice = 1000;
+inline constexpr int32_t kWorkersMax = 100'000;  // of one job
 
 enum class Tier { kPremium, kStandard, kBasic };
 enum class JobType { kTraining, kInference, kBatch, kCommand };

@@ -34,8 +34,19 @@ Json section(const Json& json, const char* name) {
   return json.contains(name) ? json.at(name) : Json::object();
 }
 
-Millis millis(double seconds) { return static_cast<Millis>(std::llround(seconds * 1'000)); }
 double seconds(Millis millis) { return static_cast<double>(millis) / 1'000; }
+
+// Far more than anybody waits, and far from what a sum of times could not hold.
+constexpr double kLongest = 1e12;
+
+// A time in units of so many seconds.
+Millis time_of(const Json& json, const char* key, double otherwise, const std::string& where,
+               double unit = 1) {
+  const double time = json_get(json, key, otherwise, where) * unit;
+  if (!(time >= 0 && time <= kLongest))
+    throw_error(ErrorCode::kInvalidArgument, where + "." + key, "expected a time, 0 or more");
+  return std::llround(time * 1'000);
+}
 
 template <typename List>
 std::vector<int32_t> indices(const Json& json, const char* key, const List& list) {
@@ -70,11 +81,9 @@ void read_place(const Json& json, const FleetSpec& fleet, JobSpec& spec) {
 
 void read_stop(const Json& json, JobSpec& spec, Program& program) {
   check_keys(json, "stop", {"grace_s", "cost_s", "saved_exit"});
-  program.grace_ms = millis(json_get(json, "grace_s", 30.0, "stop"));
+  program.grace_ms = time_of(json, "grace_s", 30.0, "stop");
   program.saved_exit = json_get(json, "saved_exit", program.saved_exit, "stop");
-  spec.stop_cost = millis(json_get(json, "cost_s", 30.0, "stop"));
-  if (program.grace_ms < 0 || spec.stop_cost < 0)
-    throw_error(ErrorCode::kInvalidArgument, "stop", "expected seconds of 0 or more");
+  spec.stop_cost = time_of(json, "cost_s", 30.0, "stop");
 }
 
 // A tree of processes is saved as one, so there must be one, and its size stays.
@@ -83,12 +92,10 @@ void read_checkpoint(const Json& json, const JobSpec& spec, Program& program) {
   program.checkpoint =
       choice<CheckpointBy>(json_get(json, "by", std::string("library"), "checkpoint"),
                            kCheckpointNames, "checkpoint.by");
-  program.checkpoint_every_ms = millis(json_get(json, "every_s", 0.0, "checkpoint"));
+  program.checkpoint_every_ms = time_of(json, "every_s", 0.0, "checkpoint");
   program.connections =
       choice<Connections>(json_get(json, "connections", std::string("refuse"), "checkpoint"),
                           kConnectionsNames, "checkpoint.connections");
-  if (program.checkpoint_every_ms < 0)
-    throw_error(ErrorCode::kInvalidArgument, "checkpoint.every_s", "expected seconds of 0 or more");
   if (program.checkpoint != CheckpointBy::kProcess) {
     if (program.checkpoint_every_ms > 0)
       throw_error(ErrorCode::kInvalidArgument, "checkpoint.every_s",
@@ -156,11 +163,11 @@ JobSpec job_from_json(const Json& json, const FleetSpec& fleet) {
   read_place(section(json, "place"), fleet, spec);
   read_stop(section(json, "stop"), spec, *program);
   read_checkpoint(section(json, "checkpoint"), spec, *program);
-  spec.expected = millis(json_get(json, "expected_s", 0.0, "job"));
+  spec.expected = time_of(json, "expected_s", 0.0, "job");
   spec.max_failures = json_get(json, "retries", 2, "job");
-  spec.deadline = millis(json_get(json, "deadline_s", 0.0, "job"));
-  spec.budget = millis(json_get(json, "budget_device_hours", 0.0, "job") * 3'600);
-  if (spec.max_workers > spec.min_workers && spec.max_workers <= 100'000)
+  spec.deadline = time_of(json, "deadline_s", 0.0, "job");
+  spec.budget = time_of(json, "budget_device_hours", 0.0, "job", 3'600);
+  if (spec.max_workers > spec.min_workers && spec.max_workers <= kWorkersMax)
     spec.rates = assumed_rates(spec, fleet);
   spec.program = std::move(program);
   return spec;

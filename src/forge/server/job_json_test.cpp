@@ -1,5 +1,6 @@
 #include "forge/server/job_json.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "base/error.h"
@@ -50,6 +51,12 @@ TEST(JobJson, RefusesInWordsThatHelp) {
   EXPECT_THAT(refusal(R"({"command": ["a"], "workers": {"share": 2}})"), HasSubstr("at most 1"));
   EXPECT_THAT(refusal(R"({"command": ["a"], "environment": {"N": 1}})"), HasSubstr("need quotes"));
   EXPECT_THAT(refusal(R"({"command": ["a"], "workers": [1]})"), HasSubstr("expected an object"));
+  for (const char* time : {"-1", "1e300"}) {
+    EXPECT_THAT(refusal(fmt::format(R"({{"command": ["a"], "expected_s": {}}})", time)),
+                HasSubstr("job.expected_s: expected a time"));
+    EXPECT_THAT(refusal(fmt::format(R"({{"command": ["a"], "stop": {{"cost_s": {}}}}})", time)),
+                HasSubstr("stop.cost_s: expected a time"));
+  }
 }
 
 }  // namespace
