@@ -45,7 +45,8 @@ std::vector<float> scores(const models::Model& model, adapters::AdapterStore* st
   s.sampling = &params;
   plan.tokens = s.count;
   std::vector<float> scores;
-  for (const auto& token : runner.run(plan).sequences[0].prompt) scores.push_back(token.logprob);
+  const engine::StepResult result = runner.run(plan);
+  for (const auto& token : result.sequences[0].prompt) scores.push_back(token.logprob);
   return scores;
 }
 

@@ -10,7 +10,7 @@ namespace hearth::transport {
 void FakeExchange::respond(HttpResponse response) {
   if (finished_ || closed_ || response_) return;
   response_ = std::move(response);
-  finished_ = true;
+  end();
 }
 
 void FakeExchange::start_stream(const HttpResponse& response) {
@@ -26,7 +26,14 @@ SendState FakeExchange::send(std::string_view bytes) {
 }
 
 void FakeExchange::finish() {
-  if (!closed_) finished_ = true;
+  if (!closed_) end();
+}
+
+// As a connection does: what waits for it may hold it, and would keep it for ever.
+void FakeExchange::end() {
+  finished_ = true;
+  on_writable_ = nullptr;
+  on_close_ = nullptr;
 }
 
 void FakeExchange::on_close(std::function<void(CloseReason)> callback) {
@@ -37,12 +44,13 @@ void FakeExchange::on_close(std::function<void(CloseReason)> callback) {
 void FakeExchange::close(CloseReason reason) {
   if (finished_ || closed_) return;
   closed_ = reason;
+  on_writable_ = nullptr;
   if (auto callback = std::exchange(on_close_, nullptr)) callback(reason);
 }
 
 void FakeExchange::drain() {
   full_ = false;
-  if (on_writable_) on_writable_();
+  if (const auto callback = on_writable_) callback();
 }
 
 std::shared_ptr<FakeExchange> FakeHttpClient::open(const ClientRequest& request) {

@@ -36,6 +36,8 @@ class FakeExchange final : public HttpExchange {
   const HttpResponse& response() const { return *response_; }
 
  private:
+  void end();
+
   HttpRequest request_;
   std::optional<HttpResponse> response_;
   std::optional<CloseReason> closed_;
