@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sstream>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -108,9 +109,12 @@ Recovered ProcessExecutor::recover() {
   Recovered out;
   const std::string path = options_.state_dir + "/incarnation";
   if (!io::file_exists(path)) return out;
-  const std::string text = io::read_file(path);
-  if (text.find(boot_id()) == std::string::npos) return out;
-  out.incarnation = incarnation_ = std::stoll(text);
+  std::istringstream text(io::read_file(path));
+  std::string boot;
+  text >> incarnation_ >> boot;
+  // Earlier programs wrote no boot down; what they left may be running.
+  if (!boot.empty() && boot != boot_id()) return out;
+  out.incarnation = incarnation_;
   out.memory.fence_at = fence_->recover();
   for (const auto& [job, epoch] : runs_in(runs_dir())) {
     const std::string folder = run_dir(job, epoch);

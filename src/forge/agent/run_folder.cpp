@@ -98,7 +98,9 @@ std::string run_folder(const std::string& dir, RunName run) {
 
 std::vector<RunName> runs_in(const std::string& dir) {
   std::vector<RunName> out;
-  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+  // An agent that was killed while it began an incarnation has made no folder yet.
+  std::error_code absent;
+  for (const auto& entry : std::filesystem::directory_iterator(dir, absent)) {
     RunName run;
     const std::string name = entry.path().filename();
     if (std::sscanf(name.c_str(), "%d.%ld", &run.job, &run.epoch) == 2) out.push_back(run);
