@@ -11,7 +11,7 @@ const { program, why } = findEtcd(process.env.HEARTH_SLOW !== undefined);
 if (why) console.log(`  skipped: ${why}`);
 
 test('servers are killed and put to sleep while a deployment serves and scales: no request fails', { skip: why ?? false, timeout: 300000 }, () =>
-  inCouncil({ program, servers: 2, flags: ['--lease-ms', '12000', '--etcd-lease-s', '3'] }, async (council) => {
+  inCouncil({ program, servers: 2, flags: ['--lease-ms', '24000', '--etcd-lease-s', '3'] }, async (council) => {
     // Another deployment may be tried on this machine: the first job of every Forge has the same port.
     council.startAgent('one', 2, [...noProcessesSaved, '--address', '127.0.0.2']);
     const id = await council.submit({
@@ -37,7 +37,7 @@ test('servers are killed and put to sleep while a deployment serves and scales: 
 
       // The router finds the new one: it can still ask for more.
       load.set(8);
-      await until('a second replica', 90000, async () => (await ready()).length === 2);
+      await until('a second replica', 150000, async () => (await ready()).length === 2);
 
       const second = await council.leader();
       const { child } = council.servers.get(second);

@@ -85,13 +85,13 @@ export class EtcdCluster {
   }
 
   // With Forge's certificate, where one is wanted.
-  ask(name, where, body) {
+  ask(name, where, body, timeout = 2000) {
     const tls = this.certificates && {
       ca: fs.readFileSync(this.certificates.ca), cert: fs.readFileSync(this.certificates.forge[0]), key: fs.readFileSync(this.certificates.forge[1]),
     };
     return new Promise((resolve, reject) => {
       const { request } = tls ? https : http;
-      const ask = request(`${this.url(name)}${where}`, { method: body ? 'POST' : 'GET', timeout: 2000, ...tls }, (answer) => {
+      const ask = request(`${this.url(name)}${where}`, { method: body ? 'POST' : 'GET', timeout, ...tls }, (answer) => {
         let text = '';
         answer.on('data', (part) => { text += part; }).on('error', reject).on('end', () => {
           if (answer.statusCode >= 300) return reject(new Error(`${where}: ${answer.statusCode} ${text}`));
@@ -108,7 +108,7 @@ export class EtcdCluster {
     fs.writeFileSync(path.join(this.dir, 'password'), `${password}\n`, { mode: 0o600 });
     const base64 = (text) => Buffer.from(text).toString('base64');
     const [name] = this.names;
-    const auth = (what, body) => this.ask(name, `/v3/auth/${what}`, body);
+    const auth = (what, body) => this.ask(name, `/v3/auth/${what}`, body, 20000);  // passwords take long, on purpose
     for (const [user, word] of [['root', 'of the test'], ['forge', password]]) await auth('user/add', { name: user, password: word });
     for (const role of ['root', 'forge']) await auth('role/add', { name: role });
     await auth('role/grant', { name: 'forge', perm: { permType: 'READWRITE', key: base64('/hearth/forge/'), range_end: base64('/hearth/forge0') } });

@@ -12,7 +12,7 @@ import { hearth, sleep, until } from './house.mjs';
 const { program, why } = findEtcd(process.env.HEARTH_SLOW !== undefined);
 if (why) console.log(`  skipped: ${why}`);
 const skip = why ?? false;
-const flags = ['--lease-ms', '12000', '--etcd-lease-s', '3'];
+const flags = ['--lease-ms', '24000', '--etcd-lease-s', '3'];
 
 test('three servers: any is asked, one decides; when it is killed another goes on, and the workers never notice', { skip }, () =>
   inCouncil({ program, flags }, async (council) => {
@@ -33,7 +33,7 @@ test('three servers: any is asked, one decides; when it is killed another goes o
 
     const killed = Date.now();
     council.servers.get(first).child.kill('SIGKILL');
-    const second = await until('another server to decide', 15000, () => council.leader());
+    const second = await until('another server to decide', 20000, () => council.leader());
     const took = Date.now() - killed;
     assert.notEqual(second, first);
     assert.match(council.cli('ps'), /0 counted +running/);
@@ -73,8 +73,8 @@ test('a server that sleeps past its lease answers nobody when it wakes, and the 
     const follows = council.start(['--log-level', 'warn', 'forge', 'events', '-f', '--url', council.url, '--token', council.token], 'events.log');
     await until('the past', 10000, () => /job 0 .*was submitted/.test(council.log('events.log')));
     child.kill('SIGSTOP');
-    const second = await until('the other server to decide', 15000, () => council.leader());
-    assert.notEqual(second, first);
+    // What it had begun to answer may still arrive.
+    const second = await until('the other server to decide', 20000, async () => { const leader = await council.leader(); return leader !== first && leader; });
     // Whoever follows the events at the sleeper goes on at the other one, and misses nothing.
     const extra = await council.submit({ name: 'extra', command: ['true'] });
     await until('the events to go on', 20000, () => new RegExp(`job ${extra} \\(extra\\) was submitted`).test(council.log('events.log')));

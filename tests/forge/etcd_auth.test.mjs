@@ -11,7 +11,8 @@ import { hearth, until } from './house.mjs';
 const { program, why } = findEtcd(process.env.HEARTH_SLOW !== undefined);
 if (why) console.log(`  skipped: ${why}`);
 const skip = why ?? false;
-const flags = ['--lease-ms', '12000', '--etcd-lease-s', '3'];
+// A password takes etcd some time to check, on purpose.
+const flags = ['--lease-ms', '24000', '--etcd-lease-s', '5'];
 
 test('etcd with certificates and passwords: servers work as ever, also when it forgets who they are; a wrong word is named', { skip }, () =>
   inCouncil({ program, servers: 2, flags, password: 'a word, and more' }, async (council) => {

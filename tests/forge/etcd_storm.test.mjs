@@ -10,7 +10,7 @@ const seed = Number(process.env.HEARTH_SEED ?? Date.now() % 100000);
 const { program, why } = findEtcd(slow);
 if (why) console.log(`  skipped: ${why}`);
 const skip = why ?? false;
-const flags = ['--lease-ms', '12000', '--etcd-lease-s', '3'];
+const flags = ['--lease-ms', '24000', '--etcd-lease-s', '3'];
 
 function random(state) {
   return () => {

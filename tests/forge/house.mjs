@@ -172,7 +172,8 @@ export class House {
 state=$1/$HEARTH_JOB steps=$2 pause=$3
 mkdir -p "$state"
 exec 9>"$state/lock"
-flock -n 9 || echo "job $HEARTH_JOB, epoch $HEARTH_EPOCH, runs beside another" >>"$1/violations"
+flock -n -E 77 9  # or it is killed itself, which says nothing
+[ $? != 77 ] || echo "job $HEARTH_JOB, epoch $HEARTH_EPOCH, runs beside another" >>"$1/violations"
 echo "$HEARTH_EPOCH" >>"$state/epochs"
 trap 'asked=1' TERM
 n=$(cat "$state/n" 2>/dev/null || echo 0)

@@ -64,9 +64,9 @@ export class Machines extends House {
     ip('-n', this.at('switch'), 'link', 'set', `p${this.hosts.get(name)}`, 'master', 'br0');
   }
 
-  // What comes to the machine comes at 1 MB/s. False: this kernel cannot do that.
+  // What comes to the machine comes at 0.2 MB/s. False: this kernel cannot do that.
   slow(name) {
-    return spawnSync('tc', ['-n', this.at('switch'), 'qdisc', 'add', 'dev', `p${this.hosts.get(name)}`, 'root', 'tbf', 'rate', '8mbit', 'burst', '64kbit',
+    return spawnSync('tc', ['-n', this.at('switch'), 'qdisc', 'add', 'dev', `p${this.hosts.get(name)}`, 'root', 'tbf', 'rate', '1600kbit', 'burst', '64kbit',
       'latency', '400ms']).status === 0;
   }
 

@@ -93,6 +93,6 @@ test('a training job is resized in the middle: it saves, goes on with two ranks,
     const undisturbed = lines(plain.out);
     assert.equal(undisturbed.length, 300);
     const worst = Math.max(...lines(forged.out).map((line, i) => Math.abs(line.loss - undisturbed[i].loss)));
-    assert.ok(worst < 0.01, `losses differ by ${worst}`);
+    assert.ok(worst < 0.05, `losses differ by ${worst}`);
   });
 });

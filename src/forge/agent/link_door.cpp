@@ -25,6 +25,7 @@ constexpr int64_t kFirstTransfer = int64_t{256} << 10;
 constexpr Nanos kShortTransfer = 250 * kMillisecond;    // which is followed by the large one
 constexpr Nanos kBetweenTransfers = 20 * kMillisecond;  // at a door, whoever comes
 constexpr Nanos kEnoughOfOne = 2 * kSecond;
+constexpr Nanos kEnoughTries = kSecond;  // no further one after that
 constexpr int64_t kPatienceMs = 3'000;
 constexpr int kWords = 8;
 constexpr int kTries = 3;
@@ -60,7 +61,8 @@ class Visitor {
   LinkVisit visit() {
     LinkSpeed speed;
     if (const auto refused = talk(speed)) return *refused;
-    for (int tried = 0; tried < kTries; ++tried) {
+    const Nanos until = clock_.now() + kEnoughTries;
+    for (int tried = 0; tried < kTries && clock_.now() < until; ++tried) {
       busy_ = 0;
       double slower = 0;
       if (const auto refused = both_ways(slower)) {

@@ -80,6 +80,7 @@ class Etcd {
   io::Json ask(const std::string& path, const io::Json& body);
   io::Json ask_members(const std::string& path, const std::string& body);
   void authenticate();
+  int64_t patience_for(const std::string& path) const;
   std::optional<io::Json> ask_member(const std::string& path, const std::string& body);
   std::string full(const std::string& key) const;
   EtcdRow row_of(const io::Json& pair) const;

@@ -1,6 +1,7 @@
 #include "forge/server/server.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <thread>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -23,6 +25,9 @@ namespace hearth::forge {
 namespace {
 
 constexpr int64_t kStopMs = 2'000;
+// An etcd that is being started with this machine, or again, is waited for.
+constexpr int kEtcdTries = 10;
+constexpr auto kEtcdAgain = std::chrono::milliseconds(500);
 
 // Held until this process ends.
 int lock_folder(const std::string& dir) {
@@ -50,11 +55,22 @@ void write_token(const std::string& path, const std::string& token) {
   if (!written) throw_error(ErrorCode::kIo, path, "cannot be written: {}", std::strerror(errno));
 }
 
+std::string shared_token_patiently(const EtcdOptions& etcd, const std::string& own) {
+  for (int tried = 1;; ++tried) {
+    try {
+      return shared_token(etcd, own);
+    } catch (const Error& error) {
+      if (error.code != ErrorCode::kUnavailable || tried == kEtcdTries) throw;
+      std::this_thread::sleep_for(kEtcdAgain);
+    }
+  }
+}
+
 // Servers that share their state share their token, or their clients could not.
 std::string token_of(const ServerOptions& options) {
   const std::string own = token_in(options.data_dir);
   if (options.etcd.urls.empty()) return own;
-  std::string shared = shared_token(options.etcd, own);
+  std::string shared = shared_token_patiently(options.etcd, own);
   if (shared != own) write_token(options.data_dir + "/forge.token", shared);
   return shared;
 }
