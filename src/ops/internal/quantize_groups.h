@@ -28,8 +28,9 @@ inline float nearest(float x) {
   return (x + kMagic) - kMagic;
 }
 
+// A NaN becomes `low`: what is made of it must fit whole numbers, whether or not it is used.
 inline float limited(float x, float low, float high) {
-  const float above = x < low ? low : x;
+  const float above = x > low ? x : low;
   return above > high ? high : above;
 }
 
