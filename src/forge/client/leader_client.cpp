@@ -1,6 +1,8 @@
 #include "forge/client/leader_client.h"
 
 #include <algorithm>
+#include <fmt/format.h>
+#include <map>
 
 #include "base/error.h"
 
@@ -14,18 +16,15 @@ using transport::HttpResponse;
 namespace {
 
 constexpr int kHopsMax = 4;
-// A server that did not answer is passed over so many times: where nobody decides for a while, the
-// ones that say so are asked every moment, and the silent one costs its whole silence only now and
-// then.
+// A server that did not answer is passed over so many rounds: until its lease is over the others
+// name it, or say that nobody decides. They are asked every moment, and the silent one costs its
+// whole silence only now and then.
 constexpr int kPassesOver = 12;
 
 class LeaderClient final : public HttpClient {
  public:
   LeaderClient(const std::string& urls, std::unique_ptr<HttpClient> http)
-      : servers_(server_list(urls)),
-        passes_(servers_.size()),
-        place_(servers_[0]),
-        http_(std::move(http)) {}
+      : servers_(server_list(urls)), place_(servers_[0]), http_(std::move(http)) {}
 
   void stream(const ClientRequest& request, const ClientStream& sink) override {
     size_t silent = 0;
@@ -42,11 +41,9 @@ class LeaderClient final : public HttpClient {
         continue;
       }
       if (visit.leader().empty()) return;
-      if (visit.leader() == kNoLeader) {
-        const std::string asked = place_;
-        next();
-        throw_error(ErrorCode::kIo, asked, "no server decides at the moment");
-      }
+      if (visit.leader() == kNoLeader) give_up("no server decides at the moment");
+      if (is_passed_over(visit.leader()))
+        give_up(fmt::format("the server that decides, {}, does not answer", visit.leader()));
       place_ = visit.leader();
       ++hops;
     }
@@ -82,30 +79,45 @@ class LeaderClient final : public HttpClient {
   };
 
   void leave_silent() {
-    const auto known = std::find(servers_.begin(), servers_.end(), place_);
-    if (known != servers_.end())
-      passes_[static_cast<size_t>(known - servers_.begin())] = kPassesOver;
+    end_round();
+    passes_[place_] = kPassesOver;
     next();
   }
 
-  // The next one that is not passed over; where all are, the one that has been silent longest.
-  void next() {
-    for (size_t tried = 0; tried < servers_.size(); ++tried) {
-      at_ = (at_ + 1) % servers_.size();
-      if (passes_[at_] == 0) return go();
-      --passes_[at_];
-    }
-    at_ = static_cast<size_t>(std::min_element(passes_.begin(), passes_.end()) - passes_.begin());
-    go();
+  [[noreturn]] void give_up(const std::string& why) {
+    const std::string asked = place_;
+    end_round();
+    next();
+    throw_error(ErrorCode::kIo, asked, "{}", why);
   }
 
-  void go() {
-    passes_[at_] = 0;
+  void end_round() {
+    for (auto passed = passes_.begin(); passed != passes_.end();)
+      passed = --passed->second == 0 ? passes_.erase(passed) : std::next(passed);
+  }
+
+  bool is_passed_over(const std::string& place) const { return passes_.contains(place); }
+
+  // The next one that is not passed over; where all are, the one that has been silent longest.
+  void next() {
+    size_t chosen = servers_.size();
+    for (size_t step = 1; step <= servers_.size(); ++step) {
+      const size_t at = (at_ + step) % servers_.size();
+      if (chosen == servers_.size() || passes(at) < passes(chosen)) chosen = at;
+    }
+    at_ = chosen;
     place_ = servers_[at_];
+    passes_.erase(place_);
+  }
+
+  int passes(size_t server) const {
+    const auto found = passes_.find(servers_[server]);
+    return found == passes_.end() ? 0 : found->second;
   }
 
   std::vector<std::string> servers_;
-  std::vector<int> passes_;  // how often each one is still passed over
+  // Of the list or not: a server may be known by another address than its own.
+  std::map<std::string, int> passes_;  // for how many rounds each one is still passed over
   size_t at_ = 0;
   std::string place_;  // of the list, or where one of it sent us
   std::unique_ptr<HttpClient> http_;

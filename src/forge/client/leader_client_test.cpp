@@ -39,6 +39,15 @@ struct LeaderClientHouse {
     client = make_leader_client(urls, std::move(owned));
   }
   std::string ask() { return client->send({.url = "/v1/forge/state"}).body; }
+  // Whom one request went to, whatever came of it.
+  std::vector<std::string> asked_by_one() {
+    try {
+      ask();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code, ErrorCode::kIo);
+    }
+    return std::exchange(servers->asked, {});
+  }
 
   ServersOfATest* servers;
   std::unique_ptr<transport::HttpClient> client;
@@ -79,20 +88,46 @@ TEST(LeaderClient, WhereNobodyDecidesItMayBeAskedAgain) {
 TEST(LeaderClient, WhileNobodyDecidesTheSilentOneIsPassedOver) {
   LeaderClientHouse house("http://a:1,http://b:1");
   house.servers->answers["http://b:1"] = follower_of(kNoLeader);
-  const auto try_to_ask = [&] {
-    try {
-      house.ask();
-    } catch (const Error&) {
-    }
-    return std::exchange(house.servers->asked, {});
-  };
-  EXPECT_THAT(try_to_ask(), ElementsAre("http://a:1", "http://b:1"));
-  for (int i = 0; i < 10; ++i) EXPECT_THAT(try_to_ask(), ElementsAre("http://b:1"));
+  EXPECT_THAT(house.asked_by_one(), ElementsAre("http://a:1", "http://b:1"));
+  for (int i = 0; i < 10; ++i) EXPECT_THAT(house.asked_by_one(), ElementsAre("http://b:1"));
   // It may be back, and the other one cut off from etcd.
   std::vector<std::string> asked;
   for (int i = 0; i < 4; ++i)
-    for (const std::string& place : try_to_ask()) asked.push_back(place);
+    for (const std::string& place : house.asked_by_one()) asked.push_back(place);
   EXPECT_THAT(asked, testing::Contains("http://a:1"));
+}
+
+// Until its lease in etcd is over the others name it, and each visit would cost a silence.
+TEST(LeaderClient, NobodyIsSentToWhoHasJustBeenSilent) {
+  LeaderClientHouse house("http://a:1,http://b:1,http://c:1");
+  house.servers->answers["http://b:1"] = follower_of("http://a:1");
+  house.servers->answers["http://c:1"] = follower_of("http://a:1");
+  EXPECT_THAT(house.asked_by_one(), ElementsAre("http://a:1", "http://b:1"));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_THAT(house.asked_by_one(), ElementsAre("http://c:1"));
+    EXPECT_THAT(house.asked_by_one(), ElementsAre("http://b:1"));
+  }
+  house.servers->answers["http://c:1"] = {200, {}, "here"};
+  EXPECT_EQ(house.ask(), "here");
+}
+
+TEST(LeaderClient, WhoWasSilentForAMomentAndIsStillNamedIsAskedAgain) {
+  // Named as the list does not: by its own address.
+  LeaderClientHouse house("http://b:1,http://c:1");
+  house.servers->answers["http://b:1"] = follower_of("http://10.0.0.1:1");
+  house.servers->answers["http://c:1"] = follower_of("http://10.0.0.1:1");
+  EXPECT_THAT(house.asked_by_one(), ElementsAre("http://b:1", "http://10.0.0.1:1", "http://c:1"));
+  EXPECT_THAT(house.asked_by_one(), ElementsAre("http://b:1"));
+  house.servers->answers["http://10.0.0.1:1"] = {200, {}, "here"};
+  int rounds = 0;
+  while (rounds < 20 && house.asked_by_one().back() != "http://10.0.0.1:1") ++rounds;
+  EXPECT_LT(rounds, 12);
+}
+
+TEST(LeaderClient, WhereAllAreSilentEachIsAsked) {
+  LeaderClientHouse house("http://a:1,http://b:1");
+  for (int i = 0; i < 3; ++i)
+    EXPECT_THAT(house.asked_by_one(), testing::UnorderedElementsAre("http://a:1", "http://b:1"));
 }
 
 TEST(LeaderClient, ServersThatSendEachOtherEndTheRound) {
