@@ -1,6 +1,7 @@
 #include "sim/forge_hands.h"
 
 #include "base/check.h"
+#include "base/error.h"
 
 namespace hearth::sim {
 
@@ -12,6 +13,10 @@ constexpr Millis kSlowestStop = 4'000;
 constexpr Millis kSlowestKill = 400;
 
 }  // namespace
+
+void SimulatedHands::write_down() const {
+  if (now_ < full_until_) throw_error(ErrorCode::kIo, "runs", "no space left");
+}
 
 Recovered SimulatedHands::recover() {
   Recovered out{incarnation_, {}};
@@ -28,6 +33,8 @@ Recovered SimulatedHands::recover() {
 }
 
 void SimulatedHands::begin(Incarnation incarnation) {
+  // A machine that comes up finds room for this much, or stays away.
+  if (incarnation_ > 0) write_down();
   for (const auto& [worker, run] : runs_)
     CHECK(!run.alive || options_.stops_at_once, "a new incarnation over live workers");
   incarnation_ = incarnation;
@@ -35,6 +42,7 @@ void SimulatedHands::begin(Incarnation incarnation) {
 }
 
 void SimulatedHands::start(const Start& order) {
+  if (!runs_.contains({order.job, order.epoch})) write_down();
   runs_.try_emplace({order.job, order.epoch}, Run{.slots = order.slots});
 }
 

@@ -37,6 +37,8 @@ class SimulatedHands final : public forge::Executor {
 
   // --- what the world does ---
   void power_off();
+  // Nothing new can be written down until then.
+  void fill_disk(forge::Millis until) { full_until_ = until; }
   // Time passes for the workers: stops and the fence take effect.
   void advance(forge::Millis now);
   // More of the work of one is done; returns how much in all.
@@ -56,11 +58,14 @@ class SimulatedHands final : public forge::Executor {
     forge::Outcome outcome = forge::Outcome::kKilled;
   };
 
+  void write_down() const;
+
   Options options_;
   Random random_;
   forge::Incarnation incarnation_ = 0;
   forge::Millis fence_at_ = 0;
   forge::Millis now_ = 0;
+  forge::Millis full_until_ = 0;
   std::map<Worker, Run> runs_;
 };
 

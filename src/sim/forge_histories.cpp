@@ -167,6 +167,7 @@ class ForgeHistory {
       if (random_.chance(0.002)) machines_[n].parted_until = now_ + random_.between(1, 90'000);
       if (random_.chance(0.001)) power_off(machines_[n]);
       if (random_.chance(0.002)) kill_agent(machines_[n]);
+      if (random_.chance(0.002)) machines_[n].hands->fill_disk(now_ + random_.between(1, 90'000));
     }
     if (random_.chance(0.004)) restart_server();
     if (random_.chance(0.002)) depose_server();

@@ -1,9 +1,9 @@
 // Random histories of Forge in virtual time: the real server and agents around a fake disk, fake
-// processes and a network that loses, copies, delays and reorders. Machines lose power, agents are
-// killed while their workers run on, links part, jobs fail, their owners resize, move and cancel
-// them, the server is killed and starts again from its store, or another one does while it sleeps
-// and some agents still listen to it. Everything follows from the seed, and the laws of
-// forge_laws.h hold after each turn.
+// processes and a network that loses, copies, delays and reorders. Machines lose power, their disks
+// are full for a while, agents are killed while their workers run on, links part, jobs fail, their
+// owners resize, move and cancel them, the server is killed and starts again from its store, or
+// another one does while it sleeps and some agents still listen to it. Everything follows from the
+// seed, and the laws of forge_laws.h hold after each turn.
 #pragma once
 
 #include <cstdint>

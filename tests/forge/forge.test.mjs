@@ -180,6 +180,34 @@ test('workers die with the lease when their agent does not come back', () => inH
   assert.equal(house.violations(), '');
 }));
 
+// A disk of a megabyte for an agent's own folder; null where this user may mount none.
+function mountSmallDisk(folder) {
+  fs.mkdirSync(folder);
+  return spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'none', folder]).status === 0 ? () => spawnSync('umount', ['-l', folder]) : null;
+}
+
+test('an agent whose disk is full keeps what runs, and starts the rest when there is room', () => inHouse(['--lease-ms', '8000'], async (house) => {
+  const unmount = mountSmallDisk(path.join(house.dir, 'one'));
+  if (!unmount) return console.log('  skipped: mounting a small disk needs root');
+  try {
+    house.startAgent('one', 2);
+    const runs = await house.submit({ command: house.counter(30) });
+    await until('it to run', 10000, () => house.state(runs, 'n')[0] >= 3);
+    const ballast = path.join(house.dir, 'one', 'ballast');
+    assert.throws(() => fs.writeFileSync(ballast, Buffer.alloc(2 << 20)), /ENOSPC/);
+    const waits = await house.submit({ command: house.counter(3) });
+    await until('word of it', 5000, () => house.log('one.log').includes('No space left'));
+    const ended = await house.over(runs);
+    assert.deepEqual([ended.state, ended.epoch], ['succeeded', 1]);
+    fs.rmSync(ballast);
+    assert.equal((await house.over(waits)).state, 'succeeded');
+    assert.equal(house.agents.get('one').child.exitCode, null);
+    assert.equal(house.violations(), '');
+  } finally {
+    unmount();
+  }
+}));
+
 test('two Forges on one machine, with nodes and jobs of the same names: neither touches what is the other\'s', () => inHouse([], (ours) => inHouse([], async (theirs) => {
   for (const house of [ours, theirs]) house.startAgent('one', 1);
   const ids = [];

@@ -37,6 +37,7 @@ class Executor {
   virtual void begin(Incarnation incarnation) = 0;
 
   // Remembered before it happens. An epoch that is known, in whatever state, is not started again.
+  // Throws Error where it cannot be remembered: then nothing has started.
   virtual void start(const Start& order) = 0;
   virtual void halt(JobId job, Epoch epoch, StopMode mode) = 0;
   virtual void bury(JobId job, Epoch epoch) = 0;

@@ -53,7 +53,7 @@ std::string home_in(const std::string& dir) {
 
 // A run whose keeper is gone: what it left alive dies, and its end is written down. False: some
 // process does not die yet.
-bool bury_orphans(const std::string& folder, const RunOrder& order) {
+bool end_orphans(const std::string& folder, const RunOrder& order) {
   const int lock = lock_run(folder);
   if (lock < 0) return false;
   kill_cgroup(order);
@@ -69,6 +69,17 @@ bool bury_orphans(const std::string& folder, const RunOrder& order) {
 }
 
 }  // namespace
+
+// False as well where its end cannot be written down yet: until then it counts as alive.
+bool ProcessExecutor::bury_orphans(const std::string& folder, Run& run) {
+  try {
+    return end_orphans(folder, read_order(folder));
+  } catch (const Error& error) {
+    if (run.trouble != error.what()) log::error("a run's end waits: {}", error.what());
+    run.trouble = error.what();
+    return false;
+  }
+}
 
 Millis boot_millis() {
   timespec now{};
@@ -89,6 +100,7 @@ ProcessExecutor::ProcessExecutor(ProcessExecutorOptions options) : options_(std:
                 "another agent works there; stop it, or give this one its own --state");
   }
   fence_.emplace(dir + "/fence");
+  buried_.emplace(dir + "/buried");
   home_ = home_in(dir);
   if (options_.cgroups.empty()) return;
   cgroup_ = fmt::format("{}/hearth-{}-{}", options_.cgroups, options_.node, home_);
@@ -121,8 +133,9 @@ Recovered ProcessExecutor::recover() {
     std::optional<RunExit> exit = read_exit(folder);
     if (!exit && io::file_exists(folder + "/order")) {
       const RunOrder order = read_order(folder);
-      if (run_keeper(folder) != 0 || !bury_orphans(folder, order)) {
-        running_[{job, epoch}] = {};
+      Run run;
+      if (run_keeper(folder) != 0 || !bury_orphans(folder, run)) {
+        running_[{job, epoch}] = run;
         out.memory.running[job] = {.epoch = epoch, .slots = order.start.slots};
         continue;
       }
@@ -131,6 +144,10 @@ Recovered ProcessExecutor::recover() {
     if (!exit) continue;
     AgentMemory::End& end = out.memory.ends[job];
     if (end.epoch < epoch) end = {epoch, exit->outcome, false, exit->image};
+  }
+  for (const auto& [job, epoch] : buried_->recover(incarnation_)) {
+    AgentMemory::End& end = out.memory.ends[job];
+    if (end.epoch < epoch) end = {epoch, Outcome::kKilled, false};
   }
   log::info("agent is back incarnation={} running={} ended={}", incarnation_,
             out.memory.running.size(), out.memory.ends.size());
@@ -151,11 +168,14 @@ void ProcessExecutor::start(const Start& order) {
   if (io::file_exists(folder + "/order") || read_exit(folder)) return;
   std::error_code ignored;
   fs::create_directories(folder, ignored);
+  make_room_for_exit(folder);
   write_order(folder, {order, options_.node, options_.state_dir + "/fence", cgroup_,
                        options_.device_variable, options_.state_dir + "/criu", options_.images,
                        options_.cuda_driver, home_});
+  // From here on it is a run, and if nobody keeps it, it is over.
+  Run& run = running_[{order.job, order.epoch}] = {};
   io::sync_folder(runs_dir());
-  running_[{order.job, order.epoch}] = {.keeper = spawn_keeper(folder)};
+  run.keeper = spawn_keeper(folder);
 }
 
 pid_t ProcessExecutor::spawn_keeper(const std::string& folder) const {
@@ -208,8 +228,13 @@ void ProcessExecutor::bury(JobId job, Epoch epoch) {
   const std::string folder = run_dir(job, epoch);
   std::error_code ignored;
   fs::create_directories(folder, ignored);
-  if (!read_exit(folder)) write_exit(folder, {Outcome::kKilled, {}, "stopped before it started"});
-  io::sync_folder(runs_dir());
+  try {
+    if (!read_exit(folder)) write_exit(folder, {Outcome::kKilled, {}, "stopped before it started"});
+    io::sync_folder(runs_dir());
+  } catch (const Error& error) {
+    buried_->add(incarnation_, job, epoch);
+    log::warn("a run never started job={} epoch={} reason=\"{}\"", job, epoch, error.what());
+  }
 }
 
 void ProcessExecutor::set_fence(Millis at) { fence_->set(at); }
@@ -225,7 +250,7 @@ std::vector<Exit> ProcessExecutor::poll(Millis now) {
     if (own && waitpid(run->second.keeper, nullptr, WNOHANG) == run->second.keeper)
       run->second.keeper = 0, exit = read_exit(folder);
     const bool watched = run->second.keeper > 0 || run_keeper(folder) != 0;
-    if (!exit && !watched && bury_orphans(folder, read_order(folder))) exit = read_exit(folder);
+    if (!exit && !watched && bury_orphans(folder, run->second)) exit = read_exit(folder);
     if (exit && run->second.keeper == 0) {
       out.push_back({job, epoch, exit->outcome, exit->image});
       run = running_.erase(run);

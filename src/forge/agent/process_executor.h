@@ -7,10 +7,12 @@
 //   STATE/home                   a word that no other agent on this machine has
 //   STATE/criu                   what can be done to save processes; written by a probe
 //   STATE/fence                  when all must be dead, on the clock of boot_millis()
+//   STATE/buried                 what must not start although it has no folder; disk set aside
 //   STATE/runs/INCARNATION/JOB.EPOCH/
 //     order                      what to run; here before the keeper is
 //     lock                       locked by the keeper as long as it lives (its pid: F_GETLK)
 //     exit                       how it ended; here once all its processes are dead
+//     exit.room                  disk set aside for that
 //     root, image, story         where processes are saved as they are: the first one of them, the
 //                                newest image, and what took how long
 //     RANK.log
@@ -22,6 +24,7 @@
 #include <sys/types.h>
 #include <vector>
 
+#include "forge/agent/buried_file.h"
 #include "forge/agent/executor.h"
 #include "forge/agent/fence_file.h"
 
@@ -61,12 +64,14 @@ class ProcessExecutor final : public Executor {
     Millis halted_at = -1;
     StopMode mode = StopMode::kCheckpoint;
     ImageRef image = {};
-    size_t told = 0;  // so much of its story is in this agent's log
+    size_t told = 0;           // so much of its story is in this agent's log
+    std::string trouble = {};  // with writing its end down; said once
   };
   using Key = std::pair<JobId, Epoch>;
 
   std::string runs_dir() const;
   pid_t spawn_keeper(const std::string& folder) const;
+  bool bury_orphans(const std::string& folder, Run& run);
   void signal(const Key& key, const Run& run) const;
   void retell(const Key& key, Run& run) const;
 
@@ -75,7 +80,8 @@ class ProcessExecutor final : public Executor {
   int lock_ = -1;
   std::string home_;                // a word that no other agent on this machine has
   std::string cgroup_;              // of all its runs; empty: none
-  std::optional<FenceFile> fence_;  // there once the state folder is
+  std::optional<FenceFile> fence_;  // these two are there once the state folder is
+  std::optional<BuriedFile> buried_;
   std::map<Key, Run> running_;
   std::vector<NewImage> images_;
 };

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 
+#include "base/error.h"
+#include "forge/agent/run_folder.h"
 #include "io/file.h"
 
 namespace hearth::forge {
@@ -43,6 +45,32 @@ TEST_F(ProcessExecutorTest, ItsHomeStaysTheSame) {
   { const ProcessExecutor second(options()); }
   EXPECT_EQ(io::read_file(dir_ + "/home"), home);
   EXPECT_EQ(home.size(), 8U);
+}
+
+TEST_F(ProcessExecutorTest, WhatNeverHadAFolderIsRememberedAllTheSame) {
+  {
+    ProcessExecutor hands(options());
+    hands.begin(7);
+    io::write_file_atomic(hands.run_dir(3, 2), "in the way");
+    EXPECT_THROW(hands.start({.job = 3, .epoch = 2, .slots = {{0, 0}}}), Error);
+    hands.bury(3, 2);
+    hands.bury(3, 1);
+  }
+  ProcessExecutor hands(options());
+  EXPECT_EQ(hands.recover().memory.ends.at(3).epoch, 2);
+  hands.begin(8);
+  EXPECT_EQ(io::read_file(dir_ + "/incarnation").substr(0, 2), "8 ");
+  EXPECT_TRUE(hands.recover().memory.ends.empty());
+}
+
+// As where the disk is full: no new file can be made.
+TEST_F(ProcessExecutorTest, AnEndFindsRoomWhereNothingElseDoes) {
+  std::filesystem::create_directory(dir_ + "/exit.tmp." + std::to_string(getpid()));
+  EXPECT_THROW(write_exit(dir_, {Outcome::kSucceeded, {0}, ""}), Error);
+  make_room_for_exit(dir_);
+  write_exit(dir_, {Outcome::kSucceeded, {0, 0}, "well"});
+  EXPECT_EQ(read_exit(dir_)->note, "well");
+  EXPECT_FALSE(io::file_exists(dir_ + "/exit.room"));
 }
 
 }  // namespace

@@ -22,12 +22,26 @@ namespace {
 
 constexpr Millis kLookAgainMs = 10;
 constexpr const char* kStory = "/story";
+constexpr const char* kRoom = "/exit.room";
+constexpr off_t kRoomBytes = 4096;
 
 template <typename T>
 void write_record(const std::string& path, const T& value) {
   codec::Writer out;
   out.put(value);
   io::write_file_atomic(path, out.bytes());
+}
+
+// In place, and renamed: neither takes more of the disk.
+bool write_into_room(const std::string& folder, std::string_view bytes) {
+  const std::string room = folder + kRoom;
+  const auto size = static_cast<ssize_t>(bytes.size());
+  const int fd = open(room.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool written = size <= kRoomBytes && pwrite(fd, bytes.data(), bytes.size(), 0) == size &&
+                       ftruncate(fd, size) == 0 && fsync(fd) == 0;
+  close(fd);
+  return written && rename(room.c_str(), (folder + "/exit").c_str()) == 0;
 }
 
 struct flock whole_file(short type) {
@@ -118,8 +132,23 @@ RunOrder read_order(const std::string& folder) {
   return order;
 }
 
+void make_room_for_exit(const std::string& folder) {
+  const std::string path = folder + kRoom;
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+  const int failed = fd < 0 ? errno : posix_fallocate(fd, 0, kRoomBytes);
+  if (fd >= 0) close(fd);
+  if (failed != 0) throw_error(ErrorCode::kIo, path, "cannot be made: {}", std::strerror(failed));
+}
+
 void write_exit(const std::string& folder, const RunExit& exit) {
-  write_record(folder + "/exit", exit);
+  codec::Writer out;
+  out.put(exit);
+  try {
+    io::write_file_atomic(folder + "/exit", out.bytes());
+  } catch (const Error&) {
+    if (!write_into_room(folder, out.bytes())) throw;
+  }
+  unlink((folder + kRoom).c_str());
 }
 
 std::optional<RunExit> read_exit(const std::string& folder) {

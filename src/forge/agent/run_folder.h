@@ -39,6 +39,8 @@ struct RunExit {
   ImageRef image;                 // the last one made of this run
 };
 void write_exit(const std::string& folder, const RunExit& exit);
+// Sets disk aside for it, so that a run can end where nothing more can be written.
+void make_room_for_exit(const std::string& folder);
 std::optional<RunExit> read_exit(const std::string& folder);
 
 // The newest image of a run that is on disk, while it runs.

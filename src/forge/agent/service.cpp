@@ -91,6 +91,7 @@ struct AgentService::Impl {
       for (const Command& command : streams.commands.take(kLookAgain))
         host.receive(boot_millis(), command);
       host.advance(boot_millis());
+      for (const std::string& word : host.take_words()) log::warn("{}", word);
       std::vector<Event> said = host.take_events();
       for (Round& round : checks.take(0ms))
         said.emplace_back(Checked{node, host.agent().incarnation(), std::move(round.results),

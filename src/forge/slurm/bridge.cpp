@@ -100,6 +100,8 @@ struct SlurmBridge::Impl {
     const std::set<std::string> away = silent_nodes();
     for (Member& member : members) {
       member.host->advance(now());
+      for (const std::string& word : member.host->take_words())
+        log::warn("node={} {}", member.name, word);
       std::vector<Event> events_of_it = member.host->take_events();
       if (away.contains(member.name)) continue;
       std::move(events_of_it.begin(), events_of_it.end(), std::back_inserter(said));

@@ -13,7 +13,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "forge/agent/run_folder.h"
 #include "io/file.h"
 
 namespace hearth::forge {
@@ -68,6 +67,7 @@ SlurmExecutor::SlurmExecutor(SlurmNodeTerms terms, SlurmRegion& region, Millis n
   fs::create_directories(terms_.state_dir + "/runs", failed);
   if (failed) throw_error(ErrorCode::kIo, terms_.state_dir, "cannot be made: {}", failed.message());
   fence_.emplace(terms_.state_dir + "/fence");
+  buried_.emplace(terms_.state_dir + "/buried");
 }
 
 std::string SlurmExecutor::runs_dir() const {
@@ -107,6 +107,10 @@ Recovered SlurmExecutor::recover() {
       region_.submit_unless_known(order_for(start), now_);
     }
   }
+  for (const auto& [job, epoch] : buried_->recover(incarnation_)) {
+    AgentMemory::End& end = out.memory.ends[job];
+    if (end.epoch < epoch) end = {epoch, Outcome::kKilled, false};
+  }
   return out;
 }
 
@@ -137,14 +141,16 @@ void SlurmExecutor::start(const Start& order) {
   if (io::file_exists(folder + "/order") || read_exit(folder)) return;
   std::error_code ignored;
   fs::create_directories(folder, ignored);
+  make_room_for_exit(folder);
   io::write_file_atomic(folder + "/script", script_for(folder, terms_.keeper));
   write_order(folder, {.start = order,
                        .node = terms_.node,
                        .fence_path = terms_.state_dir + "/fence",
                        .home = terms_.id + "-" + terms_.node});
-  io::sync_folder(runs_dir());
+  // From here on it is a run, and one that nobody has ordered from Slurm is over.
   const Key key{order.job, order.epoch};
   runs_[key] = {};
+  io::sync_folder(runs_dir());
   const bool parts = std::any_of(order.slots.begin(), order.slots.end(),
                                  [](const Slot& slot) { return slot.milli < kWholeDevice; });
   if (parts) {
@@ -165,25 +171,41 @@ void SlurmExecutor::start(const Start& order) {
 void SlurmExecutor::halt(JobId job, Epoch epoch, StopMode mode) {
   const auto run = runs_.find({job, epoch});
   if (run == runs_.end()) return;
-  const std::string folder = run_dir(job, epoch);
+  run->second.asked = mode;
+  if (mode == StopMode::kKill && !run->second.killed) {
+    run->second.killed = true;
+    run->second.killed_at = now_;
+  }
+  try {
+    pass_stop_on(run->first, run->second);
+  } catch (const Error& error) {
+    log::warn("a request to stop waits job={} epoch={} reason=\"{}\"", job, epoch, error.what());
+  }
+}
+
+void SlurmExecutor::pass_stop_on(const Key& key, Run& run) {
+  const std::string folder = run_dir(key.first, key.second);
   if (claim_run(folder)) {
     write_exit(folder, {Outcome::kKilled, {}, "stopped before it started"});
-    region_.cancel(job_name(job, epoch));
-    return;
+    region_.cancel(job_name(key.first, key.second));
+  } else {
+    io::write_file_atomic(folder + "/stop", run.asked == StopMode::kKill ? "kill" : "save");
   }
-  io::write_file_atomic(folder + "/stop", mode == StopMode::kKill ? "kill" : "save");
-  if (mode != StopMode::kKill || run->second.killed) return;
-  run->second.killed = true;
-  run->second.killed_at = now_;
+  run.asked.reset();
 }
 
 void SlurmExecutor::bury(JobId job, Epoch epoch) {
   const std::string folder = run_dir(job, epoch);
   std::error_code ignored;
   fs::create_directories(folder, ignored);
-  claim_run(folder);
-  if (!read_exit(folder)) write_exit(folder, {Outcome::kKilled, {}, "stopped before it started"});
-  io::sync_folder(runs_dir());
+  try {
+    claim_run(folder);
+    if (!read_exit(folder)) write_exit(folder, {Outcome::kKilled, {}, "stopped before it started"});
+    io::sync_folder(runs_dir());
+  } catch (const Error& error) {
+    buried_->add(incarnation_, job, epoch);
+    log::warn("a run never started job={} epoch={} reason=\"{}\"", job, epoch, error.what());
+  }
 }
 
 void SlurmExecutor::set_fence(Millis at) { fence_->set(at); }
@@ -204,11 +226,15 @@ std::vector<Exit> SlurmExecutor::poll(Millis now) {
   std::vector<Exit> out;
   for (auto run = runs_.begin(); run != runs_.end();) {
     const auto [job, epoch] = run->first;
-    const std::string folder = run_dir(job, epoch);
-    std::optional<RunExit> exit = read_exit(folder);
-    if (!exit) {
-      watch_over(run->first, run->second, now);
-      exit = read_exit(folder);
+    std::optional<RunExit> exit;
+    try {
+      exit = look_at(run->first, run->second, now);
+      run->second.trouble.clear();
+    } catch (const Error& error) {
+      // A folder that cannot be read or written now is one run's trouble, and perhaps over soon.
+      if (run->second.trouble != error.what())
+        log::error("a run waits job={} epoch={} reason=\"{}\"", job, epoch, error.what());
+      run->second.trouble = error.what();
     }
     if (!exit) {
       ++run;
@@ -219,6 +245,15 @@ std::vector<Exit> SlurmExecutor::poll(Millis now) {
     run = runs_.erase(run);
   }
   return out;
+}
+
+// How it ended; nothing while it has not.
+std::optional<RunExit> SlurmExecutor::look_at(const Key& key, Run& run, Millis now) {
+  const std::string folder = run_dir(key.first, key.second);
+  if (std::optional<RunExit> exit = read_exit(folder)) return exit;
+  if (run.asked) pass_stop_on(key, run);
+  watch_over(key, run, now);
+  return read_exit(folder);
 }
 
 // There is no word of its end in its folder: what does Slurm say?

@@ -21,8 +21,10 @@
 #include <optional>
 #include <string>
 
+#include "forge/agent/buried_file.h"
 #include "forge/agent/executor.h"
 #include "forge/agent/fence_file.h"
+#include "forge/agent/run_folder.h"
 #include "forge/slurm/region.h"
 
 namespace hearth::forge {
@@ -64,6 +66,8 @@ class SlurmExecutor final : public Executor {
  private:
   using Key = std::pair<JobId, Epoch>;
   struct Run {
+    std::optional<StopMode> asked = {};  // and not passed on yet
+    std::string trouble = {};            // with its folder; said once
     bool killed = false;
     Millis killed_at = 0;
     Millis over_since = -1;  // Slurm says that it is over, and there is no word of its end
@@ -71,6 +75,8 @@ class SlurmExecutor final : public Executor {
 
   std::string runs_dir() const;
   SlurmOrder order_for(const Start& start) const;
+  std::optional<RunExit> look_at(const Key& key, Run& run, Millis now);
+  void pass_stop_on(const Key& key, Run& run);
   void watch_over(const Key& key, Run& run, Millis now);
   void settle_over(const Key& key, Run& run, const SlurmNews& news, Millis now);
   void fail(const Key& key, const std::string& why);
@@ -78,7 +84,8 @@ class SlurmExecutor final : public Executor {
   SlurmNodeTerms terms_;
   SlurmRegion& region_;
   Incarnation incarnation_ = 0;
-  std::optional<FenceFile> fence_;  // there once the state folder is
+  std::optional<FenceFile> fence_;  // these two are there once the state folder is
+  std::optional<BuriedFile> buried_;
   Millis now_ = 0;
   std::map<Key, Run> runs_;
 };

@@ -171,6 +171,40 @@ TEST_F(SlurmExecutorTest, ANodeThatDoesNotSeeTheFolderIsNamed) {
   EXPECT_NE(io::read_file(folder() + "/0.log").find("does not see the folder"), std::string::npos);
 }
 
+TEST_F(SlurmExecutorTest, AFolderThatCannotBeReadHoldsNobodyElseUp) {
+  start();
+  hands->start({.job = 4, .epoch = 1, .slots = {{0, 0}}});
+  turn();
+  fs::create_directory(folder() + "/exit");
+  write_exit(hands->run_dir(4, 1), {Outcome::kSucceeded, {0}, ""});
+  std::vector<Exit> exits = turn();
+  ASSERT_EQ(exits.size(), 1u);
+  EXPECT_EQ(exits[0].job, 4);
+  fs::remove(folder() + "/exit");
+  write_exit(folder(), {Outcome::kSucceeded, {0}, ""});
+  ASSERT_EQ(turn().size(), 1u);
+}
+
+TEST_F(SlurmExecutorTest, ARequestThatCannotBeWrittenDownIsWrittenLater) {
+  start();
+  turn();
+  run_script();
+  fs::create_directory(folder() + "/stop");
+  hands->halt(3, 1, StopMode::kCheckpoint);
+  turn();
+  fs::remove(folder() + "/stop");
+  turn();
+  EXPECT_EQ(io::read_file(folder() + "/stop"), "save");
+}
+
+TEST_F(SlurmExecutorTest, WhatNeverHadAFolderIsRememberedAllTheSame) {
+  io::write_file_atomic(folder(), "in the way");
+  EXPECT_THROW(start(), Error);
+  hands->bury(3, 1);
+  EXPECT_EQ(again().memory.ends.at(3).epoch, 1);
+  EXPECT_EQ(slurm.submissions, 0);
+}
+
 TEST_F(SlurmExecutorTest, WhatSlurmDoesNotStartIsTakenBack) {
   start();
   turn();
