@@ -234,9 +234,10 @@ class ForgeHistory {
 
   void start_server() {
     const bool presumes = options_.fault == ForgeFault::kLateLease;
-    fence_ = std::make_unique<FencedStore>(
+    auto fence = std::make_unique<FencedStore>(
         store_, presumes ? FencedStore::Care::kPresumes : FencedStore::Care::kAsks);
-    control_ = std::make_unique<Control>(*fence_, fleet_, *policy_, terms_, now_);
+    control_ = std::make_unique<Control>(*fence, fleet_, *policy_, terms_, now_);
+    fence_ = std::move(fence);
   }
 
   // Another server decides from now on, and the one before does not know it. Some agents do not
@@ -252,6 +253,7 @@ class ForgeHistory {
     try {
       start_server();
     } catch (const Error& error) {
+      control_ = std::move(old_control_), fence_ = std::move(old_fence_);
       return fail(error.what());
     }
     if (scheduler().fingerprint() != old_control_->scheduler().fingerprint())
