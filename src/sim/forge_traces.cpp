@@ -33,7 +33,6 @@ constexpr SiaApplication kSiaApplications[] = {
     {"bert", 2, 120'000, 1.2},      {"cifar10", 100, 50'000, 1.8},    {"ncf", 10, 15'000, 1.5},
     {"imagenet", 90, 250'000, 1.2}, {"deepspeech2", 80, 25'000, 1.2}, {"yolov3", 50, 80'000, 1.2},
 };
-constexpr size_t kPhases = 10;
 
 // One measured size: times by batch per worker.
 struct Curve {
@@ -105,8 +104,7 @@ class SiaModel {
     }
     if (gradients_.empty()) throw_error(ErrorCode::kNotFound, prefix + "*.csv", "no such profile");
     for (const SiaKind& kind : kSiaKinds) curves_.push_back(curves_of(profiles, app.name, kind));
-    for (size_t i = 0; i < std::min(kPhases, app.epochs); ++i)
-      add_phase(i * app.epochs / std::min(kPhases, app.epochs));
+    for (size_t epoch = 0; epoch < app.epochs; ++epoch) add_phase(epoch);
   }
   double work() const { return progress_[app_.epochs - 1]; }
   const std::vector<ReplayPhase>& phases() const { return phases_; }
