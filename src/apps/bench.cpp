@@ -120,9 +120,10 @@ void add_bench_serve(CLI::App& bench) {
 }  // namespace
 
 void add_bench_command(CLI::App& app) {
-  CLI::App* bench = app.add_subcommand("bench", "Measure a running server");
+  CLI::App* bench = app.add_subcommand("bench", "Measure a running server, or this machine");
   bench->require_subcommand(1);
   add_bench_serve(*bench);
+  add_bench_kernels(*bench);
 }
 
 }  // namespace hearth::apps

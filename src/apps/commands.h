@@ -14,6 +14,8 @@ void add_chat_command(CLI::App& app);
 void add_run_command(CLI::App& app);
 void add_inspect_command(CLI::App& app);
 void add_bench_command(CLI::App& app);
+// Below `hearth bench`.
+void add_bench_kernels(CLI::App& bench);
 void add_deployments_command(CLI::App& app);
 void add_top_command(CLI::App& app);
 void add_data_command(CLI::App& app);

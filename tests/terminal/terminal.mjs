@@ -185,6 +185,8 @@ const tests = {
     const help = run('bench', 'serve', '--help');
     assert.match(help, /--goodput TEXT +Service level in ms/);
     assert.match(help, /\[default 100\]/);
+    const kernels = run('bench', 'kernels', 'rms_norm', '--threads', '1');
+    assert.match(kernels, /^1 thread +ms +rate +of limit\nlimit read +[\d.]+ +[\d.]+ GB\/s[^]*\nrms_norm .+GB\/s +\n$/);
   },
 };
 

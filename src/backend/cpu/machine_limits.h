@@ -1,4 +1,5 @@
-// Loops that do nothing but what a limit of the machine is about; `bench/kernels` times them.
+// Loops that do nothing but what a limit of the machine is about; `hearth bench kernels` times
+// them.
 #pragma once
 
 #include <cstdint>

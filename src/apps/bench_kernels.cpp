@@ -1,21 +1,16 @@
-// How much of the machine do the kernels use?
-//
-//   ./dev bench kernels [FILTER]     only the measurements whose name contains FILTER
-//
-// Measures the limits first (reading memory, f32, bf16 and int8 products on registers), then each
-// kernel and its share of the limit that binds it. One JSON line a measurement on stdout, a table
-// on stderr. Every figure is the best of several short runs: on a shared machine the best is the
-// one that was disturbed least.
-#include <algorithm>
-#include <cstdio>
+// hearth bench kernels: how much of the machine do the kernels use? First its limits (reading
+// memory, products on registers), then each kernel's share of the limit that binds it.
+#include <CLI/CLI.hpp>
 #include <cstring>
-#include <ctime>
 #include <fmt/format.h>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include "apps/commands.h"
+#include "apps/kernel_report.h"
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/machine_limits.h"
 #include "base/random.h"
@@ -25,64 +20,18 @@
 #include "ops/norm.h"
 #include "ops/quantize.h"
 
-namespace hearth {
+namespace hearth::apps {
 namespace {
 
 using backend::cpu::Backend;
 using backend::cpu::MachineLimits;
-
-constexpr double kSecondsPerMeasurement = 0.4;
-constexpr int kRunsMin = 3;
-
-// With one thread the processor time of this thread, which leaves out the time slices of other
-// programs; with more, the time on the wall.
-double now_seconds(int threads) {
-  timespec time;
-  clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
-double best_seconds(int threads, const std::function<void()>& run) {
-  run();
-  double best = 1e30, total = 0.0;
-  for (int i = 0; i < kRunsMin || total < kSecondsPerMeasurement; ++i) {
-    const double start = now_seconds(threads);
-    run();
-    const double seconds = now_seconds(threads) - start;
-    best = std::min(best, seconds);
-    total += seconds;
-  }
-  return best;
-}
-
-enum class Unit { kGBytes, kGFlops };
+using Unit = KernelReport::Unit;
 
 struct Limits {
   double read_gbytes = 0.0;
   double f32_gflops = 0.0;
   double bf16_gflops = 0.0;
   double int8_gops = 0.0;
-};
-
-struct Report {
-  std::string filter;
-  int threads = 0;
-
-  bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
-
-  void line(const std::string& name, double seconds, double amount, Unit unit, double limit) const {
-    const double rate = amount / seconds * 1e-9;
-    const char* unit_name = unit == Unit::kGBytes ? "GB/s" : "GFLOP/s";
-    const std::string share = limit > 0 ? fmt::format("{:.3f}", rate / limit) : "null";
-    fmt::print(R"({{"bench":"kernels","name":"{}","threads":{},"ms":{:.4f},"rate":{:.1f},)"
-               R"("unit":"{}","share_of_limit":{}}})"
-               "\n",
-               name, threads, seconds * 1e3, rate, unit_name, share);
-    std::fflush(stdout);
-    fmt::print(stderr, "{:<46} {:>2} thr {:>10.3f} ms {:>8.1f} {:<8} {:>6}\n", name, threads,
-               seconds * 1e3, rate, unit_name,
-               limit > 0 ? fmt::format("{:.0f} %", 100.0 * rate / limit) : "");
-  }
 };
 
 Tensor random_weight(Random& random, DType dtype, Shape shape) {
@@ -99,7 +48,7 @@ Tensor random_weight(Random& random, DType dtype, Shape shape) {
   return tensor;
 }
 
-Limits measure_limits(const Report& report, ops::Workers& workers) {
+Limits measure_limits(const KernelReport& report, ops::Workers& workers) {
   const MachineLimits loops = backend::cpu::machine_limits();
   Limits limits;
   if (loops.read == nullptr) return limits;
@@ -107,7 +56,7 @@ Limits measure_limits(const Report& report, ops::Workers& workers) {
   constexpr int64_t kPieces = 64;
   Tensor memory(DType::kU8, {kBytes});
   std::memset(memory->data, 1, kBytes);
-  const double read_seconds = best_seconds(report.threads, [&] {
+  const double read_seconds = report.best_seconds([&] {
     workers.run(kPieces, [&](int64_t piece, int) {
       static_cast<void>(
           loops.read(memory->as<char>() + piece * (kBytes / kPieces), kBytes / kPieces));
@@ -116,24 +65,24 @@ Limits measure_limits(const Report& report, ops::Workers& workers) {
   limits.read_gbytes = kBytes / read_seconds * 1e-9;
   report.line("limit read", read_seconds, kBytes, Unit::kGBytes, 0);
 
-  const auto products = [&](const char* name, double (*loop)(int64_t)) {
+  const auto products = [&](const char* name, double (*loop)(int64_t), Unit unit) {
     if (loop == nullptr) return 0.0;
     constexpr int64_t kIterations = 200'000;
     const double flops = loop(1) * kIterations * workers.count();
-    const double seconds = best_seconds(report.threads, [&] {
+    const double seconds = report.best_seconds([&] {
       workers.run(workers.count(), [&](int64_t, int) { static_cast<void>(loop(kIterations)); });
     });
-    report.line(name, seconds, flops, Unit::kGFlops, 0);
+    report.line(name, seconds, flops, unit, 0);
     return flops / seconds * 1e-9;
   };
-  limits.f32_gflops = products("limit f32 products", loops.f32_products);
-  limits.bf16_gflops = products("limit bf16 products", loops.bf16_products);
-  limits.int8_gops = products("limit int8 products", loops.int8_products);
+  limits.f32_gflops = products("limit f32 products", loops.f32_products, Unit::kGFlops);
+  limits.bf16_gflops = products("limit bf16 products", loops.bf16_products, Unit::kGFlops);
+  limits.int8_gops = products("limit int8 products", loops.int8_products, Unit::kGOps);
   return limits;
 }
 
 // Weights beyond the caches, so that each call reads them from memory.
-void linear_decode(const Report& report, ops::Context& ctx, const Limits& limits) {
+void linear_decode(const KernelReport& report, ops::Context& ctx, const Limits& limits) {
   Random random(1);
   const int64_t shapes[][2] = {{768, 3072}, {2048, 2048}, {2048, 8192}, {8192, 2048}, {1000, 4000}};
   for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32}) {
@@ -148,7 +97,7 @@ void linear_decode(const Report& report, ops::Context& ctx, const Limits& limits
         const Tensor matrices = random_weight(random, dtype, {copies * out, in});
         const Tensor x = random_weight(random, DType::kF32, {rows, in});
         const Tensor y(DType::kF32, {rows, out});
-        const double seconds = best_seconds(report.threads, [&] {
+        const double seconds = report.best_seconds([&] {
           for (int64_t i = 0; i < copies; ++i) {
             const ops::Weight w = ops::weight_view(matrices->slice_rows(i * out, (i + 1) * out));
             ops::linear(ctx, x, w, {}, y);
@@ -161,7 +110,7 @@ void linear_decode(const Report& report, ops::Context& ctx, const Limits& limits
   }
 }
 
-void linear_prompt(const Report& report, ops::Context& ctx, const Limits& limits) {
+void linear_prompt(const KernelReport& report, ops::Context& ctx, const Limits& limits) {
   Random random(2);
   const int64_t shapes[][2] = {{768, 3072}, {2048, 2048}, {2048, 8192}, {8192, 2048}};
   for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32}) {
@@ -174,8 +123,7 @@ void linear_prompt(const Report& report, ops::Context& ctx, const Limits& limits
         const Tensor x = random_weight(random, DType::kF32, {rows, in});
         const Tensor y(DType::kF32, {rows, out});
         const ops::Weight weight = ops::weight_view(w);
-        const double seconds =
-            best_seconds(report.threads, [&] { ops::linear(ctx, x, weight, {}, y); });
+        const double seconds = report.best_seconds([&] { ops::linear(ctx, x, weight, {}, y); });
         const bool bf16 = dtype == DType::kBF16 && limits.bf16_gflops > 0;
         report.line(name, seconds, 2.0 * static_cast<double>(rows * in * out), Unit::kGFlops,
                     bf16 ? limits.bf16_gflops : limits.f32_gflops);
@@ -204,7 +152,7 @@ ops::Weight copy_of(const ops::Weight& weight) {
 }
 
 // Few rows read weights beyond the caches, hundreds compute.
-void linear_quantized(const Report& report, ops::Context& ctx, const Limits& limits) {
+void linear_quantized(const KernelReport& report, ops::Context& ctx, const Limits& limits) {
   constexpr int64_t kRowsFromMemory = 16;
   Random random(5);
   const int64_t shapes[][2] = {{768, 3072}, {2048, 2048}, {2048, 8192}, {8192, 2048}};
@@ -217,21 +165,21 @@ void linear_quantized(const Report& report, ops::Context& ctx, const Limits& lim
         if (!report.wants(name)) continue;
         if (weights.empty()) {
           const Tensor matrix = random_weight(random, DType::kBF16, {out, in});
-          weights.push_back(ops::quantize(matrix, format, report.threads, "random"));
+          weights.push_back(ops::quantize(matrix, format, report.threads(), "random"));
           const int64_t copies = (int64_t{160} << 20) / weights[0].bytes();
           for (int64_t i = 0; i < copies; ++i) weights.push_back(copy_of(weights[0]));
         }
         const size_t count = rows <= kRowsFromMemory ? weights.size() : 1;
         const Tensor x = random_weight(random, DType::kF32, {rows, in});
         const Tensor y(DType::kF32, {rows, out});
-        const double seconds = best_seconds(report.threads, [&] {
+        const double seconds = report.best_seconds([&] {
           for (size_t i = 0; i < count; ++i) ops::linear(ctx, x, weights[i], {}, y);
         });
         if (rows <= kRowsFromMemory) {
           report.line(name, seconds, static_cast<double>(weights[0].bytes()) * double(count),
                       Unit::kGBytes, limits.read_gbytes);
         } else {
-          report.line(name, seconds, 2.0 * static_cast<double>(rows * in * out), Unit::kGFlops,
+          report.line(name, seconds, 2.0 * static_cast<double>(rows * in * out), Unit::kGOps,
                       limits.int8_gops);
         }
       }
@@ -240,7 +188,7 @@ void linear_quantized(const Report& report, ops::Context& ctx, const Limits& lim
 }
 
 // 32 query heads, 8 kv heads of 128: an 8 B model's layer. `rows` new tokens after `context`.
-void attention(const Report& report, ops::Context& ctx, const Limits& limits, DType dtype) {
+void attention(const KernelReport& report, ops::Context& ctx, const Limits& limits, DType dtype) {
   constexpr int64_t kHeads = 32, kKvHeads = 8, kHeadDim = 128;
   for (const auto& [rows, context] : std::vector<std::pair<int64_t, int64_t>>{
            {1, 1024}, {1, 8192}, {1, 32768}, {512, 512}, {512, 8192}, {512, 32768}}) {
@@ -264,7 +212,7 @@ void attention(const Report& report, ops::Context& ctx, const Limits& limits, DT
     ops::kv_store(ctx, heads, heads, {&whole, 1}, pages);
     const ops::KvSequence sequence = {0, static_cast<int32_t>(rows),
                                       static_cast<int32_t>(context - rows), table.data()};
-    const double seconds = best_seconds(report.threads, [&] {
+    const double seconds = report.best_seconds([&] {
       ops::attention(ctx, q, {&sequence, 1}, pages, {.scale = 0.088f}, out);
     });
     if (rows == 1) {
@@ -279,7 +227,7 @@ void attention(const Report& report, ops::Context& ctx, const Limits& limits, DT
 }
 
 // Work on rows, in bytes read and written; these live in caches, so there is no share to show.
-void rows(const Report& report, ops::Context& ctx) {
+void rows(const KernelReport& report, ops::Context& ctx) {
   constexpr int64_t kRows = 512, kN = 2048;
   Random random(4);
   const Tensor x = random_weight(random, DType::kF32, {kRows, kN});
@@ -289,8 +237,7 @@ void rows(const Report& report, ops::Context& ctx) {
   const auto measure = [&](const std::string& name, double streams,
                            const std::function<void()>& run) {
     if (!report.wants(name)) return;
-    report.line(name, best_seconds(report.threads, run), streams * 4.0 * kRows * kN, Unit::kGBytes,
-                0);
+    report.line(name, report.best_seconds(run), streams * 4.0 * kRows * kN, Unit::kGBytes, 0);
   };
   measure("rms_norm 512 rows of 2048", 2, [&] { ops::rms_norm(ctx, x, {.weight = weight}, y); });
   measure("layer_norm 512 rows of 2048", 2,
@@ -301,10 +248,17 @@ void rows(const Report& report, ops::Context& ctx) {
           [&] { ops::gated_activate(ctx, ops::Activation::kGelu, x, z, y); });
 }
 
-void run(const std::string& filter, int threads) {
+struct BenchKernels {
+  std::string filter;
+  int threads = 0;
+  bool json = false;
+};
+
+void measure_kernels(const BenchKernels& options, int threads) {
   Backend backend({.threads = threads});
   ops::Context ctx = backend.context();
-  const Report report{filter, ctx.workers.count()};
+  const KernelReport report(options.filter, ctx.workers.count(),
+                            options.json ? KernelReport::Form::kJson : KernelReport::Form::kTable);
   const Limits limits = measure_limits(report, ctx.workers);
   linear_decode(report, ctx, limits);
   linear_prompt(report, ctx, limits);
@@ -313,11 +267,33 @@ void run(const std::string& filter, int threads) {
   rows(report, ctx);
 }
 
-}  // namespace
-}  // namespace hearth
-
-int main(int argc, char** argv) {
-  const std::string filter = argc > 1 ? argv[1] : "";
-  hearth::run(filter, 1);
-  if (hearth::backend::cpu::usable_cores() > 1) hearth::run(filter, 0);
+void run_bench_kernels(const BenchKernels& options) {
+  if (options.threads > 0) return measure_kernels(options, options.threads);
+  measure_kernels(options, 1);
+  if (backend::cpu::usable_cores() > 1) measure_kernels(options, 0);
 }
+
+}  // namespace
+
+void add_bench_kernels(CLI::App& bench) {
+  CLI::App* command = bench.add_subcommand(
+      "kernels", "Measure this machine's limits and each kernel's share of them");
+  auto options = std::make_shared<BenchKernels>();
+  command->add_option("FILTER", options->filter,
+                      "Only kernels whose name contains this, such as 'q4' or 'attention'; "
+                      "'limit': none, only the machine's limits");
+  command
+      ->add_option("--threads", options->threads, "0: first with one, then with one for each core")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "A line of JSON for each measurement, and no table");
+  command->footer(
+      "  hearth bench kernels\n"
+      "  hearth bench kernels q4 --threads 8\n"
+      "Each figure is the best of several short runs: on a machine that does other work too, the "
+      "one that was disturbed least. With one thread its processor time counts, with more the "
+      "time on the clock.");
+  command->callback([options] { run_bench_kernels(*options); });
+}
+
+}  // namespace hearth::apps
