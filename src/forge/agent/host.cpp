@@ -1,6 +1,8 @@
 #include "forge/agent/host.h"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <iterator>
 #include <utility>
 
 #include "base/error.h"
@@ -53,7 +55,6 @@ void AgentHost::carry_out(Millis now, AgentOutput output) {
   if (!begin()) return;
   // Before anything starts: whoever starts must know when to stop.
   hands_.set_fence(agent_.fence_at());
-  events_.insert(events_.end(), output.events.begin(), output.events.end());
   for (const Action& action : output.actions) {
     if (const auto* order = std::get_if<Start>(&action)) {
       start(now, *order);
@@ -68,6 +69,12 @@ void AgentHost::carry_out(Millis now, AgentOutput output) {
       hands_.bury(bury->job, bury->epoch);
     }
   }
+  // Who is told that a run has started does not say the order again, should this program die.
+  std::copy_if(output.events.begin(), output.events.end(), std::back_inserter(events_),
+               [this](const Event& event) {
+                 const auto* started = std::get_if<Started>(&event);
+                 return !started || !unstarted_.contains(started->job);
+               });
 }
 
 bool AgentHost::begin() {
@@ -113,6 +120,7 @@ void AgentHost::start_again(Millis now) {
     }
     words_.push_back(fmt::format("a run starts after all job={} epoch={}", order.job, order.epoch));
     unstarted_.erase(order.job);
+    events_.emplace_back(Started{order.node, order.incarnation, order.job, order.epoch});
   }
 }
 
