@@ -3,7 +3,7 @@
 # the library and of the tests.
 #   x.cpp        part of the library          x_test.cpp   part of <path>_test
 #   x_fuzz.cpp   one libFuzzer program        x_avx2.cpp, x_avx512.cpp, x_avx512bf16.cpp, x_avx512vnni.cpp,
-#                                             x_avxvnni.cpp: compiled for that instruction set only
+#                                             x_avxvnni.cpp, x_amx.cpp: compiled for that instruction set only
 set(HEARTH_ISA_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(HEARTH_ISA_avxvnni ${HEARTH_ISA_avx2} -mavxvnni)
 set(HEARTH_ISA_avx512 ${HEARTH_ISA_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)

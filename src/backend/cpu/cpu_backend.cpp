@@ -36,12 +36,14 @@ constexpr Variant<const LinearTiles*> kLinearVariants[] = {
 
 // Null: bf16 weights are multiplied in f32.
 constexpr Variant<const LinearTile*> kBf16Variants[] = {
+    {Isa::kAmx, &kLinearAmx},
     {Isa::kAvx512Bf16, &kLinearAvx512Bf16},
     {Isa::kBaseline, nullptr},
 };
 
 // Null: quantized_reference(). AVX-512 without 8-bit dot products does not imply those of 256 bits.
 constexpr Variant<const QuantizedTile*> kQuantizedVariants[] = {
+    {Isa::kAmx, &kQuantizedAmx},  // up to six rows as with kAvx512Vnni
     {Isa::kAvx512Vnni, &kQuantizedAvx512Vnni},
     {Isa::kAvx512, &kQuantizedAvx2},
     {Isa::kAvxVnni, &kQuantizedAvxVnni},
@@ -117,7 +119,7 @@ Selection make_selection(Isa isa) {
   return s;
 }
 
-constexpr size_t kLevels = static_cast<size_t>(Isa::kAvx512Bf16) + 1;
+constexpr size_t kLevels = static_cast<size_t>(kIsaMost) + 1;
 
 // One table for each limit that a caller may set, made at first use.
 const CpuKernels& selection(Isa isa) {

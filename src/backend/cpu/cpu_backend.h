@@ -14,14 +14,14 @@ namespace hearth::backend::cpu {
 
 // The kernels for the best instruction set that the machine has and `limit` allows. The tables live
 // as long as the program.
-const ops::Kernels& select_kernels(Isa limit = Isa::kAvx512Bf16);
+const ops::Kernels& select_kernels(Isa limit = kIsaMost);
 
 // The same for quantising weights while they are loaded.
-const ops::QuantizeKernels& quantize_kernels(Isa limit = Isa::kAvx512Bf16);
+const ops::QuantizeKernels& quantize_kernels(Isa limit = kIsaMost);
 
 struct Options {
-  int threads = 0;                   // with the caller; 0: the cores that this process may use
-  Isa isa_limit = Isa::kAvx512Bf16;  // for tests and for comparing
+  int threads = 0;           // with the caller; 0: the cores that this process may use
+  Isa isa_limit = kIsaMost;  // for tests and for comparing
 };
 
 // Owns the pieces of a Context; lives longer than it.

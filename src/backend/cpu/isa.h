@@ -13,14 +13,17 @@ enum class Isa : uint8_t {
   kAvx512,      // F, BW, DQ, VL
   kAvx512Vnni,  // with 8-bit dot products
   kAvx512Bf16,  // with bf16 dot products
+  kAmx,         // with products of tiles, 8-bit and bf16
 };
 
 const char* to_string(Isa isa);
 
-// Whether this machine can run it.
+constexpr Isa kIsaMost = Isa::kAmx;
+
+// Whether this machine can run it. For kAmx the process asks the system for its registers, once.
 bool has_isa(Isa isa);
 
 // The best one that this machine can run and `limit` allows.
-Isa detect_isa(Isa limit = Isa::kAvx512Bf16);
+Isa detect_isa(Isa limit = kIsaMost);
 
 }  // namespace hearth::backend::cpu

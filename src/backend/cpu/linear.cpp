@@ -70,6 +70,9 @@ struct Product {
     b.y = y.row<float>(from) + out;
     run[tile_begin(i + 1) - from - 1](b);
   }
+  void end_task() const {
+    if (tile.end_task != nullptr) tile.end_task();
+  }
 };
 
 void pack_tiles(ops::Context& ctx, const Product& p, const TensorView& x, char* packed) {
@@ -83,8 +86,9 @@ void pack_tiles(ops::Context& ctx, const Product& p, const TensorView& x, char* 
 // Products of one x that are alike in all but their weights.
 void run_direct(ops::Context& ctx, std::span<const Product> products) {
   const Product& any = products.front();
-  const int64_t panel = std::clamp(kOnceBytes / (any.weight.in * any.weight_bytes) / 4 * 4,
-                                   int64_t{4}, kLinearOutsMax);
+  const int64_t outs = any.tile.outs;
+  const int64_t panel = std::clamp(kOnceBytes / (any.weight.in * any.weight_bytes) / outs * outs,
+                                   outs, kLinearOutsMax);
   std::vector<int64_t> tasks;
   for (const Product& p : products) tasks.push_back(divide_up(p.weight.out, panel));
   run_joined(ctx, tasks, [&](size_t loop, int64_t task, int) {
@@ -94,6 +98,7 @@ void run_direct(ops::Context& ctx, std::span<const Product> products) {
     b.w = p.weights_of(out);
     b.w_stride = p.weight.matrix.row_stride;
     p.run_tile(p.tile.direct, 0, out, b);
+    p.end_task();
   });
 }
 
@@ -127,7 +132,8 @@ void run_strips(ops::Context& ctx, const Product& p) {
 }
 
 void run_panels(ops::Context& ctx, const Product& p) {
-  const int64_t panel = std::clamp(kPanelBytes / (p.padded * p.tile.packed_bytes) / 4 * 4,
+  const int64_t outs = p.tile.outs;
+  const int64_t panel = std::clamp(kPanelBytes / (p.padded * p.tile.packed_bytes) / outs * outs,
                                    kPanelOutsMin, kLinearOutsMax);
   const int64_t parts = divide_up(p.rows(), kTaskRows);
   const TensorView packed =
@@ -143,12 +149,13 @@ void run_panels(ops::Context& ctx, const Product& p) {
     for (int64_t i = p.tiles() * part / parts; i < end; ++i) {
       p.run_tile(p.tile.packed[0], i, out, b);
     }
+    p.end_task();
   });
 }
 
 char* packed_memory(ops::Context& ctx, const LinearTile& tile, int64_t rows, int64_t padded) {
-  return static_cast<char*>(
-      ctx.arena.allocate(static_cast<size_t>(rows * padded * tile.packed_bytes)));
+  return static_cast<char*>(ctx.arena.allocate(
+      static_cast<size_t>(rows * padded * tile.packed_bytes + tile.bytes_beyond)));
 }
 
 Product product_of(const LinearTile& tile, const ops::LinearOutput& output, int64_t padded,
@@ -200,7 +207,7 @@ void linear_tiled(ops::Context& ctx, TensorView x, const ops::Weight& weight, Te
   pack_tiles(ctx, product, x, packed);
   if (x.rows() <= tile.rows_max) {
     run_direct(ctx, {&product, 1});
-  } else if (x.rows() <= kFewRows) {
+  } else if (x.rows() <= kFewRows && tile.packed[1] != nullptr) {
     run_strips(ctx, product);
   } else {
     run_panels(ctx, product);

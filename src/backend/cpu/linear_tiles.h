@@ -6,7 +6,7 @@
 
 namespace hearth::backend::cpu {
 
-// Outputs of a tile, and outputs of one call at most.
+// Outputs of a tile of vectors, and outputs of one call at most.
 constexpr int64_t kLinearTileOuts = 4;
 constexpr int64_t kLinearOutsMax = 64;
 // Packed rows are padded with zeros to a multiple of this many elements.
@@ -22,6 +22,8 @@ constexpr int64_t kPackedMultiple = 32;
 //
 //   rows of x:    [in / step][rows][step]
 //   weights:      [outs / 4][in / step][4][step]
+//
+// With AMX the order and the layouts are others: see linear_amx.cpp.
 struct LinearBlock {
   const void* x = nullptr;      // packed
   const void* w = nullptr;      // packed; or [outs, in] as it is in the file, at any alignment
@@ -49,7 +51,11 @@ struct LinearTile {
   const RunLinear* direct = nullptr;
   // packed[a][r - 1] computes r rows with packed weights and fetches `a` cache lines of
   // LinearBlock::ahead in each step.
+  // Null beyond [0]: packed weights are fetched by packing, whole panels of them.
   const RunLinear* packed[3] = {};
+  int64_t outs = kLinearTileOuts;  // outputs that it takes at a time: packed weights are padded to
+  int64_t bytes_beyond = 0;        // that calls may read after packed rows, and use none of
+  void (*end_task)() = nullptr;    // what a thread calls when a task is done
 };
 
 struct LinearTiles {
@@ -62,5 +68,6 @@ struct LinearTiles {
 extern const LinearTiles kLinearAvx2;
 extern const LinearTiles kLinearAvx512;
 extern const LinearTile kLinearAvx512Bf16;  // for LinearTiles::bf16_fast
+extern const LinearTile kLinearAmx;         // likewise
 
 }  // namespace hearth::backend::cpu

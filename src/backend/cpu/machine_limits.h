@@ -24,5 +24,7 @@ extern const MachineLimits kLimitsAvx512;
 double int8_products_avxvnni(int64_t iterations);
 double int8_products_avx512vnni(int64_t iterations);
 double bf16_products_avx512bf16(int64_t iterations);
+double int8_products_amx(int64_t iterations);
+double bf16_products_amx(int64_t iterations);
 
 }  // namespace hearth::backend::cpu

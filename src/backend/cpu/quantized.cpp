@@ -72,6 +72,9 @@ struct Product {
     b.y = y.row<float>(tile_begin(i)) + out;
     runs()[tile_rows(i) - 1](b);
   }
+  void end_task() const {
+    if (tile.end_task != nullptr) tile.end_task();
+  }
   // Parts of the rows, cut between tiles.
   int64_t parts() const {
     const auto row_bytes = groups() * static_cast<int64_t>(sizeof(QuantizedGroup));
@@ -173,14 +176,14 @@ void run_task(const Product& p, const Tasks& tasks, int64_t task, int worker) {
 void quantized_tiled(ops::Context& ctx, TensorView x, std::span<const ops::LinearOutput> outputs) {
   ops::ArenaScope scope(ctx.arena);
   const int64_t groups = ops::quant_groups(outputs.front().weight->in);
-  auto* packed = static_cast<QuantizedGroup*>(
-      ctx.arena.allocate(static_cast<size_t>(x.rows() * groups) * sizeof(QuantizedGroup)));
   int64_t bytes = 0;
   for (const ops::LinearOutput& each : outputs) bytes += each.weight->bytes();
   const int64_t panel_bytes =
       std::min(kPanelBytes, bytes / (kPanelsPerThread * ctx.workers.count()));
   const QuantizedTile& tile = *cpu_kernels(ctx).quantized;
   const auto begins = tile_begins(ctx.arena, x.rows(), tile.rows_max);
+  auto* packed = static_cast<QuantizedGroup*>(ctx.arena.allocate(
+      static_cast<size_t>(x.rows() * groups + tile.rows_max) * sizeof(QuantizedGroup)));
   std::vector<Product> products;
   std::vector<Tasks> tasks;
   std::vector<int64_t> counts;
@@ -195,6 +198,7 @@ void quantized_tiled(ops::Context& ctx, TensorView x, std::span<const ops::Linea
   pack_tiles(ctx, products.front(), x, packed);
   run_joined(ctx, counts, [&](size_t i, int64_t task, int worker) {
     run_task(products[i], tasks[i], task, worker);
+    products[i].end_task();
   });
 }
 

@@ -65,10 +65,14 @@ struct QuantizedTile {
   // q8[r - 1], q4[r - 1]: r rows.
   const RunQuantized* q8 = nullptr;
   const RunQuantized* q4 = nullptr;
+  // What a thread calls when a task is done, or null. Calls may read levels of rows_max rows where
+  // a tile has fewer, and use none of them.
+  void (*end_task)() = nullptr;
 };
 
 extern const QuantizedTile kQuantizedAvx2;
 extern const QuantizedTile kQuantizedAvxVnni;
 extern const QuantizedTile kQuantizedAvx512Vnni;
+extern const QuantizedTile kQuantizedAmx;
 
 }  // namespace hearth::backend::cpu

@@ -17,7 +17,7 @@ namespace hearth::backend::cpu {
 inline std::vector<Isa> isa_levels() {
   std::vector<Isa> levels;
   for (Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512, Isa::kAvx512Vnni,
-                  Isa::kAvx512Bf16}) {
+                  Isa::kAvx512Bf16, Isa::kAmx}) {
     if (has_isa(isa)) levels.push_back(isa);
   }
   return levels;
