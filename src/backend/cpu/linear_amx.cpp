@@ -31,7 +31,6 @@ constexpr int64_t kAmxOuts = 16;
 constexpr int64_t kAmxColumns = 16;  // rows of x in a register
 constexpr int kAmxRowsMax = 32;
 constexpr int64_t kAmxStep = 32;  // elements
-constexpr int64_t kTileBytes = 1024;
 constexpr int64_t kRowBytes = 64;
 
 // 0 to 3: sums of two times sixteen outputs by two times sixteen rows; 4 and 5: weights; 6 and 7:
