@@ -18,6 +18,16 @@ double restart_factor(const Job& job, Millis now) {
   return left * left;
 }
 
+// What is left of a new rate when its restart comes out of the time that the job still takes there.
+double payback(const Job& job, double rate) {
+  if (job.work_left <= 0) return 1;
+  const double left_ms = job.work_left / rate * 1000;
+  return left_ms / (left_ms + static_cast<double>(job.spec.stop_cost));
+}
+
+// kGoodput: Sia's. kMeanTime: that jobs are over soon, in the mean; those with little left first.
+enum class Aim { kGoodput, kMeanTime };
+
 struct Choice {
   KindId kind = -1;
   int32_t workers = 0;
@@ -29,6 +39,7 @@ struct Candidate {
   std::vector<Choice> choices;
   Choice chosen;
   Choice current;
+  double left_s = 0;  // at its fastest; 0: unknown, or its size is fixed
 };
 
 // Sizes that pack well: powers of two within a node, then whole nodes.
@@ -43,22 +54,25 @@ std::vector<int32_t> sizes(int32_t node, int32_t low, int32_t high) {
 
 class Share {
  public:
-  explicit Share(Planner& planner) : planner_(planner) {}
+  Share(Planner& planner, Aim aim) : planner_(planner), aim_(aim) {}
 
   void run() {
     count_devices();
     for (JobId id : planner_.active()) add(id);
     find_prices();
     choose();
+    exchange();
     apply();
   }
 
   void run_among(const std::vector<JobId>& jobs) {
     count_devices();
     for (JobId id : jobs) add(id);
+    if (aim_ == Aim::kMeanTime) weigh();
     for (Candidate& candidate : candidates_) start_with_fewest(candidate);
     find_prices();
     choose();
+    exchange();
     apply_where_it_fits();
   }
 
@@ -81,6 +95,7 @@ class Share {
     const Job& job = planner_.job(id);
     if (!job.spec.rates || job.spec.share_milli != kWholeDevice || planner_.draining(id)) return;
     Candidate candidate{id, {}, {}, {planner_.kind_of(job), job.workers(), 0}};
+    double fastest = 0;
     double slowest = 0;
     const auto kinds = static_cast<KindId>(free_.size());
     for (KindId kind = 0; kind < kinds; ++kind) {
@@ -91,7 +106,8 @@ class Share {
       const int32_t node = node_size_[static_cast<size_t>(kind)];
       for (int32_t w : sizes(node, job.spec.min_workers, job.spec.max_workers)) {
         const double utility = value(job, kind, w, slowest, candidate.current);
-        if (utility > -kNothing) candidate.choices.push_back({kind, w, utility});
+        fastest = std::max(fastest, job.spec.rates->at(kind, w));
+        if (utility > least_utility()) candidate.choices.push_back({kind, w, utility});
       }
     }
     const Choice& now = candidate.current;
@@ -100,10 +116,31 @@ class Share {
       candidate.choices.push_back({now.kind, now.workers, utility});
     }
     candidate.chosen.utility = -kNothing;
+    const bool grows = job.spec.max_workers > job.spec.min_workers;
+    if (fastest > 0 && grows) candidate.left_s = job.work_left / fastest;
     if (candidate.current.workers > 0) {
       free_[static_cast<size_t>(candidate.current.kind)] += candidate.current.workers;
     }
     if (!candidate.choices.empty()) candidates_.push_back(std::move(candidate));
+  }
+
+  // By its place among the others: the one with the least left counts in full, the longest of n as
+  // one in n. Where rates grow as a power of the workers, the shares with the least mean time go up
+  // with this place (Berg et al. 2020), whatever the sizes themselves. The others count as the
+  // median.
+  void weigh() {
+    std::vector<double> known;
+    for (const Candidate& c : candidates_) {
+      if (c.left_s > 0) known.push_back(c.left_s);
+    }
+    std::sort(known.begin(), known.end());
+    for (Candidate& c : candidates_) {
+      const auto shorter = std::lower_bound(known.begin(), known.end(), c.left_s) - known.begin();
+      const double weight =
+          c.left_s > 0 ? 1 - static_cast<double>(shorter) / static_cast<double>(known.size()) : 0.5;
+      for (Choice& choice : c.choices) choice.utility *= weight;
+      c.chosen.utility *= weight;
+    }
   }
 
   // Its fewest workers are its own, whatever others would make of them.
@@ -121,12 +158,18 @@ class Share {
   double value(const Job& job, KindId kind, int32_t workers, double slowest,
                const Choice& current) const {
     double rate = job.spec.rates->at(kind, workers) / slowest;
-    if (rate <= 0) return -2 * kNothing;
+    if (rate <= 0) return kImpossible;
     const bool same = kind == current.kind && workers == current.workers;
-    if (!same && job.starts > 0) rate *= restart_factor(job, planner_.now());
-    if (rate <= 0) return -2 * kNothing;
+    if (!same && job.starts > 0) {
+      if (aim_ == Aim::kMeanTime) rate *= payback(job, rate * slowest);
+      rate *= restart_factor(job, planner_.now());
+    }
+    if (rate <= 0) return kImpossible;
     return -std::pow(rate, -0.5);
   }
+
+  // Who keeps its fewest workers anyway has no choice that is worse than none.
+  double least_utility() const { return aim_ == Aim::kGoodput ? -kNothing : kImpossible; }
 
   // What a device of each kind is worth to those who compete for it: the prices at which what every
   // job likes best would just take what there is, which is the dual of Sia's integer programme.
@@ -163,25 +206,78 @@ class Share {
     while (true) {
       Candidate* best = nullptr;
       Choice best_choice;
-      double best_gain = 1e-9;
+      double best_gain = kTrifle;
       for (Candidate& candidate : candidates_) {
         for (const Choice& choice : candidate.choices) {
-          const bool same_kind = choice.kind == candidate.chosen.kind;
-          const int32_t room =
-              free_[static_cast<size_t>(choice.kind)] + (same_kind ? candidate.chosen.workers : 0);
           const double more = choice.utility - candidate.chosen.utility;
-          if (choice.workers > room || more <= 1e-9) continue;
+          if (missing(candidate, choice) > 0 || more <= kTrifle) continue;
           const double dearer = price(choice) - price(candidate.chosen);
           const double gain = more / std::max(kCheapest, dearer);
           if (gain > best_gain) best = &candidate, best_choice = choice, best_gain = gain;
         }
       }
       if (!best) return;
-      if (best->chosen.workers > 0)
-        free_[static_cast<size_t>(best->chosen.kind)] += best->chosen.workers;
-      free_[static_cast<size_t>(best_choice.kind)] -= best_choice.workers;
-      best->chosen = best_choice;
+      take(*best, best_choice);
     }
+  }
+
+  // Devices of its kind that this choice would need beyond those that are free or the job's own.
+  int32_t missing(const Candidate& candidate, const Choice& choice) const {
+    const int32_t own = candidate.chosen.kind == choice.kind ? candidate.chosen.workers : 0;
+    return choice.workers - own - free_[static_cast<size_t>(choice.kind)];
+  }
+
+  void take(Candidate& candidate, const Choice& choice) {
+    if (candidate.chosen.workers > 0)
+      free_[static_cast<size_t>(candidate.chosen.kind)] += candidate.chosen.workers;
+    free_[static_cast<size_t>(choice.kind)] -= choice.workers;
+    candidate.chosen = choice;
+  }
+
+  // What no step of a single job reaches: one takes more, and another one gives it what is missing,
+  // as long as both together gain. Takes the square of the jobs, so only among so many.
+  void exchange() {
+    if (candidates_.size() > kExchangeMax) return;
+    size_t left = candidates_.size();
+    for (bool again = true; again && left > 0;) {
+      again = false;
+      for (Candidate& taker : candidates_) {
+        for (const Choice& more : taker.choices) {
+          if (left > 0 && exchange_for(taker, more)) again = true, --left;
+        }
+      }
+      if (again) choose();
+    }
+  }
+
+  bool exchange_for(Candidate& taker, const Choice& more) {
+    const double gain = more.utility - taker.chosen.utility;
+    const int32_t wanted = missing(taker, more);
+    if (gain <= kTrifle || wanted <= 0) return false;
+    Candidate* giver = nullptr;
+    Choice less;
+    double least_loss = gain - kTrifle;
+    for (Candidate& other : candidates_) {
+      if (&other == &taker || other.chosen.workers == 0 || other.chosen.kind != more.kind) continue;
+      for (const Choice& choice : other.choices) {
+        const double loss = other.chosen.utility - choice.utility;
+        if (loss < least_loss && gives(other, choice, taker) >= wanted)
+          giver = &other, less = choice, least_loss = loss;
+      }
+    }
+    if (!giver) return false;
+    take(*giver, less);
+    take(taker, more);
+    return true;
+  }
+
+  // Devices of its kind that come free by this choice; of another kind it takes what is free there,
+  // or what the taker leaves.
+  int32_t gives(const Candidate& giver, const Choice& choice, const Candidate& taker) const {
+    if (choice.kind == giver.chosen.kind) return giver.chosen.workers - choice.workers;
+    const int32_t left = taker.chosen.kind == choice.kind ? taker.chosen.workers : 0;
+    return choice.workers <= free_[static_cast<size_t>(choice.kind)] + left ? giver.chosen.workers
+                                                                            : 0;
   }
 
   void apply() {
@@ -238,14 +334,19 @@ class Share {
 
   // What a job without devices is worth: below one worker of its slowest kind.
   static constexpr double kNothing = 1.5;
+  static constexpr double kImpossible = -1e9;
   // Of the search for prices, in utility a device; steps shrink, and the last turns change little.
   static constexpr double kFirstPrice = 0.02;
   static constexpr double kCheapest = 1e-3 * kFirstPrice;
   static constexpr int kTurns = 100;
   static constexpr double kFirstStep = 0.5;
   static constexpr double kCooling = 0.1;
+  // Less of a gain is rounding.
+  static constexpr double kTrifle = 1e-9;
+  static constexpr size_t kExchangeMax = 256;
 
   Planner& planner_;
+  Aim aim_;
   std::vector<int32_t> free_;   // by kind
   std::vector<double> prices_;  // of a device, by kind
   std::vector<int32_t> node_size_;
@@ -254,10 +355,10 @@ class Share {
 
 }  // namespace
 
-void share_out(Planner& planner) { Share(planner).run(); }
+void share_out(Planner& planner) { Share(planner, Aim::kGoodput).run(); }
 
 void share_out_among(Planner& planner, const std::vector<JobId>& jobs) {
-  Share(planner).run_among(jobs);
+  Share(planner, Aim::kMeanTime).run_among(jobs);
 }
 
 // Who got no share, or takes none, is placed by arrival in what is left.

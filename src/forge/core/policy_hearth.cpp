@@ -28,8 +28,9 @@ namespace {
 // guarantee needs its devices: otherwise two jobs could chase each other for ever.
 constexpr int32_t kRestCosts = 10;
 
-// What a change of its share costs an elastic job is counted against it; so long it has peace.
-constexpr int32_t kShareRestCosts = 1;
+// What a change of its share costs an elastic job is counted against it; one part in so many of
+// its stop cost it has peace.
+constexpr int32_t kShareRestParts = 2;
 // Jobs among which shares are found; the work grows with their square.
 constexpr size_t kShareMax = 256;
 
@@ -90,7 +91,9 @@ class Round {
   int64_t capacity() const { return planner_.fleet().present_milli(); }
   Millis ran(const Brief& b) const { return planner_.now() - b.changed_at; }
   bool rested(const Brief& b) const { return ran(b) >= kRestCosts * b.stop_cost; }
-  bool rested_enough(const Brief& b) const { return ran(b) >= kShareRestCosts * b.stop_cost; }
+  bool may_be_shared(const Brief& b) const {
+    return job(b.id).starts == 0 || ran(b) * kShareRestParts >= b.stop_cost;
+  }
   // What stopping it now would waste: the move itself, the start it has just paid for, and its work
   // where nothing saves that.
   Millis cost(const Brief& b) const {
@@ -327,7 +330,7 @@ class Round {
     for (const Entry* entry : order_) {
       const Brief& b = *entry->brief;
       const bool may_change = b.share_milli == kWholeDevice && job(b.id).spec.kinds.empty();
-      if (!b.waits() && b.has_rates && may_change && rested_enough(b)) elastic.push_back(b.id);
+      if (!b.waits() && b.has_rates && may_change && may_be_shared(b)) elastic.push_back(b.id);
     }
     if (elastic.size() > kShareMax) return grow_in_turn();
     if (!elastic.empty()) share_out_among(planner_, elastic);
@@ -389,6 +392,9 @@ void plan_hearth_still(Planner& planner) { Round(planner, Tidy::kNever).run(); }
 // plan.
 bool arrive_hearth(Planner& planner, JobId id) {
   const Brief& brief = planner.brief(id);
+  // An elastic one gets its share of a small fleet before it starts, not by starting again.
+  const bool elastic = brief.has_rates && brief.max_workers > brief.min_workers;
+  if (elastic && planner.active().size() <= kShareMax) return false;
   const Cover cover =
       planner.claims().cover(brief.vc, brief.need_milli(), planner.fleet().present_milli());
   if (may_run(cover) && planner.place(id, brief.min_workers)) return true;

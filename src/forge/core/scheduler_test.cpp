@@ -218,6 +218,55 @@ TEST(Scheduler, OneThatWaitsLikeAnotherNeedsNoPlan) {
   EXPECT_EQ(house.state(2), JobState::kRunning);
 }
 
+// One to eight workers, whose rate grows with the root of their number.
+JobSpec elastic_job() {
+  JobSpec spec = job_of(0, 1);
+  spec.max_workers = 8;
+  spec.stop_cost = 1'000;
+  RateTable table;
+  table.rates = {{0, 1, 1.41, 1.73, 2, 2.24, 2.45, 2.65, 2.83}};
+  spec.rates = std::make_shared<const RateTable>(table);
+  return spec;
+}
+
+void submit_elastic(House& house, JobId id, double work_left) {
+  const JobSpec spec = elastic_job();
+  house.apply(Submit{spec});
+  house.apply(Measured{id, spec.rates, work_left});
+}
+
+// By steps within a lease.
+void live_until(House& house, Millis until) {
+  while (house.now < until) house.advance(house.now + 2'000);
+}
+
+TEST(Scheduler, WhoHasTheLeastLeftGetsTheLargestShare) {
+  House house(2, "hearth");
+  for (JobId id = 0; id < 3; ++id) submit_elastic(house, id, 100'000);
+  live_until(house, 300'000);
+  house.apply(Measured{2, elastic_job().rates, 20'000});
+  live_until(house, 600'000);
+  house.apply(Measured{1, elastic_job().rates, 90'000});
+  house.advance(house.now + 2'000);
+  EXPECT_EQ(house.scheduler.job(0).workers(), 2);
+  EXPECT_EQ(house.scheduler.job(1).workers(), 2);
+  EXPECT_EQ(house.scheduler.job(2).workers(), 4);
+}
+
+TEST(Scheduler, AnElasticJobIsNotRestartedForLessThanThatCosts) {
+  for (const auto& [work_left, workers] : {std::pair(100'000.0, 8), std::pair(1.0, 4)}) {
+    House house(2, "hearth");
+    house.apply(Submit{job_of(0, 4)});
+    submit_elastic(house, 1, 100'000);
+    live_until(house, 300'000);
+    EXPECT_EQ(house.scheduler.job(1).workers(), 4);
+    house.apply(Measured{1, elastic_job().rates, work_left});
+    house.apply(Cancel{0});
+    live_until(house, 310'000);
+    EXPECT_EQ(house.scheduler.job(1).workers(), workers) << work_left;
+  }
+}
+
 TEST(Agent, NeverStartsAnEpochThatWasStopped) {
   Agent agent(0, 1, {});
   AgentOutput out;
