@@ -12,8 +12,9 @@ inline double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-inline constexpr std::array<const char*, 9> kOps = {
-    "linear", "group", "attention", "kv_store", "norm", "rope", "activation", "residual", "embed"};
+inline constexpr std::array<const char*, 10> kOps = {"linear", "group", "attention",  "kv_store",
+                                                     "norm",   "rope",  "activation", "residual",
+                                                     "embed",  "gated"};
 inline std::array<double, kOps.size()> op_seconds;
 
 template <size_t kOp, int kUse, typename... Args>
@@ -47,6 +48,7 @@ inline backend::cpu::CpuKernels timed_kernels(const ops::Kernels& kernels) {
   take_time<6, 1>(timed.gated_activate);
   take_time<7>(timed.add);
   take_time<8>(timed.embed);
+  take_time<9>(timed.gated_linear);
   return timed;
 }
 

@@ -1,10 +1,18 @@
 #include "adapters/batch.h"
 
+#include <algorithm>
+
 namespace hearth::adapters {
 
 void AdapterBatch::add_rows(int32_t id, int32_t begin, int32_t count) {
   std::vector<int32_t>& rows = members_.at(id).rows;
   for (int32_t row = begin; row < begin + count; ++row) rows.push_back(row);
+}
+
+bool AdapterBatch::joins(int32_t slot) const {
+  return std::any_of(members_.begin(), members_.end(), [&](const auto& member) {
+    return !member.second.adapter->parts(slot).empty();
+  });
 }
 
 void AdapterBatch::add(ops::Context& ctx, int32_t slot, TensorView x, TensorView y) {

@@ -22,6 +22,7 @@ class AdapterBatch final : public nn::LowRank {
   // Rows [begin, begin + count) of the pass are of an adapter that has joined.
   void add_rows(int32_t id, int32_t begin, int32_t count);
 
+  bool joins(int32_t slot) const override;
   void add(ops::Context& ctx, int32_t slot, TensorView x, TensorView y) override;
 
  private:

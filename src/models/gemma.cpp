@@ -6,9 +6,9 @@ namespace hearth::models {
 
 void GemmaLayer::forward(nn::Pass& pass, TensorView x, const nn::Angles& angles,
                          const ops::KvPages& pages) const {
-  const TensorView seen = attention.forward(pass, before_attention.forward(pass, x), angles, pages);
+  const TensorView seen = attention.forward(pass, before_attention.deferred(x), angles, pages);
   nn::add(pass, after_attention.forward(pass, seen), x);
-  const TensorView thought = mlp.forward(pass, before_mlp.forward(pass, x));
+  const TensorView thought = mlp.forward(pass, before_mlp.deferred(x));
   nn::add(pass, after_mlp.forward(pass, thought), x);
 }
 

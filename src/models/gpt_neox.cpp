@@ -15,8 +15,8 @@ struct ParallelLayer {
 
   void forward(nn::Pass& pass, TensorView x, const nn::Angles& angles,
                const ops::KvPages& pages) const {
-    const TensorView thought = mlp.forward(pass, mlp_norm.forward(pass, x));
-    nn::add(pass, attention.forward(pass, attention_norm.forward(pass, x), angles, pages), x);
+    const TensorView thought = mlp.forward(pass, mlp_norm.deferred(x));
+    nn::add(pass, attention.forward(pass, attention_norm.deferred(x), angles, pages), x);
     nn::add(pass, thought, x);
   }
 };

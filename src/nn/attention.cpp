@@ -23,7 +23,7 @@ TensorView attend(Pass& pass, const AttentionShape& shape, const Angles& angles,
   return y;
 }
 
-TensorView Attention::forward(Pass& pass, TensorView x, const Angles& angles,
+TensorView Attention::forward(Pass& pass, const ops::LinearInput& x, const Angles& angles,
                               const ops::KvPages& pages) const {
   const auto [queries, keys, values] = forward_group<3>(pass, x, {&q, &k, &v});
   if (q_norm) q_norm->forward_heads(pass, queries);
@@ -31,7 +31,7 @@ TensorView Attention::forward(Pass& pass, TensorView x, const Angles& angles,
   return out.forward(pass, attend(pass, shape, angles, pages, queries, keys, values));
 }
 
-TensorView FusedAttention::forward(Pass& pass, TensorView x, const Angles& angles,
+TensorView FusedAttention::forward(Pass& pass, const ops::LinearInput& x, const Angles& angles,
                                    const ops::KvPages& pages) const {
   const TensorView fused = qkv.forward(pass, x);
   const int64_t keys = shape.q_size();

@@ -30,7 +30,7 @@ struct Attention {
   std::optional<RmsNorm> q_norm, k_norm;  // over each head
 
   // x [rows, hidden] -> [rows, hidden].
-  TensorView forward(Pass& pass, TensorView x, const Angles& angles,
+  TensorView forward(Pass& pass, const ops::LinearInput& x, const Angles& angles,
                      const ops::KvPages& pages) const;
 };
 
@@ -40,7 +40,7 @@ struct FusedAttention {
   Linear qkv;  // [(heads + 2 * kv_heads) * head_dim, hidden]
   Linear out;
 
-  TensorView forward(Pass& pass, TensorView x, const Angles& angles,
+  TensorView forward(Pass& pass, const ops::LinearInput& x, const Angles& angles,
                      const ops::KvPages& pages) const;
 };
 

@@ -16,8 +16,8 @@ struct PreNormLayer {
 
   // x [rows, hidden], in place.
   void forward(Pass& pass, TensorView x, const Angles& angles, const ops::KvPages& pages) const {
-    add(pass, attention.forward(pass, attention_norm.forward(pass, x), angles, pages), x);
-    add(pass, mlp.forward(pass, mlp_norm.forward(pass, x)), x);
+    add(pass, attention.forward(pass, attention_norm.deferred(x), angles, pages), x);
+    add(pass, mlp.forward(pass, mlp_norm.deferred(x)), x);
   }
 };
 

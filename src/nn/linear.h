@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 
 #include "nn/pass.h"
 #include "ops/linear.h"
@@ -18,23 +19,29 @@ struct Linear {
   int32_t slot = kNoSlot;
 
   // x [rows, in] -> [rows, out].
-  TensorView forward(Pass& pass, TensorView x) const;
-  // What adapters add to y.
+  TensorView forward(Pass& pass, const ops::LinearInput& x) const;
+  // Whether adapters join in this pass.
+  bool adapted(const Pass& pass) const;
+  // What they add to y.
   void adapt(Pass& pass, TensorView x, TensorView y) const;
 };
 
-// Several projections of one x [rows, in] at once -> [rows, out] each.
+// x as these projections read it: plain rows where adapters join one of them, which read it too.
+ops::LinearInput read_by(Pass& pass, const ops::LinearInput& x, std::span<const Linear* const> by);
+
+// Several projections of one input [rows, in] at once -> [rows, out] each.
 template <size_t kCount>
-std::array<TensorView, kCount> forward_group(Pass& pass, TensorView x,
+std::array<TensorView, kCount> forward_group(Pass& pass, const ops::LinearInput& input,
                                              const std::array<const Linear*, kCount>& linears) {
+  const ops::LinearInput x = read_by(pass, input, linears);
   std::array<TensorView, kCount> y;
   std::array<ops::LinearOutput, kCount> outputs;
   for (size_t i = 0; i < kCount; ++i) {
-    y[i] = pass.temporary(x.rows(), linears[i]->weight.out);
+    y[i] = pass.temporary(x.x.rows(), linears[i]->weight.out);
     outputs[i] = {&linears[i]->weight, linears[i]->bias, y[i]};
   }
   ops::linear_group(pass.ops, x, outputs);
-  for (size_t i = 0; i < kCount; ++i) linears[i]->adapt(pass, x, y[i]);
+  for (size_t i = 0; i < kCount; ++i) linears[i]->adapt(pass, x.x, y[i]);
   return y;
 }
 

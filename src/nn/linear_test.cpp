@@ -10,6 +10,7 @@ namespace {
 // Adds the slot's number to every element of the rows it is asked for.
 class AddSlot final : public LowRank {
  public:
+  bool joins(int32_t) const override { return true; }
   void add(ops::Context&, int32_t slot, TensorView x, TensorView y) override {
     in_ = x.cols();
     for (int64_t row = 0; row < y.rows(); ++row) {

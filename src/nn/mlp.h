@@ -2,7 +2,6 @@
 #pragma once
 
 #include "nn/linear.h"
-#include "ops/elementwise.h"
 
 namespace hearth::nn {
 
@@ -12,7 +11,7 @@ struct Mlp {
   ops::Activation activation = ops::Activation::kGeluTanh;
 
   // x [rows, hidden] -> [rows, hidden].
-  TensorView forward(Pass& pass, TensorView x) const;
+  TensorView forward(Pass& pass, const ops::LinearInput& x) const;
 };
 
 // down(f(gate(x)) * up(x)) (Shazeer 2020).
@@ -20,7 +19,7 @@ struct GatedMlp {
   Linear gate, up, down;
   ops::Activation activation = ops::Activation::kSilu;
 
-  TensorView forward(Pass& pass, TensorView x) const;
+  TensorView forward(Pass& pass, const ops::LinearInput& x) const;
 };
 
 // The same with gate and up side by side in one projection.
@@ -29,7 +28,7 @@ struct FusedGatedMlp {
   Linear down;
   ops::Activation activation = ops::Activation::kSilu;
 
-  TensorView forward(Pass& pass, TensorView x) const;
+  TensorView forward(Pass& pass, const ops::LinearInput& x) const;
 };
 
 // The residual sum x += y.

@@ -1,7 +1,5 @@
 #include "nn/norm.h"
 
-#include "ops/norm.h"
-
 namespace hearth::nn {
 namespace {
 
@@ -16,6 +14,10 @@ TensorView RmsNorm::forward(Pass& pass, TensorView x) const {
   return y;
 }
 
+ops::LinearInput RmsNorm::deferred(TensorView x) const {
+  return {x, ops::RmsNorm{weight, epsilon, offset}};
+}
+
 void RmsNorm::forward_heads(Pass& pass, TensorView x) const {
   const TensorView heads = split_heads(x, weight->rows());
   ops::rms_norm(pass.ops, heads, {weight, epsilon, offset}, heads);
@@ -25,6 +27,10 @@ TensorView LayerNorm::forward(Pass& pass, TensorView x) const {
   const TensorView y = pass.temporary(x.rows(), x.cols());
   ops::layer_norm(pass.ops, x, {weight, bias, epsilon}, y);
   return y;
+}
+
+ops::LinearInput LayerNorm::deferred(TensorView x) const {
+  return {x, ops::LayerNorm{weight, bias, epsilon}};
 }
 
 void LayerNorm::forward_heads(Pass& pass, TensorView x) const {

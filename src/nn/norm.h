@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nn/pass.h"
+#include "ops/linear.h"
 
 namespace hearth::nn {
 
@@ -12,6 +13,8 @@ struct RmsNorm {
 
   // x [rows, n] -> [rows, n], a new tensor.
   TensorView forward(Pass& pass, TensorView x) const;
+  // The same for projections, which norm x while they read it.
+  ops::LinearInput deferred(TensorView x) const;
   // Each head of x [rows, heads * n] on its own, in place.
   void forward_heads(Pass& pass, TensorView x) const;
 };
@@ -22,6 +25,7 @@ struct LayerNorm {
   float epsilon = 1e-5f;
 
   TensorView forward(Pass& pass, TensorView x) const;
+  ops::LinearInput deferred(TensorView x) const;
   void forward_heads(Pass& pass, TensorView x) const;
 };
 

@@ -20,6 +20,9 @@ struct KvCache {
 class LowRank {
  public:
   virtual ~LowRank() = default;
+  // Whether add() is to be called for this projection: if not, nobody but the projection needs its
+  // x and y.
+  virtual bool joins(int32_t slot) const = 0;
   // y += B (A x) for each row that has an adapter on this projection. x [tokens, in], y [tokens,
   // out].
   virtual void add(ops::Context& ctx, int32_t slot, TensorView x, TensorView y) = 0;

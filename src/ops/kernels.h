@@ -29,8 +29,10 @@ struct Kernels {
   std::span<const KernelChoice> choices;  // one for each group of ops, in the order of this table
 
   // The arguments are those of the op of the same name, checked.
-  void (*linear)(Context&, TensorView x, const Weight&, TensorView bias, TensorView y) = nullptr;
-  void (*linear_group)(Context&, TensorView x, std::span<const LinearOutput>) = nullptr;
+  void (*linear)(Context&, const LinearInput& x, const Weight&, TensorView bias,
+                 TensorView y) = nullptr;
+  void (*linear_group)(Context&, const LinearInput& x, std::span<const LinearOutput>) = nullptr;
+  void (*gated_linear)(Context&, const LinearInput& x, const GatedLinear&, TensorView y) = nullptr;
   void (*lora_add)(Context&, TensorView x, std::span<const LoraGroup>, TensorView y) = nullptr;
 
   void (*rms_norm)(Context&, TensorView x, const RmsNorm&, TensorView y) = nullptr;

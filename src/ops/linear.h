@@ -4,15 +4,32 @@
 #include <span>
 
 #include "ops/context.h"
+#include "ops/elementwise.h"
+#include "ops/norm.h"
 #include "ops/weight.h"
 
 namespace hearth::ops {
 
-// x [tokens, in] f32, bias [out] f32 or empty, y [tokens, out] f32; rows of x and y may be strided.
+// Rows, and the norm that they still have to go through: whoever reads them norms them on the way,
+// so that nobody writes them down in between.
+struct LinearInput {
+  TensorView x;  // [tokens, in] f32; rows may be strided
+  RowNorm norm;
+
+  LinearInput(TensorView rows) : x(rows) {}            // NOLINT: rows are an input as they are
+  LinearInput(const Tensor& rows) : x(rows.view()) {}  // NOLINT
+  LinearInput(TensorView rows, RowNorm row_norm) : x(rows), norm(row_norm) {}
+};
+// An input as plain rows: its own, or normed into the arena.
+TensorView normed(Context& ctx, const LinearInput& input);
+
+// x [tokens, in], bias [out] f32 or empty, y [tokens, out] f32; rows of y may be strided. A norm of
+// x gives the bits of that norm followed by linear().
 //
 // Batch-invariant: y[t] is the same bit for bit whatever other rows are in x and however many
 // threads run: for each output the sum over `in` has one fixed order.
-void linear(Context& ctx, TensorView x, const Weight& weight, TensorView bias, TensorView y);
+void linear(Context& ctx, const LinearInput& x, const Weight& weight, TensorView bias,
+            TensorView y);
 
 struct LinearOutput {
   const Weight* weight = nullptr;  // [out, in]
@@ -21,6 +38,17 @@ struct LinearOutput {
 };
 // Several projections of one x: the bits of linear() for each, with x prepared once and the threads
 // meeting once.
-void linear_group(Context& ctx, TensorView x, std::span<const LinearOutput> outputs);
+void linear_group(Context& ctx, const LinearInput& x, std::span<const LinearOutput> outputs);
+
+struct GatedLinear {
+  const Weight* gate = nullptr;  // [out, in]
+  TensorView gate_bias;          // [out] f32 or empty
+  const Weight* up = nullptr;    // [out, in]
+  TensorView up_bias;
+  Activation activation = Activation::kSilu;
+};
+// y = f(gate(x)) * up(x), [tokens, out]: the bits of linear_group() followed by gated_activate(),
+// without either projection in memory.
+void gated_linear(Context& ctx, const LinearInput& x, const GatedLinear& gated, TensorView y);
 
 }  // namespace hearth::ops

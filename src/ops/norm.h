@@ -1,6 +1,8 @@
 // RMSNorm (Zhang, Sennrich 2019) and LayerNorm (Ba et al. 2016), over the last dimension.
 #pragma once
 
+#include <variant>
+
 #include "ops/context.h"
 
 namespace hearth::ops {
@@ -22,5 +24,8 @@ struct LayerNorm {
   float epsilon = 1e-5f;
 };
 void layer_norm(Context& ctx, TensorView x, const LayerNorm& norm, TensorView y);
+
+// What rows go through before something reads them: nothing, or one of the two.
+using RowNorm = std::variant<std::monostate, RmsNorm, LayerNorm>;
 
 }  // namespace hearth::ops

@@ -60,6 +60,22 @@ Weight view_of(const Weight& weight) {
   return view;
 }
 
+std::optional<Weight> view_of_outputs(const Weight& weight, int64_t begin, int64_t end) {
+  CHECK(0 <= begin && begin <= end && end <= weight.out, "outputs [{}, {}) of {}", begin, end,
+        weight.out);
+  Weight view = view_of(weight);
+  view.out = end - begin;
+  if (!quantized(weight.format)) {
+    view.matrix = weight.matrix.slice_rows(begin, end);
+    return view;
+  }
+  if (begin % kQuantOuts != 0) return std::nullopt;
+  const int64_t first = begin / kQuantOuts, last = quant_blocks(end);
+  view.matrix = weight.matrix.slice_rows(first, last);
+  view.scales = weight.scales.slice_rows(first, last);
+  return view;
+}
+
 namespace {
 
 // The four elements of a quad lie together, the quads of a row a block's width apart.

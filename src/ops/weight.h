@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "tensor/tensor.h"
 
@@ -40,6 +41,9 @@ struct Weight {
 Weight weight_view(TensorView matrix);
 // The same weight over the same memory, not owning it.
 Weight view_of(const Weight& weight);
+// The same of outputs [begin, end). Nothing where a quantised matrix cannot be cut: its outputs lie
+// in blocks.
+std::optional<Weight> view_of_outputs(const Weight& weight, int64_t begin, int64_t end);
 // Row `o` as f32; row [in]. One at a time: for what is done once.
 void read_row(const Weight& weight, int64_t o, float* row);
 

@@ -13,6 +13,7 @@ class Collector final : public nn::LowRank {
  public:
   explicit Collector(const models::Model& model) : sums_(model.projections.size()) {}
 
+  bool joins(int32_t) const override { return true; }
   void add(ops::Context&, int32_t slot, TensorView x, TensorView) override {
     add_squares(x, sums_[static_cast<size_t>(slot)]);
   }

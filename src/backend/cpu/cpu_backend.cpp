@@ -97,6 +97,7 @@ Selection make_selection(Isa isa) {
   k.rows = best(kRowVariants, isa);
   k.linear = linear == nullptr ? linear_reference : linear_tiled;
   k.linear_group = linear == nullptr ? linear_group_reference : linear_group_tiled;
+  k.gated_linear = linear == nullptr ? gated_linear_apart : gated_linear_tiled;
   if (linear != nullptr) k.linear_tiles = *linear;
   if (bf16 != nullptr) k.linear_tiles.bf16_fast = *bf16;
   k.quantized = quantized;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend/cpu/cpu_kernels.h"
+#include "backend/cpu/input_rows.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/quantized.h"
 
@@ -75,10 +76,12 @@ struct Product {
   }
 };
 
-void pack_tiles(ops::Context& ctx, const Product& p, const TensorView& x, char* packed) {
-  for_rows(ctx, p.tiles(), p.tile.rows_max * p.weight.in, [&](int64_t i) {
-    const int64_t from = p.tile_begin(i);
-    p.tile.pack_rows(x.row<float>(from), x.row_stride, p.tile_begin(i + 1) - from, p.weight.in,
+void pack_tiles(ops::Context& ctx, const Product& p, const ops::LinearInput& x, char* packed) {
+  const InputRows input(ctx, x, p.tile.rows_max);
+  for_rows_by_worker(ctx, p.tiles(), p.tile.rows_max * p.weight.in, [&](int64_t i, int worker) {
+    const int64_t from = p.tile_begin(i), to = p.tile_begin(i + 1);
+    const auto [rows, stride] = input.read(from, to, worker);
+    p.tile.pack_rows(rows, stride, to - from, p.weight.in,
                      packed + from * p.padded * p.tile.packed_bytes);
   });
 }
@@ -153,11 +156,6 @@ void run_panels(ops::Context& ctx, const Product& p) {
   });
 }
 
-char* packed_memory(ops::Context& ctx, const LinearTile& tile, int64_t rows, int64_t padded) {
-  return static_cast<char*>(ctx.arena.allocate(
-      static_cast<size_t>(rows * padded * tile.packed_bytes + tile.bytes_beyond)));
-}
-
 Product product_of(const LinearTile& tile, const ops::LinearOutput& output, int64_t padded,
                    const char* packed) {
   const ops::Weight& weight = *output.weight;
@@ -170,14 +168,34 @@ Product product_of(const LinearTile& tile, const ops::LinearOutput& output, int6
           packed};
 }
 
-// Whether all read x as the first does and so few rows that their weights are read as they lie.
-bool run_as_one(const LinearTiles& tiles, int64_t rows,
-                std::span<const ops::LinearOutput> outputs) {
-  const LinearTile& tile = tile_for(tiles, *outputs.front().weight);
-  return rows <= tile.rows_max &&
-         std::all_of(outputs.begin(), outputs.end(), [&](const ops::LinearOutput& each) {
-           return &tile_for(tiles, *each.weight) == &tile;
-         });
+// The tile by which all are computed; null: they differ.
+const LinearTile* common_tile(const LinearTiles& tiles,
+                              std::span<const ops::LinearOutput> outputs) {
+  const LinearTile* tile = nullptr;
+  for (const ops::LinearOutput& each : outputs) {
+    if (ops::quantized(each.weight->format)) return nullptr;
+    const LinearTile* its = &tile_for(tiles, *each.weight);
+    if (tile != nullptr && its != tile) return nullptr;
+    tile = its;
+  }
+  return tile;
+}
+
+void run_alike(ops::Context& ctx, const LinearTile& tile, const ops::LinearInput& x,
+               std::span<const ops::LinearOutput> outputs) {
+  ops::ArenaScope scope(ctx.arena);
+  const int64_t rows = x.x.rows();
+  const int64_t padded = round_up(outputs.front().weight->in, kPackedMultiple);
+  auto* packed = static_cast<char*>(ctx.arena.allocate(
+      static_cast<size_t>(rows * padded * tile.packed_bytes + tile.bytes_beyond)));
+  std::vector<Product> products;
+  for (const ops::LinearOutput& each : outputs) {
+    products.push_back(product_of(tile, each, padded, packed));
+  }
+  pack_tiles(ctx, products.front(), x, packed);
+  if (rows <= tile.rows_max) return run_direct(ctx, products);
+  const bool few = rows <= kFewRows && tile.packed[1] != nullptr;
+  for (const Product& each : products) few ? run_strips(ctx, each) : run_panels(ctx, each);
 }
 
 bool all_quantized_alike(std::span<const ops::LinearOutput> outputs) {
@@ -187,53 +205,36 @@ bool all_quantized_alike(std::span<const ops::LinearOutput> outputs) {
                      [&](const ops::LinearOutput& each) { return each.weight->format == format; });
 }
 
-bool any_quantized(std::span<const ops::LinearOutput> outputs) {
-  return std::any_of(outputs.begin(), outputs.end(), [](const ops::LinearOutput& each) {
-    return ops::quantized(each.weight->format);
-  });
-}
-
 }  // namespace
 
-void linear_tiled(ops::Context& ctx, TensorView x, const ops::Weight& weight, TensorView bias,
-                  TensorView y) {
+void linear_tiled(ops::Context& ctx, const ops::LinearInput& x, const ops::Weight& weight,
+                  TensorView bias, TensorView y) {
   const ops::LinearOutput output{&weight, bias, y};
-  if (ops::quantized(weight.format)) return quantized_tiled(ctx, x, {&output, 1});
+  linear_group_tiled(ctx, x, {&output, 1});
+}
+
+void linear_group_tiled(ops::Context& ctx, const ops::LinearInput& x,
+                        std::span<const ops::LinearOutput> outputs) {
+  if (all_quantized_alike(outputs)) return quantized_tiled(ctx, x, outputs);
+  const LinearTile* tile = common_tile(cpu_kernels(ctx).linear_tiles, outputs);
+  if (tile != nullptr) return run_alike(ctx, *tile, x, outputs);
   ops::ArenaScope scope(ctx.arena);
-  const LinearTile& tile = tile_for(cpu_kernels(ctx).linear_tiles, weight);
-  const int64_t padded = round_up(weight.in, kPackedMultiple);
-  char* packed = packed_memory(ctx, tile, x.rows(), padded);
-  const Product product = product_of(tile, output, padded, packed);
-  pack_tiles(ctx, product, x, packed);
-  if (x.rows() <= tile.rows_max) {
-    run_direct(ctx, {&product, 1});
-  } else if (x.rows() <= kFewRows && tile.packed[1] != nullptr) {
-    run_strips(ctx, product);
-  } else {
-    run_panels(ctx, product);
+  const TensorView rows = ops::normed(ctx, x);
+  for (const ops::LinearOutput& each : outputs) {
+    linear_tiled(ctx, rows, *each.weight, each.bias, each.y);
   }
 }
 
-void linear_group_tiled(ops::Context& ctx, TensorView x,
-                        std::span<const ops::LinearOutput> outputs) {
-  if (all_quantized_alike(outputs)) return quantized_tiled(ctx, x, outputs);
-  const LinearTiles& tiles = cpu_kernels(ctx).linear_tiles;
-  if (any_quantized(outputs) || !run_as_one(tiles, x.rows(), outputs)) {
-    for (const ops::LinearOutput& each : outputs) {
-      linear_tiled(ctx, x, *each.weight, each.bias, each.y);
-    }
-    return;
+// A single tile reads each matrix from the first byte to the last, which is worth more than results
+// that stay in a cache: they do so anyway.
+void gated_linear_tiled(ops::Context& ctx, const ops::LinearInput& x, const ops::GatedLinear& gated,
+                        TensorView y) {
+  const ops::WeightFormat format = gated.gate->format;
+  if (ops::quantized(format) && gated.up->format == format &&
+      y.rows() > cpu_kernels(ctx).quantized->rows_max) {
+    return quantized_gated_tiled(ctx, x, gated, y);
   }
-  ops::ArenaScope scope(ctx.arena);
-  const LinearTile& tile = tile_for(tiles, *outputs.front().weight);
-  const int64_t padded = round_up(outputs.front().weight->in, kPackedMultiple);
-  char* packed = packed_memory(ctx, tile, x.rows(), padded);
-  std::vector<Product> products;
-  for (const ops::LinearOutput& each : outputs) {
-    products.push_back(product_of(tile, each, padded, packed));
-  }
-  pack_tiles(ctx, products.front(), x, packed);
-  run_direct(ctx, products);
+  gated_linear_apart(ctx, x, gated, y);
 }
 
 }  // namespace hearth::backend::cpu

@@ -20,7 +20,7 @@ TEST_P(Linear, KnownValues) {
   float b[] = {10, 20};
   float y[4];
   const Weight weight = ops::weight_view({w, DType::kF32, {2, 3}});
-  ops::linear(ctx_, {x, DType::kF32, {2, 3}}, weight, {b, DType::kF32, {2}},
+  ops::linear(ctx_, TensorView(x, DType::kF32, {2, 3}), weight, {b, DType::kF32, {2}},
               {y, DType::kF32, {2, 2}});
   EXPECT_EQ(std::vector<float>(y, y + 4), (std::vector<float>{17, 21, 17, 24}));
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend/cpu/cpu_kernels.h"
+#include "backend/cpu/input_rows.h"
 #include "backend/cpu/parallel.h"
 #include "ops/quantize.h"
 
@@ -33,6 +34,12 @@ constexpr int64_t kBytesAhead = 4096;
 constexpr int64_t kLineBytes = 64;
 // Rows that one task computes: their levels stay in the second-level cache.
 constexpr int64_t kPartBytes = 512 * 1024;
+
+// Results of a tile: [rows, outs].
+struct Results {
+  float* first = nullptr;
+  int64_t stride = 0;
+};
 
 // One call: the operands, and the rows cut into tiles of nearly equal height.
 struct Product {
@@ -63,25 +70,27 @@ struct Product {
     b.groups = groups();
     b.outs = std::min(outs_most, weight.out - out);
     b.bias = bias == nullptr ? nullptr : bias + out;
-    b.y_stride = y.row_stride;
     return b;
   }
-  // Tile i against the groups of a strip that begins with `out`.
-  void run_tile(int64_t i, int64_t out, QuantizedBlock& b) const {
+  // Tile i against the groups of a strip.
+  void run_tile(int64_t i, QuantizedBlock& b) const {
     b.x = x + tile_begin(i) * b.groups;
-    b.y = y.row<float>(tile_begin(i)) + out;
     runs()[tile_rows(i) - 1](b);
   }
   void end_task() const {
     if (tile.end_task != nullptr) tile.end_task();
+  }
+  Results results(int64_t i, int64_t out) const {
+    return {y.row<float>(tile_begin(i)) + out, y.row_stride};
   }
   // Parts of the rows, cut between tiles.
   int64_t parts() const {
     const auto row_bytes = groups() * static_cast<int64_t>(sizeof(QuantizedGroup));
     return std::min(tiles(), divide_up(rows() * row_bytes, kPartBytes));
   }
-  // Of the sums of all tiles of a part against a strip.
-  int64_t sums_size() const { return divide_up(tiles(), parts()) * tile.rows_max * kStripOuts; }
+  // Floats of the sums of a tile against a strip, and of all tiles of a part.
+  int64_t sums_of_tile() const { return tile.rows_max * kStripOuts; }
+  int64_t sums_size() const { return divide_up(tiles(), parts()) * sums_of_tile(); }
 };
 
 std::span<const int64_t> tile_begins(ops::Arena& arena, int64_t rows, int64_t rows_max) {
@@ -92,34 +101,48 @@ std::span<const int64_t> tile_begins(ops::Arena& arena, int64_t rows, int64_t ro
   return {begins, static_cast<size_t>(tiles + 1)};
 }
 
-void pack_tiles(ops::Context& ctx, const Product& p, const TensorView& x, QuantizedGroup* packed) {
+void pack_tiles(ops::Context& ctx, const Product& p, const ops::LinearInput& x,
+                QuantizedGroup* packed) {
   const int32_t zero = ops::quant_zero(p.weight.format);
-  for_rows(ctx, p.tiles(), p.tile.rows_max * p.weight.in, [&](int64_t i) {
+  const InputRows input(ctx, x, p.tile.rows_max);
+  for_rows_by_worker(ctx, p.tiles(), p.tile.rows_max * p.weight.in, [&](int64_t i, int worker) {
     const int64_t from = p.tile_begin(i);
-    p.tile.pack_rows(x.row<float>(from), x.row_stride, p.tile_rows(i), p.weight.in, zero,
-                     packed + from * p.groups());
+    const auto [rows, stride] = input.read(from, from + p.tile_rows(i), worker);
+    p.tile.pack_rows(rows, stride, p.tile_rows(i), p.weight.in, zero, packed + from * p.groups());
   });
 }
 
 // One tile against one block: blocks lie one after the other and are read from the first byte to
 // the last, as memory likes it best.
-void run_alone(const Product& p, int64_t out, int64_t tile) {
+void run_alone(const Product& p, int64_t out, int64_t tile, Results results) {
   QuantizedBlock b = p.strip(out, kQuantizedOuts);
   b.end = b.groups;
   b.ahead = b.w + kBytesAhead;
   b.ahead_end = p.group_bytes();
   b.scales_ahead = b.scales + kBytesAhead / p.group_bytes() * kQuantizedOuts;
-  p.run_tile(tile, out, b);
+  b.y = results.first;
+  b.y_stride = results.stride;
+  p.run_tile(tile, b);
 }
 
-// Several, stretch by stretch: each fetches its share of the next one. Their sums rest close
-// together: rows of y may lie at distances at which caches hold few of them.
-void run_together(const Product& p, int64_t out, int64_t begin, int64_t end, int worker) {
-  QuantizedBlock b = p.strip(out, kStripOuts);
+// Tiles [begin, end) against the strip of `out`, by a worker. `next`: of the strip that the same
+// tiles meet then.
+struct Pass {
+  int64_t out;
+  int64_t begin, end;
+  int worker;
+  QuantizedBlock next;
+};
+
+// Several tiles, stretch by stretch: each fetches its share of the next one. Their sums rest close
+// together: rows of y may lie at distances at which caches hold few of them. place(i) says where
+// the results of a tile go and is called before them, done(i) after.
+template <typename Place, typename Done>
+void run_together(const Product& p, const Pass& pass, const Place& place, const Done& done) {
+  QuantizedBlock b = p.strip(pass.out, kStripOuts);
   b.sums_stride = kStripOuts;
   const uint8_t* const weights = b.w;
-  const int64_t tiles = end - begin, lines = p.group_bytes() / kLineBytes;
-  const int64_t sums_of_tile = p.tile.rows_max * kStripOuts;
+  const int64_t tiles = pass.end - pass.begin, lines = p.group_bytes() / kLineBytes;
   const int64_t spans = divide_up(b.groups, kQuantizedSpan);
   const int64_t stretches =
       std::min(spans, divide_up(2 * b.groups * p.group_bytes(), kStretchBytes));
@@ -127,16 +150,22 @@ void run_together(const Product& p, int64_t out, int64_t begin, int64_t end, int
     b.begin = b.end;
     b.end = std::min(b.groups, spans * (stretch + 1) / stretches * kQuantizedSpan);
     const bool inside = b.end < b.groups;
-    b.ahead = inside ? weights + b.end * p.group_bytes() : weights + 2 * b.w_stride;
-    b.scales_ahead = inside ? b.scales + b.end * kQuantizedOuts : b.scales + 2 * b.scales_stride;
-    b.sums = p.sums.row<float>(worker);
-    for (int64_t i = begin; i < end; ++i, b.sums += sums_of_tile) {
+    b.ahead = inside ? weights + b.end * p.group_bytes() : pass.next.w;
+    b.scales_ahead = inside ? b.scales + b.end * kQuantizedOuts : pass.next.scales;
+    b.sums = p.sums.row<float>(pass.worker);
+    for (int64_t i = pass.begin; i < pass.end; ++i, b.sums += p.sums_of_tile()) {
       // Where tiles are more than lines, some fetch what one before did: always one is a branch
       // less for the tile to guess.
-      const int64_t from = lines * (i - begin) / tiles, to = lines * (i - begin + 1) / tiles;
+      const int64_t at = i - pass.begin, from = lines * at / tiles, to = lines * (at + 1) / tiles;
       b.ahead_begin = from * kLineBytes;
       b.ahead_end = std::max(to, from + 1) * kLineBytes;
-      p.run_tile(i, out, b);
+      if (!inside) {
+        const Results results = place(i);
+        b.y = results.first;
+        b.y_stride = results.stride;
+      }
+      p.run_tile(i, b);
+      if (!inside) done(i);
     }
   }
 }
@@ -157,48 +186,146 @@ Tasks tasks_of(const Product& p, int64_t panel_bytes) {
   return {panel, divide_up(p.weight.out, panel), p.parts()};
 }
 
-void run_task(const Product& p, const Tasks& tasks, int64_t task, int worker) {
+// What a task is: tiles [first, last) against outputs [begin, end).
+struct Range {
+  int64_t first, last;
+  int64_t begin, end;
+};
+
+Range range_of(const Product& p, const Tasks& tasks, int64_t task) {
   const int64_t part = task / tasks.panels, begin = task % tasks.panels * tasks.panel;
-  const int64_t end = std::min(p.weight.out, begin + tasks.panel);
-  const int64_t first = p.tiles() * part / tasks.parts;
-  const int64_t last = p.tiles() * (part + 1) / tasks.parts;
-  if (last - first == 1) {
-    for (int64_t out = begin; out < end; out += kQuantizedOuts) run_alone(p, out, first);
-  } else {
-    for (int64_t out = begin; out < end; out += kStripOuts) {
-      run_together(p, out, first, last, worker);
+  return {p.tiles() * part / tasks.parts, p.tiles() * (part + 1) / tasks.parts, begin,
+          std::min(p.weight.out, begin + tasks.panel)};
+}
+
+void run_task(const Product& p, const Range& range, int worker) {
+  if (range.last - range.first == 1) {
+    for (int64_t out = range.begin; out < range.end; out += kQuantizedOuts) {
+      run_alone(p, out, range.first, p.results(range.first, out));
+    }
+    return;
+  }
+  for (int64_t out = range.begin; out < range.end; out += kStripOuts) {
+    const QuantizedBlock next = p.strip(out + kStripOuts, kStripOuts);
+    run_together(
+        p, {out, range.first, range.last, worker, next},
+        [&](int64_t tile) { return p.results(tile, out); }, [](int64_t) {});
+  }
+}
+
+// Gate and up of the same outputs, one after the other.
+struct Gated {
+  const Product& gate;
+  const Product& up;
+  void (*activate)(const float* gate, const float* up, float* y, int64_t n);
+  TensorView results;  // [workers, floats]: of a tile of up, and of all tiles of a part of gate
+
+  // Asks for the lines of y that a tile is to fill, or its stores would wait for them.
+  void expect(int64_t tile, int64_t out) const {
+    const Results y = gate.results(tile, out);
+    for (int64_t r = 0; r < gate.tile_rows(tile); ++r) {
+      __builtin_prefetch(y.first + r * y.stride, 1);
+      __builtin_prefetch(y.first + r * y.stride + kStripOuts / 2, 1);
     }
   }
+  // `outs` of the results of a tile become y.
+  void finish(int64_t tile, Results gates, Results ups, int64_t out, int64_t outs) const {
+    const Results y = gate.results(tile, out);
+    for (int64_t r = 0; r < gate.tile_rows(tile); ++r) {
+      activate(gates.first + r * gates.stride, ups.first + r * ups.stride, y.first + r * y.stride,
+               outs);
+    }
+  }
+};
+
+// A strip of the gate meets all tiles, and their results rest side by side until up's are there.
+void run_gated(const Gated& g, const Range& range, int worker) {
+  const int64_t size = g.gate.sums_of_tile();
+  float* const all = g.results.row<float>(worker);
+  const Results ups{all, kStripOuts};
+  const auto gates = [&](int64_t tile) {
+    return Results{all + (tile - range.first + 1) * size, kStripOuts};
+  };
+  for (int64_t out = range.begin; out < range.end; out += kStripOuts) {
+    const QuantizedBlock up = g.up.strip(out, kStripOuts);
+    run_together(g.gate, {out, range.first, range.last, worker, up}, gates, [](int64_t) {});
+    const QuantizedBlock next = g.gate.strip(out + kStripOuts, kStripOuts);
+    const auto place = [&](int64_t tile) {
+      g.expect(tile, out);
+      return ups;
+    };
+    run_together(g.up, {out, range.first, range.last, worker, next}, place,
+                 [&](int64_t tile) { g.finish(tile, gates(tile), ups, out, up.outs); });
+  }
+}
+
+// What the products of a call have in common: the rows of x, quantised, in tiles.
+struct Rows {
+  const QuantizedTile& tile;
+  std::span<const int64_t> begins;
+  QuantizedGroup* packed;
+};
+
+Rows rows_for(ops::Context& ctx, int64_t rows, int64_t in) {
+  const QuantizedTile& tile = *cpu_kernels(ctx).quantized;
+  const int64_t groups = rows * ops::quant_groups(in) + tile.rows_max;
+  return {tile, tile_begins(ctx.arena, rows, tile.rows_max),
+          static_cast<QuantizedGroup*>(
+              ctx.arena.allocate(static_cast<size_t>(groups) * sizeof(QuantizedGroup)))};
+}
+
+// Of all weights that a loop reads, those of a task.
+int64_t panel_bytes(const ops::Context& ctx, int64_t weight_bytes) {
+  return std::min(kPanelBytes, weight_bytes / (kPanelsPerThread * ctx.workers.count()));
+}
+
+TensorView by_worker(ops::Context& ctx, int64_t floats) {
+  return ctx.arena.tensor(DType::kF32, {ctx.workers.count(), floats});
 }
 
 }  // namespace
 
-void quantized_tiled(ops::Context& ctx, TensorView x, std::span<const ops::LinearOutput> outputs) {
+void quantized_tiled(ops::Context& ctx, const ops::LinearInput& x,
+                     std::span<const ops::LinearOutput> outputs) {
   ops::ArenaScope scope(ctx.arena);
-  const int64_t groups = ops::quant_groups(outputs.front().weight->in);
+  const Rows rows = rows_for(ctx, x.x.rows(), x.x.cols());
   int64_t bytes = 0;
   for (const ops::LinearOutput& each : outputs) bytes += each.weight->bytes();
-  const int64_t panel_bytes =
-      std::min(kPanelBytes, bytes / (kPanelsPerThread * ctx.workers.count()));
-  const QuantizedTile& tile = *cpu_kernels(ctx).quantized;
-  const auto begins = tile_begins(ctx.arena, x.rows(), tile.rows_max);
-  auto* packed = static_cast<QuantizedGroup*>(ctx.arena.allocate(
-      static_cast<size_t>(x.rows() * groups + tile.rows_max) * sizeof(QuantizedGroup)));
   std::vector<Product> products;
   std::vector<Tasks> tasks;
   std::vector<int64_t> counts;
   for (const ops::LinearOutput& each : outputs) {
-    products.push_back({tile, *each.weight, each.bias.as<float>(), each.y, begins, packed, {}});
-    tasks.push_back(tasks_of(products.back(), panel_bytes));
+    products.push_back(
+        {rows.tile, *each.weight, each.bias.as<float>(), each.y, rows.begins, rows.packed, {}});
+    tasks.push_back(tasks_of(products.back(), panel_bytes(ctx, bytes)));
     counts.push_back(tasks.back().count());
   }
-  const TensorView sums =
-      ctx.arena.tensor(DType::kF32, {ctx.workers.count(), products.front().sums_size()});
+  const TensorView sums = by_worker(ctx, products.front().sums_size());
   for (Product& each : products) each.sums = sums;
-  pack_tiles(ctx, products.front(), x, packed);
+  pack_tiles(ctx, products.front(), x, rows.packed);
   run_joined(ctx, counts, [&](size_t i, int64_t task, int worker) {
-    run_task(products[i], tasks[i], task, worker);
+    run_task(products[i], range_of(products[i], tasks[i], task), worker);
     products[i].end_task();
+  });
+}
+
+void quantized_gated_tiled(ops::Context& ctx, const ops::LinearInput& x,
+                           const ops::GatedLinear& gated, TensorView y) {
+  ops::ArenaScope scope(ctx.arena);
+  const Rows rows = rows_for(ctx, x.x.rows(), x.x.cols());
+  Product gate{rows.tile,   *gated.gate, gated.gate_bias.as<float>(), y, rows.begins,
+               rows.packed, {}};
+  gate.sums = by_worker(ctx, gate.sums_size());
+  const Product up{rows.tile,   *gated.up, gated.up_bias.as<float>(), y, rows.begins,
+                   rows.packed, gate.sums};
+  const Tasks tasks = tasks_of(gate, panel_bytes(ctx, gated.gate->bytes() + gated.up->bytes()) / 2);
+  const auto activation = static_cast<size_t>(gated.activation);
+  const Gated both{gate, up, cpu_kernels(ctx).rows->gated[activation],
+                   by_worker(ctx, gate.sums_of_tile() + gate.sums_size())};
+  pack_tiles(ctx, gate, x, rows.packed);
+  ctx.workers.run(tasks.count(), [&](int64_t task, int worker) {
+    run_gated(both, range_of(gate, tasks, task), worker);
+    gate.end_task();
   });
 }
 

@@ -12,6 +12,12 @@ void quantized_reference(ops::Context& ctx, TensorView x, const ops::Weight& wei
                          TensorView bias, TensorView y);
 
 // Uses CpuKernels::quantized. All weights have the same format.
-void quantized_tiled(ops::Context& ctx, TensorView x, std::span<const ops::LinearOutput> outputs);
+void quantized_tiled(ops::Context& ctx, const ops::LinearInput& x,
+                     std::span<const ops::LinearOutput> outputs);
+
+// The same of gate and up: a strip of outputs of the one meets that of the other while its results
+// are in a cache, and only their product goes to memory. For more rows than a tile has.
+void quantized_gated_tiled(ops::Context& ctx, const ops::LinearInput& x,
+                           const ops::GatedLinear& gated, TensorView y);
 
 }  // namespace hearth::backend::cpu
