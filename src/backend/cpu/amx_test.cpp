@@ -66,6 +66,24 @@ TEST_F(Amx, QuantisedProductsHaveTheBitsOfTheReference) {
   }
 }
 
+TEST_F(Amx, GatedProductsHaveTheBitsOfTheirParts) {
+  Random random(33);
+  const int64_t rows = 40, in = 300, out = 50;
+  const Tensor x = random_tensor(random, {rows, in});
+  const Tensor matrix = random_tensor(random, {2 * out, in});
+  const Tensor y(DType::kF32, {rows, out}), gates(DType::kF32, {rows, out});
+  const Tensor ups(DType::kF32, {rows, out});
+  for (const WeightFormat format : {WeightFormat::kQ8, WeightFormat::kQ4}) {
+    const Weight gate = ops::quantize(matrix->slice_rows(0, out), format, 1, "gate");
+    const Weight up = ops::quantize(matrix->slice_rows(out, 2 * out), format, 1, "up");
+    ops::linear(ctx_, x, gate, {}, gates);
+    ops::linear(ctx_, x, up, {}, ups);
+    ops::gated_activate(ctx_, ops::Activation::kSilu, gates, ups, gates);
+    ops::gated_linear(ctx_, x, {&gate, {}, &up, {}, ops::Activation::kSilu}, y);
+    EXPECT_TRUE(same_bits(y, gates)) << to_string(format);
+  }
+}
+
 // A wide product and one of extremes, where the offset is greatest.
 TEST_F(Amx, QuantisedExtremes) {
   constexpr int64_t kRows = 20, kIn = 128, kOut = 32;
