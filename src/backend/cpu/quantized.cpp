@@ -52,6 +52,7 @@ struct Product {
   TensorView sums;  // [workers, floats]: those of a part against a strip, between stretches
 
   int64_t groups() const { return ops::quant_groups(weight.in); }
+  int64_t span() const { return weight.format == ops::WeightFormat::kQ8 ? kQ8Span : kQ4Span; }
   int64_t group_bytes() const { return ops::quant_group_bytes(weight.format); }
   int64_t rows() const { return y.rows(); }
   int64_t tiles() const { return std::ssize(begins) - 1; }
@@ -108,7 +109,8 @@ void pack_tiles(ops::Context& ctx, const Product& p, const ops::LinearInput& x,
   for_rows_by_worker(ctx, p.tiles(), p.tile.rows_max * p.weight.in, [&](int64_t i, int worker) {
     const int64_t from = p.tile_begin(i);
     const auto [rows, stride] = input.read(from, from + p.tile_rows(i), worker);
-    p.tile.pack_rows(rows, stride, p.tile_rows(i), p.weight.in, zero, packed + from * p.groups());
+    p.tile.pack_rows(rows, stride, p.tile_rows(i), p.weight.in, zero, p.span(),
+                     packed + from * p.groups());
   });
 }
 
@@ -143,12 +145,12 @@ void run_together(const Product& p, const Pass& pass, const Place& place, const 
   b.sums_stride = kStripOuts;
   const uint8_t* const weights = b.w;
   const int64_t tiles = pass.end - pass.begin, lines = p.group_bytes() / kLineBytes;
-  const int64_t spans = divide_up(b.groups, kQuantizedSpan);
+  const int64_t spans = divide_up(b.groups, p.span());
   const int64_t stretches =
       std::min(spans, divide_up(2 * b.groups * p.group_bytes(), kStretchBytes));
   for (int64_t stretch = 0; stretch < stretches; ++stretch) {
     b.begin = b.end;
-    b.end = std::min(b.groups, spans * (stretch + 1) / stretches * kQuantizedSpan);
+    b.end = std::min(b.groups, spans * (stretch + 1) / stretches * p.span());
     const bool inside = b.end < b.groups;
     b.ahead = inside ? weights + b.end * p.group_bytes() : pass.next.w;
     b.scales_ahead = inside ? b.scales + b.end * kQuantizedOuts : pass.next.scales;

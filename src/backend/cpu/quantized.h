@@ -1,5 +1,5 @@
 // linear() over quantised weights (ops/quantize.h): rows of x are quantised to 8 bits, a scale for
-// each span of 128, and products are sums of integers.
+// each span of them, and products are sums of integers.
 #pragma once
 
 #include "backend/cpu/quantized_tiles.h"

@@ -6,12 +6,12 @@
 // A product takes 16 cycles, one for each row of the first factor, however long the rows are. Each
 // group of 32 has its own scale, so a product is half as long as the machine allows, and its sums
 // leave the tile: the offset is added, they become floats, meet the scale. For 16 x 16 sums that is
-// 3 operations on each of 16 vectors, and a quarter of one more for the scale of x: 52 on two
-// pipes, 26 cycles, while the tiles need 16. So 8192 products in 26 cycles is the most that this
-// can do: 31 % of the peak of AMX (1024 a cycle), 2.5 times that of AVX512-VNNI (128). 4-bit
-// weights are taken apart first, 12 operations more: 32 cycles.
+// 3 operations on each of 16 vectors, and a quarter of one more for the scale of x (half of one
+// beside 8-bit weights): 52 on two pipes, 26 cycles, while the tiles need 16. So 8192 products in
+// 26 cycles is the most that this can do: 31 % of the peak of AMX (1024 a cycle), 2.5 times that of
+// AVX512-VNNI (128). 4-bit weights are taken apart first, 12 operations more: 32 cycles.
 //
-// The loop goes in steps, each a span of a block of sixteen outputs, and overlaps three: the
+// The loop goes in steps, each four groups of a block of sixteen outputs, and overlaps three: the
 // weights of the next are taken apart, this one's are multiplied, the sums of the one before are
 // scaled. So nobody waits for what was just stored.
 #include "backend/cpu/quantized_simd.h"
@@ -24,6 +24,8 @@ constexpr int kAmxRows = 16;
 // With so few rows, vectors read the weights as fast as memory gives them.
 constexpr int kVectorRows = kQuantizedRows;
 constexpr int64_t kAmxBlocks = 2;  // of outputs, in a call
+constexpr int64_t kStepGroups = 4;
+static_assert(kStepGroups % kQ8Span == 0 && kStepGroups % kQ4Span == 0);
 
 // In pairs, so that a product need not wait for the one before: 0 and 1 sums, 2 and 3 levels of x,
 // 4 and 5 of weights. Rows that a call lacks are read and multiplied all the same: they are other
@@ -32,8 +34,8 @@ constexpr TileShapes kQuantizedShapes = {.row_bytes = {64, 64, 32, 32, 64, 64},
                                          .rows = {16, 16, 16, 16, 8, 8}};
 
 struct alignas(64) AmxScratch {
-  int32_t sums[2][kQuantizedSpan][kAmxRows][kQuantizedOuts];  // by step: odd, even
-  uint8_t weights[2][kQuantizedSpan][8 * kQuadBytes];         // of 4 bits, taken apart; likewise
+  int32_t sums[2][kStepGroups][kAmxRows][kQuantizedOuts];  // by step: odd, even
+  uint8_t weights[2][kStepGroups][8 * kQuadBytes];         // of 4 bits, taken apart; likewise
   float totals[kAmxBlocks][kAmxRows][kQuantizedOuts];
 };
 
@@ -59,19 +61,17 @@ struct AmxCall {
   int64_t rows;
   int64_t blocks;
   AmxScratch& scratch;
-  const uint8_t* weights[2][kQuantizedSpan] = {};  // of a step: odd, even
+  const uint8_t* weights[2][kStepGroups] = {};  // of a step: odd, even
 
   struct Step {
     int64_t block;
     int64_t begin, groups;
     int64_t odd;
   };
-  int64_t steps() const {
-    return blocks * ((b.end - b.begin + kQuantizedSpan - 1) / kQuantizedSpan);
-  }
+  int64_t steps() const { return blocks * ((b.end - b.begin + kStepGroups - 1) / kStepGroups); }
   Step step(int64_t i) const {
-    const int64_t begin = b.begin + i / blocks * kQuantizedSpan, left = b.end - begin;
-    return {i % blocks, begin, left < kQuantizedSpan ? left : kQuantizedSpan, i % 2};
+    const int64_t begin = b.begin + i / blocks * kStepGroups, left = b.end - begin;
+    return {i % blocks, begin, left < kStepGroups ? left : kStepGroups, i % 2};
   }
 
   void fetch_ahead(const Step& s, int64_t group) const {
@@ -123,19 +123,21 @@ struct AmxCall {
     }
     for (int64_t r = 0; r < rows; ++r) {
       const QuantizedGroup* x = b.x + s.begin * rows + r;
-      F part = zero();
+      F total = load(scratch.totals[s.block][r]), part = zero();
 #pragma GCC unroll 4
       for (int g = 0; g < kGroups; ++g) {
         const I sum = add_i(load_i(scratch.sums[s.odd][g][r]), repeat(x[g * rows].offset));
         part = fma(to_float(sum), of_weights[g], part);
+        if ((g + 1) % Format::kSpan != 0 && g + 1 < kGroups) continue;
+        total = fma(part, broadcast(x[g * rows].scale), total);
+        part = zero();
       }
-      float* const total = scratch.totals[s.block][r];
-      store(total, fma(part, broadcast(x->scale), load(total)));
+      store(scratch.totals[s.block][r], total);
     }
   }
 
   void scale(const Step& s) {
-    static_assert(kQuantizedSpan == 4);
+    static_assert(kStepGroups == 4);
     switch (s.groups) {
       case 1:
         return scale_groups<1>(s);

@@ -135,6 +135,7 @@ inline void add_quad(I (&sum)[kRows][kVectors], const I (&w)[kVectors], const Qu
 
 struct Q8 {
   using Dot = Q8Dot;
+  static constexpr int64_t kSpan = kQ8Span;
   static constexpr int64_t kBytes = 8 * kQuadBytes;  // of a group of a block
   template <int kRows, int kVectors>
   static void add_group(I (&sum)[kRows][kVectors], const uint8_t* const (&w)[kVectors],
@@ -153,6 +154,7 @@ struct Q8 {
 
 struct Q4 {
   using Dot = Q4Dot;
+  static constexpr int64_t kSpan = kQ4Span;
   static constexpr int64_t kBytes = 4 * kQuadBytes;
   template <int kRows, int kVectors>
   static void add_group(I (&sum)[kRows][kVectors], const uint8_t* const (&w)[kVectors],
@@ -252,7 +254,7 @@ inline void quantized_columns(const QuantizedBlock& b, int64_t first) {
   };
   // Of whole spans the compiler knows the number of groups: worth a tenth to a single row.
   int64_t g = b.begin;
-  for (; g + kQuantizedSpan <= b.end; g += kQuantizedSpan) add_span(kQuantizedSpan);
+  for (; g + Format::kSpan <= b.end; g += Format::kSpan) add_span(Format::kSpan);
   if (g < b.end) add_span(b.end - g);
 #pragma GCC unroll 2
   for (int c = 0; c < kVectors; ++c) {
@@ -315,13 +317,13 @@ inline void quantize_group(const float* x, int64_t n, SpanScale by, int32_t zero
 }
 
 void pack_quantized_rows(const float* x, int64_t x_stride, int64_t rows, int64_t in,
-                         int32_t zero_level, QuantizedGroup* packed) {
-  constexpr int64_t kSpan = kQuantizedSpan * kQuantizedGroup;
+                         int32_t zero_level, int64_t span_groups, QuantizedGroup* packed) {
+  const int64_t span_size = span_groups * kQuantizedGroup;
   for (int64_t r = 0; r < rows; ++r) {
     const float* const row = x + r * x_stride;
     QuantizedGroup* group = packed + r;
-    for (int64_t span = 0; span < in; span += kSpan) {
-      const int64_t end = span + kSpan < in ? span + kSpan : in;
+    for (int64_t span = 0; span < in; span += span_size) {
+      const int64_t end = span + span_size < in ? span + span_size : in;
       const SpanScale by = span_scale(row + span, end - span);
       for (int64_t i = span; i < end; i += kQuantizedGroup, group += rows) {
         quantize_group(row + i, end - i, by, zero_level, *group);

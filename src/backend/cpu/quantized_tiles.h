@@ -9,8 +9,12 @@ namespace hearth::backend::cpu {
 // As in ops/quantize.h, which files of one instruction set do not include.
 constexpr int64_t kQuantizedGroup = 32;
 constexpr int64_t kQuantizedOuts = 16;
-// Groups of a row of x that share a scale: a span. The last of a row may have fewer.
-constexpr int64_t kQuantizedSpan = 4;
+// Groups of a row of x that share a scale: a span, by the weights that it meets. The last of a row
+// may have fewer. Each scale is a product of floats for each sum; but a single large input, as
+// models of a billion weights have them, costs all others of its span their last levels. Beside
+// what 4 bits lose that is little, beside 8 bits most of the loss (docs/quantisation.md).
+constexpr int64_t kQ8Span = 2;
+constexpr int64_t kQ4Span = 4;
 
 // A span whose greatest magnitude is below this counts as zero: the inverse of its scale could
 // overflow.
@@ -59,9 +63,10 @@ using RunQuantized = void (*)(const QuantizedBlock&);
 struct QuantizedTile {
   const char* variant = nullptr;
   int64_t rows_max = 0;
-  // Rows [rows, in] of x to [in / 32][rows], padded with zeros.
+  // Rows [rows, in] of x to [in / 32][rows], padded with zeros, for weights with this level of
+  // zero and spans of so many groups.
   void (*pack_rows)(const float* x, int64_t x_stride, int64_t rows, int64_t in, int32_t zero,
-                    QuantizedGroup* packed) = nullptr;
+                    int64_t span, QuantizedGroup* packed) = nullptr;
   // q8[r - 1], q4[r - 1]: r rows.
   const RunQuantized* q8 = nullptr;
   const RunQuantized* q4 = nullptr;
