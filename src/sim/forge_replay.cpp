@@ -58,7 +58,7 @@ class Replay {
 
   ReplayReport run() {
     size_t arrived = 0;
-    while (arrived < jobs_.size() || !due_.empty()) {
+    while (arrived < jobs_.size() || !due_.empty() || unplanned_) {
       const Millis arrival = arrived < jobs_.size() ? jobs_[arrived].submit_at : kNever;
       const Millis change = due_.empty() ? kNever : due_.top().at;
       // Between rounds nothing is planned, so nothing starts.

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "sim/forge_replay.h"
+
 namespace hearth::sim {
 namespace {
 
@@ -38,6 +40,15 @@ TEST(SiaTrace, EachEpochHasItsOwnGradientNoise) {
   const double slowdown = 1.2;
   EXPECT_NEAR(job.phases[0].rates->at(0, 2) * slowdown, 1, 1e-9);
   EXPECT_NEAR(job.phases[1].rates->at(0, 2) * slowdown, 4, 1e-9);
+}
+
+// Before the first round, nothing is planned and nothing ends: the replay still has to go on.
+TEST(ForgeReplay, JobsThatAllArriveBeforeTheFirstRoundRunToo) {
+  const ForgeTrace trace = sia_trace(
+      "name,time,application,num_replicas,batch_size\nbert-0,5,bert,1,12\n", two_epochs());
+  for (const forge::Policy& policy : forge::policies()) {
+    EXPECT_EQ(replay_forge(trace.fleet, trace.jobs, policy).ended, 1) << policy.name;
+  }
 }
 
 }  // namespace

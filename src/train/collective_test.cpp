@@ -16,14 +16,16 @@ using internal::Carrier;
 using internal::on_ranks;
 using testing::HasSubstr;
 
-// Every look at it is a second later.
+// Stands still until it is told to hurry; then every look at it is a second later.
 class HurryingClock final : public Clock {
  public:
-  Nanos now() const override { return now_ += kSecond; }
+  Nanos now() const override { return now_ += step_; }
   Nanos wall() const override { return now(); }
+  void hurry() { step_ = kSecond; }
 
  private:
   mutable std::atomic<Nanos> now_{0};
+  std::atomic<Nanos> step_{0};
 };
 
 class CollectiveTest : public testing::TestWithParam<Carrier> {};
@@ -108,13 +110,14 @@ INSTANTIATE_TEST_SUITE_P(Wires, CollectiveTest,
 // Rank 1 says who it is and then nothing.
 TEST(SocketWire, ARankThatStaysSilentIsNamed) {
   const auto mesh = make_socket_mesh(2);
-  const HurryingClock clock;
+  HurryingClock clock;
   std::unique_ptr<SocketWire> silent;
   // tidy: allow threads: ranks that wait for each other
   std::thread other(
       [&] { silent = std::make_unique<SocketWire>(1, mesh[1], kSecond * 99, clock); });
   SocketWire wire(0, mesh[0], 30 * kMillisecond, clock);
   other.join();
+  clock.hurry();
   Collective ranks(&wire);
   try {
     ranks.barrier("step 7, gradients 2/3");
