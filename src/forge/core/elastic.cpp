@@ -25,6 +25,11 @@ double payback(const Job& job, double rate) {
   return left_ms / (left_ms + static_cast<double>(job.spec.stop_cost));
 }
 
+bool may_use(const JobSpec& spec, KindId kind) {
+  const auto& named = spec.kinds;
+  return named.empty() || std::find(named.begin(), named.end(), kind) != named.end();
+}
+
 // kGoodput: Sia's. kMeanTime: that jobs are over soon, in the mean; those with little left first.
 enum class Aim { kGoodput, kMeanTime };
 
@@ -100,9 +105,10 @@ class Share {
     const auto kinds = static_cast<KindId>(free_.size());
     for (KindId kind = 0; kind < kinds; ++kind) {
       const double rate = job.spec.rates->at(kind, job.spec.min_workers);
-      if (rate > 0 && (slowest == 0 || rate < slowest)) slowest = rate;
+      if (may_use(job.spec, kind) && rate > 0 && (slowest == 0 || rate < slowest)) slowest = rate;
     }
     for (KindId kind = 0; kind < kinds && slowest > 0; ++kind) {
+      if (!may_use(job.spec, kind)) continue;
       const int32_t node = node_size_[static_cast<size_t>(kind)];
       for (int32_t w : sizes(node, job.spec.min_workers, job.spec.max_workers)) {
         const double utility = value(job, kind, w, slowest, candidate.current);

@@ -329,8 +329,8 @@ class Round {
     std::vector<JobId> elastic;
     for (const Entry* entry : order_) {
       const Brief& b = *entry->brief;
-      const bool may_change = b.share_milli == kWholeDevice && job(b.id).spec.kinds.empty();
-      if (!b.waits() && b.has_rates && may_change && may_be_shared(b)) elastic.push_back(b.id);
+      const bool whole = b.share_milli == kWholeDevice;
+      if (!b.waits() && b.has_rates && whole && may_be_shared(b)) elastic.push_back(b.id);
     }
     if (elastic.size() > kShareMax) return grow_in_turn();
     if (!elastic.empty()) share_out_among(planner_, elastic);

@@ -267,6 +267,15 @@ TEST(Scheduler, AnElasticJobIsNotRestartedForLessThanThatCosts) {
   }
 }
 
+TEST(Scheduler, AnElasticJobThatNamesItsKindsGrowsToo) {
+  House house(2, "hearth");
+  JobSpec spec = elastic_job();
+  spec.kinds = {0};
+  house.apply(Submit{spec});
+  live_until(house, 300'000);
+  EXPECT_EQ(house.scheduler.job(0).workers(), 8);
+}
+
 TEST(Agent, NeverStartsAnEpochThatWasStopped) {
   Agent agent(0, 1, {});
   AgentOutput out;
