@@ -47,8 +47,8 @@ struct GatedLinear {
   TensorView up_bias;
   Activation activation = Activation::kSilu;
 };
-// y = f(gate(x)) * up(x), [tokens, out]: the bits of linear_group() followed by gated_activate(),
-// without either projection in memory.
+// y = f(gate(x)) * up(x), [tokens, out]: the bits of linear_group() followed by gated_activate(). A
+// backend may leave both projections out of memory.
 void gated_linear(Context& ctx, const LinearInput& x, const GatedLinear& gated, TensorView y);
 
 }  // namespace hearth::ops
