@@ -44,12 +44,15 @@ export async function startForge(devices, fleet = '', others = []) {
   if (fleet) fs.writeFileSync(list, fleet);
   const end = await start(['forge', 'up', '--port', String(port), '--data', dataDir, '--node', 'bench-1', '--devices', String(devices), '--lease-ms', '4000', ...(fleet ? ['--fleet', list] : [])], url, '/healthz');
   const token = fs.readFileSync(path.join(dataDir, 'forge.token'), 'utf8').trim();
-  const agents = others.map(({ node, cluster }) => spawn(process.env.HEARTH, ['--log-level', 'warn', 'forge', 'agent', '--url', url, '--token-file', path.join(dataDir, 'forge.token'),
-    '--node', node, '--cluster', cluster, '--devices', String(devices), '--state', path.join(dataDir, node)], { stdio: ['ignore', 'ignore', 'inherit'] }));
   const ask = async (method, where, body) => {
     const answer = await fetch(`${url}/v1/forge/${where}`, { method, headers: { Authorization: `Bearer ${token}` }, body: body && JSON.stringify(body) });
     return answer.json();
   };
+  // Jobs that come now go to the first node that is there, on a busy machine too.
+  const isUp = async (name) => (await ask('GET', 'state')).nodes.some((node) => node.name === name && node.state === 'up');
+  for (const end = Date.now() + 20_000; Date.now() < end && !(await isUp('bench-1'));) await new Promise((resolve) => setTimeout(resolve, 100));
+  const agents = others.map(({ node, cluster }) => spawn(process.env.HEARTH, ['--log-level', 'warn', 'forge', 'agent', '--url', url, '--token-file', path.join(dataDir, 'forge.token'),
+    '--node', node, '--cluster', cluster, '--devices', String(devices), '--state', path.join(dataDir, node)], { stdio: ['ignore', 'ignore', 'inherit'] }));
   const stop = async () => {
     for (const job of (await ask('GET', 'jobs')).jobs ?? []) await ask('POST', `jobs/${job.id}/cancel`, {});
     for (const end = Date.now() + 10_000; Date.now() < end && (await ask('GET', 'jobs')).jobs.length > 0;) await new Promise((resolve) => setTimeout(resolve, 100));
